@@ -1,0 +1,339 @@
+"""STRFTransformer: sound to the tensor scale x rate x frequency x time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from ..auditory import (
+    DEFAULT_RATES,
+    DEFAULT_SCALES,
+    auditory_spectrogram,
+    centre_frequencies,
+    cortical_transform,
+    frames_per_second,
+    model_sample_rate,
+    signed_rates,
+)
+from ..auditory.modulation_filters import check_ascending
+from ..utils.arrays import is_torch, to_numpy
+from ..utils.devices import resolve_device
+from ..utils.validation import (
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_is_fitted,
+    fit_context,
+    validate_tensors,
+)
+from .axes import Axis
+
+__all__ = ["STRFTransformer"]
+
+# The 198 channels of the report: 11 scales x 9 rates x 2 directions.
+REPORT_RATES = tuple(2.0 ** np.arange(1, 5.25, 0.5))
+REPORT_SCALES = tuple(2.0 ** np.arange(-2, 3.25, 0.5))
+# Sounds whose auditory spectrograms are held at a time.
+_CHUNK = 8
+
+
+class STRFTransformer(TransformerMixin, BaseEstimator):
+    """Responses of auditory cortex to sound, as a tensor for every sound.
+
+    Sound -> cochlea -> auditory spectrogram -> bank of spectro-temporal receptive
+    fields -> scale x rate x frequency x time.
+
+    Parameters
+    ----------
+    rates : sequence of float or "report", default=(2, 4, 8, 16, 32)
+        Temporal modulations in Hz, ascending; each is used upward and downward.
+        "report" gives nine, ``2**(1 .. 5, step .5)``.
+    scales : sequence of float or "report", default=(0.25, 0.5, 1, 2, 4, 8)
+        Spectral modulations in cycles/octave, ascending.
+        "report" gives eleven, ``2**(-2 .. 3, step .5)``.
+    sample_rate : float, default=16000
+        Of the sounds, in Hz. Other rates than the model's 16000 are resampled.
+    frame_length, time_constant : float, default=8.0
+        Step and leaky integration of the auditory spectrogram, in ms.
+    nonlinearity : {"linear", "half-wave", "hard"} or float, default="linear"
+        The hair cell, see :func:`skstrf.auditory.auditory_spectrogram`.
+    bandpass : bool, default=False
+        True makes the lowest and highest filters band-pass too.
+    output : {"magnitude", "complex", "real"}, default="magnitude"
+        What to keep of the complex response.
+    frame_step : int, default=16
+        Frames of the auditory spectrogram per frame of the tensor.
+    channel_step : int, default=1
+        Keep every `channel_step`-th frequency channel.
+    pooling : {"mean", "sample"}, default="mean"
+        Average each window of `frame_step` frames, or keep its first frame
+        (faster: about ten times for `frame_step` 16).
+    compression : {"log", "cbrt", None}, default="log"
+        "log" is ``log(1 + x / compression_floor)``, "cbrt" the cube root (both keep the
+        sign of a real output). Complex output is compressed in magnitude.
+    compression_floor : float, default=0.01
+        Where the logarithm turns linear, in units of the tensor.
+    normalize : bool, default=True
+        Bring every sound to zero mean and unit variance first, as the model expects. The
+        level of a recording is then no feature. Silence stays silence.
+    dtype : {"float32", "float64"} or None, default=None
+        Of the cortical stage and the output. None keeps the input's.
+    n_jobs : int or None, default=None
+        Threads of the cochlear stage; None uses all cores. The cortical stage uses
+        torch's own threads.
+    device : str, default="auto"
+        Where the cortical stage runs: "auto", "cpu", "cuda".
+
+    Attributes
+    ----------
+    axes_ : list of Axis
+        Name, unit and values of the output's axes after the first:
+        scale (cycles/octave), rate (Hz), frequency (Hz), time (s).
+    rates_ : ndarray of shape (2 * n_rates,)
+        Signed, ascending: negative = upward-moving, positive = downward-moving.
+    scales_ : ndarray of shape (n_scales,)
+        Cycles/octave.
+    n_features_in_ : int
+        Samples of every sound.
+
+    See Also
+    --------
+    MPCA : Makes the tensor small enough to learn from.
+    skstrf.auditory.cortical_transform : The function behind it, with its conventions.
+
+    Notes
+    -----
+    The rate filters depend on the number of frames rounded up to a power of two, as in the NSL
+    toolbox. All sounds given to one transformer have one length, so their features compare;
+    features of clips of very different lengths do not, quite.
+
+    References
+    ----------
+    .. [1] T. Chi, P. Ru and S. A. Shamma, "Multiresolution spectrotemporal analysis of
+       complex sounds", J. Acoust. Soc. Am. 118(2), 887-906, 2005.
+    .. [2] E. Eremeeva, "Transform analysis and music style transfer with deep neural
+       networks", ATIAM report, IRCAM, 2017, sections 4 and 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import STRFTransformer
+    >>> X = np.random.default_rng(0).standard_normal((2, 16000)).astype("float32")
+    >>> strf = STRFTransformer().fit(X)
+    >>> strf.transform(X).shape
+    (2, 6, 10, 128, 8)
+    >>> [axis.name for axis in strf.axes_]
+    ['scale', 'rate', 'frequency', 'time']
+    """
+
+    _parameter_constraints: dict = {
+        "rates": ["array-like", StrOptions({"report"})],
+        "scales": ["array-like", StrOptions({"report"})],
+        "sample_rate": [Interval(Real, 0, None, closed="neither")],
+        "frame_length": [Interval(Real, 0, None, closed="neither")],
+        "time_constant": [Interval(Real, 0, None, closed="left")],
+        "nonlinearity": [
+            StrOptions({"linear", "half-wave", "hard"}),
+            Interval(Real, 0, None, closed="neither"),
+        ],
+        "bandpass": ["boolean"],
+        "output": [StrOptions({"magnitude", "complex", "real"})],
+        "frame_step": [Interval(Integral, 1, None, closed="left")],
+        "channel_step": [Interval(Integral, 1, None, closed="left")],
+        "pooling": [StrOptions({"mean", "sample"})],
+        "compression": [StrOptions({"log", "cbrt"}), None],
+        "compression_floor": [Interval(Real, 0, None, closed="neither")],
+        "normalize": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "n_jobs": [Integral, None],
+        "device": [str],
+    }
+
+    def __init__(
+        self,
+        rates=DEFAULT_RATES,
+        scales=DEFAULT_SCALES,
+        sample_rate=16000,
+        *,
+        frame_length=8.0,
+        time_constant=8.0,
+        nonlinearity="linear",
+        bandpass=False,
+        output="magnitude",
+        frame_step=16,
+        channel_step=1,
+        pooling="mean",
+        compression="log",
+        compression_floor=0.01,
+        normalize=True,
+        dtype=None,
+        n_jobs=None,
+        device="auto",
+    ):
+        self.rates = rates
+        self.scales = scales
+        self.sample_rate = sample_rate
+        self.frame_length = frame_length
+        self.time_constant = time_constant
+        self.nonlinearity = nonlinearity
+        self.bandpass = bandpass
+        self.output = output
+        self.frame_step = frame_step
+        self.channel_step = channel_step
+        self.pooling = pooling
+        self.compression = compression
+        self.compression_floor = compression_floor
+        self.normalize = normalize
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.device = device
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the sounds and the settings; nothing is learned from the data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sounds, n_times)
+            Mono sounds.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        STRFTransformer
+            This object.
+        """
+        X = _check_sounds(self, X, reset=True)
+        rates = REPORT_RATES if isinstance(self.rates, str) else self.rates
+        scales = REPORT_SCALES if isinstance(self.scales, str) else self.scales
+        self._rates = check_ascending(rates, "rates")
+        self.scales_ = check_ascending(scales, "scales")
+        self.rates_ = signed_rates(self._rates)
+        # A silent sound of the right length tells shapes and raises on bad rates and scales.
+        spectrogram = np.zeros((1, 128, self._n_frames(X.shape[1])), dtype=np.float32)
+        shape = self._cortical(spectrogram, "cpu").shape
+        self.axes_ = self._make_axes(shape[-2], shape[-1])
+        self._is_fitted = True
+        return self
+
+    def transform(self, X):
+        """Compute the tensor of every sound.
+
+        Parameters
+        ----------
+        X : array-like or torch.Tensor of shape (n_sounds, n_times)
+            Mono sounds of the length seen in fit.
+
+        Returns
+        -------
+        ndarray or torch.Tensor of shape (n_sounds, n_scales, 2 * n_rates, n_freqs, n_frames)
+            float32 or float64 (complex64 or complex128 with ``output="complex"``).
+        """
+        check_is_fitted(self)
+        sounds = _check_sounds(self, X, reset=False)
+        result = self._transform(sounds)
+        if is_torch(X):
+            import torch
+
+            return torch.from_numpy(result).to(X.device)
+        return result
+
+    def _transform(self, X: np.ndarray) -> np.ndarray:
+        dtype = np.dtype(self.dtype or X.dtype)
+        device = resolve_device(self.device)
+        shape = (len(X), *(len(axis.values) for axis in self.axes_))
+        complex_type = np.result_type(dtype, np.complex64)
+        result = np.empty(shape, dtype=complex_type if self.output == "complex" else dtype)
+        for start in range(0, len(X), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            sounds = _standardized(X[chunk]) if self.normalize else X[chunk]
+            spectrograms = auditory_spectrogram(
+                sounds,
+                sample_rate=self.sample_rate,
+                frame_length=self.frame_length,
+                time_constant=self.time_constant,
+                nonlinearity=self.nonlinearity,
+                n_jobs=self.n_jobs,
+            )
+            tensor = self._cortical(spectrograms.astype(dtype, copy=False), device)
+            result[chunk] = self._compressed(tensor)
+        return result
+
+    def _cortical(self, spectrograms: np.ndarray, device: str) -> np.ndarray:
+        import torch
+
+        tensor = cortical_transform(
+            torch.from_numpy(spectrograms).to(device),
+            rates=self._rates,
+            scales=self.scales_,
+            frame_rate=frames_per_second(self.frame_length),
+            bandpass=self.bandpass,
+            frame_step=self.frame_step,
+            channel_step=self.channel_step,
+            output=self.output,
+            pooling=self.pooling,
+        )
+        return to_numpy(tensor)
+
+    def _compressed(self, tensor: np.ndarray) -> np.ndarray:
+        if self.compression is None:
+            return tensor
+        magnitude = np.abs(tensor)
+        if self.compression == "log":
+            compressed = np.log1p(magnitude / magnitude.dtype.type(self.compression_floor))
+        else:
+            compressed = np.cbrt(magnitude)
+        if self.output == "magnitude":
+            return compressed
+        with np.errstate(invalid="ignore", divide="ignore"):
+            direction = np.where(magnitude > 0, tensor / magnitude, 0)
+        return compressed * direction
+
+    def _n_frames(self, n_times: int) -> int:
+        rate = model_sample_rate()
+        n_resampled = max(1, round(n_times * rate / self.sample_rate))
+        per_frame = rate / frames_per_second(self.frame_length)
+        return int(-(-n_resampled // per_frame))
+
+    def _make_axes(self, n_freqs: int, n_frames: int) -> list[Axis]:
+        step = self.frame_step / frames_per_second(self.frame_length)
+        offset = step / 2 if self.pooling == "mean" else 0.0
+        return [
+            Axis("scale", "cycles/octave", self.scales_),
+            Axis("rate", "Hz", self.rates_),
+            Axis("frequency", "Hz", centre_frequencies()[:: self.channel_step][:n_freqs]),
+            Axis("time", "s", offset + step * np.arange(n_frames)),
+        ]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _check_sounds(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
+    X = validate_tensors(estimator, to_numpy(X) if is_torch(X) else X, reset=reset)
+    if X.ndim != 2:
+        raise ValueError(
+            f"Sounds must be mono, of shape (n_sounds, n_times); got shape {X.shape}. "
+            "Average the channels of stereo sounds first (AudioLoader does)."
+        )
+    return X
+
+
+def _standardized(sounds: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance per sound (ddof=1, as the NSL toolbox); silence stays zero."""
+    mean = sounds.mean(axis=1, keepdims=True, dtype=np.float64)
+    centred = sounds - mean
+    ddof = 1 if sounds.shape[1] > 1 else 0
+    deviation = centred.std(axis=1, keepdims=True, ddof=ddof, dtype=np.float64)
+    # Rounding of the mean leaves constant sounds a deviation that is not quite zero.
+    negligible = deviation <= 1e-7 * np.abs(mean)
+    scale = np.where(
+        negligible | (deviation == 0), 0.0, 1.0 / np.where(deviation == 0, 1, deviation)
+    )
+    return (centred * scale).astype(sounds.dtype)

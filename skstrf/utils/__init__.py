@@ -1,0 +1,1 @@
+"""Validation and array helpers that every layer may import."""
