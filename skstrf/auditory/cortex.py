@@ -262,10 +262,8 @@ def _transform(v: torch.Tensor, plan: _Plan, output: str, window: int) -> torch.
     dtype = _complex(v) if output == "complex" else v.dtype
     step = max(1, _WORKSPACE // (n_rows * max(plan.n_fft, n_kept * 2)))
     if v.requires_grad:  # autograd wants no writing in place
-        return torch.cat([
-            torch.stack(list(_rate_blocks(v[i : i + step], rates, synthesis, plan, output, window)), 2)
-            for i in range(0, len(v), step)
-        ])  # fmt: skip
+        blocks = _rate_blocks(v, rates, synthesis, plan, output, window)
+        return torch.stack(list(blocks), dim=2)
     result = torch.empty(shape, dtype=dtype, device=v.device)
     for i in range(0, len(v), step):
         blocks = _rate_blocks(v[i : i + step], rates, synthesis, plan, output, window)
