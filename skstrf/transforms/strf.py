@@ -38,6 +38,9 @@ REPORT_RATES = tuple(2.0 ** np.arange(1, 5.25, 0.5))
 REPORT_SCALES = tuple(2.0 ** np.arange(-2, 3.25, 0.5))
 # Sounds whose auditory spectrograms are held at a time.
 _CHUNK = 8
+# Size of the part of the output that the cortical stage works on at a time.
+_CORTICAL_BYTES = 64_000_000
+_TINY = 1e-30
 
 
 class STRFTransformer(TransformerMixin, BaseEstimator):
@@ -74,8 +77,14 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
     compression : {"log", "cbrt", None}, default="log"
         "log" is ``log(1 + x / compression_floor)``, "cbrt" the cube root (both keep the
         sign of a real output). Complex output is compressed in magnitude.
-    compression_floor : float, default=0.01
+    compression_floor : float, default=0.001
         Where the logarithm turns linear, in units of the tensor.
+    contrast : bool or "auto", default="auto"
+        Subtract from the logarithms, at every frequency and time, their mean over all scales
+        and rates. In the tensor itself that divides every channel by the geometric mean of
+        all channels: divisive normalisation, as cortical neurons do it [3]_. What multiplies
+        the spectrum slowly (microphone, room, equaliser) cancels, and so does the spectral
+        envelope itself. "auto" does it for ``output="magnitude"`` with ``compression="log"``.
     normalize : bool, default=True
         Bring every sound to zero mean and unit variance first, as the model expects. The
         level of a recording is then no feature. Silence stays silence.
@@ -116,6 +125,8 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
        complex sounds", J. Acoust. Soc. Am. 118(2), 887-906, 2005.
     .. [2] E. Eremeeva, "Transform analysis and music style transfer with deep neural
        networks", ATIAM report, IRCAM, 2017, sections 4 and 6.
+    .. [3] M. Carandini and D. J. Heeger, "Normalization as a canonical neural computation",
+       Nature Reviews Neuroscience 13, 51-62, 2012.
 
     Examples
     --------
@@ -146,6 +157,7 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         "pooling": [StrOptions({"mean", "sample"})],
         "compression": [StrOptions({"log", "cbrt"}), None],
         "compression_floor": [Interval(Real, 0, None, closed="neither")],
+        "contrast": ["boolean", StrOptions({"auto"})],
         "normalize": ["boolean"],
         "dtype": [StrOptions({"float32", "float64"}), None],
         "n_jobs": [Integral, None],
@@ -167,7 +179,8 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         channel_step=1,
         pooling="mean",
         compression="log",
-        compression_floor=0.01,
+        compression_floor=0.001,
+        contrast="auto",
         normalize=True,
         dtype=None,
         n_jobs=None,
@@ -186,6 +199,7 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         self.pooling = pooling
         self.compression = compression
         self.compression_floor = compression_floor
+        self.contrast = contrast
         self.normalize = normalize
         self.dtype = dtype
         self.n_jobs = n_jobs
@@ -248,19 +262,22 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         shape = (len(X), *(len(axis.values) for axis in self.axes_))
         complex_type = np.result_type(dtype, np.complex64)
         result = np.empty(shape, dtype=complex_type if self.output == "complex" else dtype)
+        # Sounds share threads in the cochlea; the cortical stage takes as many as fit its part.
+        n_cortical = max(1, _CORTICAL_BYTES // max(1, result[:1].nbytes))
         for start in range(0, len(X), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            sounds = _standardized(X[chunk]) if self.normalize else X[chunk]
+            chunk = X[start : start + _CHUNK]
             spectrograms = auditory_spectrogram(
-                sounds,
+                _standardized(chunk) if self.normalize else chunk,
                 sample_rate=self.sample_rate,
                 frame_length=self.frame_length,
                 time_constant=self.time_constant,
                 nonlinearity=self.nonlinearity,
                 n_jobs=self.n_jobs,
-            )
-            tensor = self._cortical(spectrograms.astype(dtype, copy=False), device)
-            result[chunk] = self._compressed(tensor)
+            ).astype(dtype, copy=False)
+            for first in range(0, len(chunk), n_cortical):
+                part = spectrograms[first : first + n_cortical]
+                into = slice(start + first, start + first + len(part))
+                result[into] = self._cortical(part, device)
         return result
 
     def _cortical(self, spectrograms: np.ndarray, device: str) -> np.ndarray:
@@ -277,21 +294,21 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
             output=self.output,
             pooling=self.pooling,
         )
+        if self.compression is not None:
+            tensor = _compress(tensor, self.compression, self.compression_floor)
+        if self._subtracts_mean():
+            tensor -= tensor.mean(dim=(1, 2), keepdim=True)
         return to_numpy(tensor)
 
-    def _compressed(self, tensor: np.ndarray) -> np.ndarray:
-        if self.compression is None:
-            return tensor
-        magnitude = np.abs(tensor)
-        if self.compression == "log":
-            compressed = np.log1p(magnitude / magnitude.dtype.type(self.compression_floor))
-        else:
-            compressed = np.cbrt(magnitude)
-        if self.output == "magnitude":
-            return compressed
-        with np.errstate(invalid="ignore", divide="ignore"):
-            direction = np.where(magnitude > 0, tensor / magnitude, 0)
-        return compressed * direction
+    def _subtracts_mean(self) -> bool:
+        possible = self.compression == "log" and self.output == "magnitude"
+        if self.contrast is True and not possible:
+            raise ValueError(
+                "contrast=True divides by a geometric mean and so needs compression='log' and "
+                f"output='magnitude'; got compression={self.compression!r}, "
+                f"output={self.output!r}. Leave contrast at 'auto' or set it to False."
+            )
+        return possible and bool(self.contrast)
 
     def _n_frames(self, n_times: int) -> int:
         rate = model_sample_rate()
@@ -323,6 +340,16 @@ def _check_sounds(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
             "Average the channels of stereo sounds first (AudioLoader does)."
         )
     return X
+
+
+def _compress(tensor: Any, kind: str, floor: float) -> Any:
+    """Compress the magnitude of a torch tensor, in place where it is real and non-negative."""
+    if not tensor.is_complex() and not (tensor < 0).any():
+        return tensor.div_(floor).log1p_() if kind == "log" else tensor.pow_(1 / 3)
+    magnitude = tensor.abs()
+    compressed = (magnitude / floor).log1p_() if kind == "log" else magnitude.pow(1 / 3)
+    # Where the magnitude is 0 so is the compressed one, and any finite divisor will do.
+    return tensor * (compressed / magnitude.clamp(min=_TINY))
 
 
 def _standardized(sounds: np.ndarray) -> np.ndarray:

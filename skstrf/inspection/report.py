@@ -1,0 +1,370 @@
+"""Report: a page that holds text, tables, figures and sounds in one file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import secrets
+import wave
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skstrf._version import __version__
+from skstrf.inspection.formats import format_column, format_setting, looks_numeric
+
+__all__ = ["Report"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_DPI = 160  # of figures in the file; a page counts 96 to the inch
+_CONTENTS_FROM = 5  # sections
+# What neither HTML nor a reader knows what to do with: control characters other than
+# tab and line feed.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Report:
+    """A self-contained HTML page: nothing outside the file is ever loaded, and no script runs.
+
+    Everything given is escaped, so names of files and classes may hold any characters.
+    Additions that follow each other under one heading make one section.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    subtitle : str, default=""
+        A line below it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skstrf.inspection import Report
+    >>> report = Report("Instruments", "five-fold cross-validation")
+    >>> report.add_table("Accuracy", ["class", "share", "sounds"], [["tuba", 0.91, 20]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = report.write(Path(folder) / "report.html")
+    ...     print(path.name)
+    report.html
+    """
+
+    def __init__(self, title: str, subtitle: str = ""):
+        self.title = title
+        self.subtitle = subtitle
+        self._sections: list[dict[str, Any]] = []
+
+    def add_text(self, heading: str, text: str | Iterable[str]) -> None:
+        """Add paragraphs.
+
+        Parameters
+        ----------
+        heading : str
+            Of the section.
+        text : str or iterable of str
+            Plain text, empty lines between paragraphs; or the paragraphs.
+
+        Examples
+        --------
+        >>> from skstrf.inspection import Report
+        >>> Report("Instruments").add_text("Summary", "Right for 19 of 20 sounds.")
+        """
+        parts = [text] if isinstance(text, str) else list(text)
+        paragraphs = [p.strip() for part in parts for p in re.split(r"\n\s*\n", str(part))]
+        self._add(heading, "text", paragraphs=[_clean(p) for p in paragraphs if p])
+
+    def add_table(
+        self,
+        heading: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        caption: str = "",
+        note: str = "",
+    ) -> None:
+        """Add a table.
+
+        Parameters
+        ----------
+        heading : str
+            Of the section.
+        columns : sequence of str
+            Names of the columns.
+        rows : iterable of sequence of (str, int, float, bool or None)
+            Cells. The floats of a column get the same decimals; columns of numbers stand on
+            the right.
+        caption : str, default=""
+            Above the table.
+        note : str, default=""
+            Below it.
+
+        Raises
+        ------
+        ValueError
+            When a row has another length than `columns`.
+
+        Examples
+        --------
+        >>> from skstrf.inspection import Report
+        >>> report = Report("Instruments")
+        >>> report.add_table("Classes", ["class", "recall"], [["oboe", 0.9], ["tuba", 1.0]])
+        """
+        cells = [list(row) for row in rows]
+        for number, row in enumerate(cells):
+            if len(row) != len(columns):
+                raise ValueError(
+                    f"row {number} of the table {heading!r} has {len(row)} cells, "
+                    f"but there are {len(columns)} columns."
+                )
+        by_column = [[row[i] for row in cells] for i in range(len(columns))]
+        numeric = [
+            any(map(looks_numeric, column)) and all(c is None or looks_numeric(c) for c in column)
+            for column in by_column
+        ]
+        written = [[_clean(cell) for cell in format_column(column)] for column in by_column]
+        self._add(
+            heading,
+            "table",
+            columns=[_clean(name) for name in columns],
+            rows=list(zip(*written, strict=True)),
+            numeric=numeric,
+            # The first column names its row, unless it is a number like the others.
+            row_heads=bool(numeric) and not numeric[0],
+            caption=_clean(caption),
+            note=_clean(note),
+        )
+
+    def add_settings(self, heading: str, mapping: Mapping[str, Any]) -> None:
+        """Add a table of names and values.
+
+        Parameters
+        ----------
+        heading : str
+            Of the section.
+        mapping : mapping of {str: object}
+            Values are written in full, nothing is rounded.
+
+        Examples
+        --------
+        >>> from skstrf.inspection import Report
+        >>> Report("Instruments").add_settings("Settings", {"seed": 0, "rates": (2, 4, 8)})
+        """
+        rows = [(_clean(key), _clean(format_setting(value))) for key, value in mapping.items()]
+        self._add(heading, "settings", rows=rows)
+
+    def add_figure(self, heading: str, figure: Any, *, alt: str, caption: str = "") -> None:
+        """Add a figure, and close it.
+
+        Parameters
+        ----------
+        heading : str
+            Of the section.
+        figure : matplotlib.figure.Figure
+            Kept as a PNG image.
+        alt : str
+            What it shows, for those who cannot see it.
+        caption : str, default=""
+            Below the figure.
+
+        Raises
+        ------
+        ValueError
+            When `alt` is empty.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> from skstrf.inspection import Report
+        >>> Report("Instruments").add_figure("Figures", Figure((2, 2)), alt="an empty square")
+        """
+        if not alt.strip():
+            raise ValueError(f"alt must say what the figure {heading!r} shows, got {alt!r}.")
+        stream = io.BytesIO()
+        figure.savefig(
+            stream,
+            format="png",
+            dpi=_DPI,
+            # A figure that arranges itself has no margins to cut, which would draw it twice.
+            bbox_inches=None if figure.get_layout_engine() else "tight",
+            pad_inches=0.08,
+            metadata={"Software": None},  # keeps the same figure the same bytes
+        )
+        _close(figure)
+        image = stream.getvalue()
+        # A PNG file begins with a signature of 8 bytes and the header of its first part.
+        pixels = [int.from_bytes(image[start : start + 4], "big") for start in (16, 20)]
+        self._add(
+            heading,
+            "figure",
+            source=_data_url("image/png", image),
+            width=round(pixels[0] * 96 / _DPI),
+            height=round(pixels[1] * 96 / _DPI),
+            alt=_clean(alt),
+            caption=_clean(caption),
+        )
+
+    def add_sound(self, heading: str, x: Any, sample_rate: float, *, caption: str = "") -> None:
+        """Add a sound that can be played.
+
+        Parameters
+        ----------
+        heading : str
+            Of the section.
+        x : array-like of shape (n_times,), float
+            Mono, within [-1, 1]; a louder one is made quieter as a whole, never clipped.
+        sample_rate : float
+            Hz.
+        caption : str, default=""
+            Above the player.
+
+        Raises
+        ------
+        ValueError
+            When `x` is empty, not mono, not float, or not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skstrf.inspection import Report
+        >>> tone = np.sin(2 * np.pi * 440 * np.arange(8000) / 16000)
+        >>> Report("Instruments").add_sound("Sounds", tone, 16000, caption="440 Hz")
+        """
+        sound = _wav(x, sample_rate)
+        self._add(heading, "sound", source=_data_url("audio/wav", sound), caption=_clean(caption))
+
+    def to_html(self) -> str:
+        """Make the page.
+
+        Returns
+        -------
+        str
+            HTML, the same for the same additions.
+
+        Examples
+        --------
+        >>> from skstrf.inspection import Report
+        >>> "<h1>Oboe &amp; tuba</h1>" in Report("Oboe & tuba").to_html()
+        True
+        """
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        environment = Environment(
+            loader=FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.tests["long"] = lambda cell: max(map(len, cell.split()), default=0) > 30
+        return environment.get_template("report.html").render(
+            title=_clean(self.title),
+            subtitle=_clean(self.subtitle),
+            sections=self._sections,
+            contents=len(self._sections) >= _CONTENTS_FROM,
+            version=__version__,
+        )
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page; other programs see the whole of it or nothing.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file. Missing folders are made; a file already there is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written, naming file and reason. A file that was there stays.
+        """
+        path = Path(path)
+        # Names of files need not be valid Unicode: what is not is written as its code.
+        page = self.to_html().encode("utf-8", "backslashreplace")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, page)
+        except OSError as error:
+            raise type(error)(
+                error.errno,
+                f"The report could not be written ({error.strerror}). Choose a file in a folder "
+                "you may write to, on a disk with room",
+                str(path),
+            ) from error
+        return path
+
+    def _add(self, heading: str, kind: str, **content: Any) -> None:
+        heading = _clean(heading)
+        if not self._sections or self._sections[-1]["heading"] != heading:
+            taken = {section["id"] for section in self._sections}
+            self._sections.append({"id": _slug(heading, taken), "heading": heading, "parts": []})
+        self._sections[-1]["parts"].append({"kind": kind, **content})
+
+
+def _clean(text: Any) -> str:
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
+
+
+def _slug(heading: str, taken: set[str]) -> str:
+    """An id that can stand in a link, and that no section before has."""
+    slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
+    number, candidate = 1, slug
+    while candidate in taken:
+        number += 1
+        candidate = f"{slug}-{number}"
+    return candidate
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _close(figure: Any) -> None:
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)
+
+
+def _wav(x: Any, sample_rate: float) -> bytes:
+    """16-bit PCM of a mono sound."""
+    sound = np.asarray(x)
+    if sound.ndim != 1 or sound.size == 0 or sound.dtype.kind != "f":
+        raise ValueError(
+            "x must be a mono sound of floats, of shape (n_times,) with at least one sample; "
+            f"got {sound.dtype} of shape {sound.shape}."
+        )
+    if not np.isfinite(sound).all():
+        raise ValueError("x contains NaN or infinite values.")
+    if not (np.isfinite(sample_rate) and sample_rate >= 1):
+        raise ValueError(f"sample_rate must be at least 1 Hz, got {sample_rate!r}.")
+    sound = sound.astype(np.float64)
+    sound /= max(1.0, np.abs(sound).max())
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(round(sample_rate))
+        file.writeframes(np.round(sound * 32767).astype("<i2").tobytes())
+    return stream.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside `path`, then take its place at once; leave nothing behind on any error."""
+    temporary = path.with_name(f".report-{secrets.token_hex(6)}.tmp")
+    # Unlike the tempfile module's, a file made here has the permissions new files get.
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink()
+        raise

@@ -1,0 +1,155 @@
+"""The contract of every public estimator: scikit-learn's own checks, then ours for n-D data."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skstrf
+
+# Exceptions to scikit-learn's checks, each with its reason. There are none.
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {}
+
+
+def public_estimators():
+    """One quick instance of every estimator that `skstrf` exports."""
+    quick = {"CNNClassifier": {"max_epochs": 3, "random_state": 0}}
+    classes = [getattr(skstrf, name) for name in skstrf.__all__ if name[0].isupper()]
+    return [c(**quick.get(c.__name__, {})) for c in classes if issubclass(c, BaseEstimator)]
+
+
+def data_for(estimator, n=12, dtype=np.float64):
+    """Data of the number of axes the estimator is made for, and labels."""
+    rng = np.random.default_rng(0)
+    takes_sound = type(estimator).__name__ in {"AudioLoader", "STRFTransformer"}
+    shape = (n, 2000) if takes_sound else (n, 2, 3, 6, 5)
+    y = np.array(["bow", "pluck"])[np.arange(n) % 2]
+    return rng.standard_normal(shape).astype(dtype) + (y == "bow").reshape(
+        -1, *[1] * (len(shape) - 1)
+    ).astype(dtype), y
+
+
+def run(estimator, X):
+    """Transform or class probabilities."""
+    method = "predict_proba" if is_classifier(estimator) else "transform"
+    return getattr(estimator, method)(X)
+
+
+every = pytest.mark.parametrize("estimator", public_estimators(), ids=lambda e: type(e).__name__)
+
+
+@parametrize_with_checks(
+    public_estimators(),
+    expected_failed_checks=lambda e: EXPECTED_FAILURES.get(type(e).__name__, {}),
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@every
+def test_constructs_without_arguments(estimator):
+    type(estimator)()
+
+
+@every
+def test_same_data_same_result_and_data_untouched(estimator):
+    X, y = data_for(estimator)
+    before = X.copy()
+    first = run(clone(estimator).fit(X, y), X)
+    np.testing.assert_array_equal(first, run(clone(estimator).fit(X, y), X))
+    np.testing.assert_array_equal(X, before)
+
+
+@every
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_type_is_kept(estimator, dtype):
+    X, y = data_for(estimator, dtype=dtype)
+    fitted = clone(estimator).fit(X, y)
+    if not is_classifier(estimator):
+        assert run(fitted, X).dtype == dtype
+
+
+@every
+def test_integers_are_accepted(estimator):
+    X, y = data_for(estimator)
+    X = np.round(10 * X).astype(np.int16)
+    assert np.isfinite(run(clone(estimator).fit(X, y), X)).all()
+
+
+@every
+def test_pickle_and_copy_give_the_same_result(estimator):
+    X, y = data_for(estimator)
+    fitted = clone(estimator).fit(X, y)
+    expected = run(fitted, X)
+    np.testing.assert_array_equal(run(pickle.loads(pickle.dumps(fitted)), X), expected)
+    np.testing.assert_array_equal(run(copy.deepcopy(fitted), X), expected)
+
+
+@every
+def test_batch_equals_one_by_one(estimator):
+    X, y = data_for(estimator)
+    fitted = clone(estimator).fit(X, y)
+    single = np.concatenate([run(fitted, x[None]) for x in X])
+    np.testing.assert_allclose(single, run(fitted, X), rtol=1e-5, atol=1e-6)
+
+
+@every
+def test_order_of_samples_carries_over(estimator):
+    X, y = data_for(estimator)
+    fitted = clone(estimator).fit(X, y)
+    order = np.random.default_rng(1).permutation(len(X))
+    np.testing.assert_allclose(run(fitted, X[order]), run(fitted, X)[order], rtol=1e-5, atol=1e-6)
+
+
+@every
+def test_other_trailing_axes_are_refused(estimator):
+    X, y = data_for(estimator)
+    fitted = clone(estimator).fit(X, y)
+    if type(estimator).__name__ == "AudioLoader":
+        pytest.skip("crops and pads sounds of any length to the one seen in fit")
+    for axis in range(1, X.ndim):
+        with pytest.raises(ValueError, match=r"shape|features"):
+            run(fitted, X.take(range(X.shape[axis] - 1), axis=axis))
+
+
+@every
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_values_are_refused(estimator, value):
+    X, y = data_for(estimator)
+    fitted = clone(estimator).fit(X, y)
+    X[(3, *[1] * (X.ndim - 1))] = value
+    with pytest.raises(ValueError, match=r"NaN|inf"):
+        clone(estimator).fit(X, y)
+    with pytest.raises(ValueError, match=r"NaN|inf"):
+        run(fitted, X)
+
+
+@every
+def test_global_random_state_is_left_alone(estimator):
+    import torch
+
+    X, y = data_for(estimator)
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+    torch_state = torch.get_rng_state()
+    run(clone(estimator).fit(X, y), X)
+    after = np.random.get_state()[1]  # noqa: NPY002
+    np.testing.assert_array_equal(after, numpy_state)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+def test_every_public_name_is_there():
+    for name in skstrf.__all__:
+        assert getattr(skstrf, name) is not None
+    assert set(skstrf.__all__) <= set(dir(skstrf))
+
+
+def test_import_loads_nothing_heavy():
+    heavy = ("torch", "librosa", "skorch", "numba", "matplotlib", "sklearn", "scipy", "tensorly")
+    code = f"import sys, skstrf; print([m for m in {heavy} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
