@@ -1,0 +1,246 @@
+"""AudioLoader: from paths to one array of sounds, as the first step of a pipeline."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import validate_data
+
+from skstrf.datasets.audio import DURATION, OFFSET, SAMPLE_RATE, count_samples, fix_length
+from skstrf.datasets.batch import (
+    as_paths,
+    common_channels,
+    read_many,
+    scan_headers,
+    summarise_errors,
+    warn_of_errors,
+)
+from skstrf.datasets.headers import AudioInfo, AudioReadError
+from skstrf.utils.validation import Integral, StrOptions, check_is_fitted, fit_context
+
+__all__ = ["AudioLoader"]
+
+logger = logging.getLogger("skstrf")
+
+
+class AudioLoader(TransformerMixin, BaseEstimator):
+    """Read sound files to an array of sounds of one length and sample rate.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Sample rate of the sounds in Hz.
+    duration : float or None
+        Length of the sounds in seconds: longer files are cropped, shorter ones padded with zeros
+        at the end. None: the longest sound seen in `fit`, by the headers.
+    offset : float
+        Seconds to leave out at the start of each file.
+    mono : bool
+        Average the channels. Otherwise all files must have the same number of channels.
+    on_error : {"raise", "warn"}
+        What to do about a file that cannot be used: raise its error, or go on with a row of
+        silence in its place and warn once, at the end.
+    n_jobs : int or None
+        Threads that read files, as joblib counts them. The result does not depend on it.
+    verbose : bool
+        Show a progress bar.
+
+    Attributes
+    ----------
+    n_times_ : int
+        Samples of each sound.
+    n_channels_ : int
+        1 if `mono`; otherwise the number of channels that most files seen in `fit` have.
+    errors_ : dict of str to str
+        What was wrong, by path, with the files that could not be used in the latest `fit` or
+        `transform`.
+    n_features_in_ : int
+        Length of axis 1 of the arrays seen in `fit`; absent after paths.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Only when `fit` saw a DataFrame of numbers.
+
+    See Also
+    --------
+    read_audio : Reads one file; says what counts as an error.
+    load_audio_folder : Reads a folder, with labels.
+
+    Notes
+    -----
+    Sounds that are already loaded, as an array (n_sounds, n_times) at `sample_rate`, pass
+    through: cropped or padded to `n_times_`, but without `offset`, which belongs to files.
+    So ``transform`` of its own output changes nothing. Floats keep their dtype, integers
+    become float64.
+
+    With a `duration` and ``mono=True`` there is nothing to learn, and `fit` opens no file.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import AudioLoader, load_instruments
+    >>> paths = load_instruments(load_content=False).filenames[:3]
+    >>> AudioLoader(duration=2.0).fit_transform(paths).shape
+    (3, 32000)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "sample_rate": [SAMPLE_RATE],
+        "duration": [DURATION, None],
+        "offset": [OFFSET],
+        "mono": ["boolean"],
+        "on_error": [StrOptions({"raise", "warn"})],
+        "n_jobs": [None, Integral],
+        "verbose": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        duration=None,
+        offset=0.0,
+        mono=True,
+        on_error="raise",
+        n_jobs=None,
+        verbose=False,
+    ):
+        self.sample_rate = sample_rate
+        self.duration = duration
+        self.offset = offset
+        self.mono = mono
+        self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the length of the sounds, from headers alone.
+
+        Parameters
+        ----------
+        X : list or array of str or Path, (n_sounds,) or (n_sounds, 1); or array of numbers
+            Paths, or sounds that are already loaded: (n_sounds, n_times), and with
+            ``mono=False`` also (n_sounds, n_channels, n_times).
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        AudioLoader
+            The fitted loader.
+
+        Raises
+        ------
+        ValueError
+            When `X` holds neither paths nor finite numbers, or no file can be used.
+        AudioReadError
+            With ``on_error="raise"``, for a file whose header tells that it cannot be used.
+        """
+        paths = as_paths(X)
+        self.errors_: dict[str, str] = {}
+        if paths is None:
+            sounds = self._loaded(X, reset=True)
+            n_longest, self.n_channels_ = sounds.shape[-1], 1 if self.mono else sounds.shape[1]
+        else:
+            for name in {"n_features_in_", "feature_names_in_"} & set(vars(self)):
+                delattr(self, name)
+            n_longest, self.n_channels_ = self._scan(paths)
+        self.n_times_ = self._n_samples(n_longest)
+        return self
+
+    def transform(self, X):
+        """Read the files.
+
+        Parameters
+        ----------
+        X : list or array of str or Path, (n_sounds,) or (n_sounds, 1); or array of numbers
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
+            The latter with ``mono=False``. float32 from files.
+
+        Raises
+        ------
+        AudioReadError
+            With ``on_error="raise"``, for the first file that cannot be used.
+        ValueError
+            When `X` holds neither paths nor finite numbers.
+        """
+        check_is_fitted(self)
+        paths = as_paths(X)
+        if paths is None:
+            self.errors_ = {}
+            return fix_length(self._loaded(X, reset=False), self.n_times_)
+        sounds, errors = read_many(
+            paths,
+            n_times=self.n_times_,
+            sample_rate=self.sample_rate,
+            offset=self.offset,
+            n_channels=None if self.mono else self.n_channels_,
+            raise_errors=self.on_error == "raise",
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+        self.errors_ = {paths[row]: error.reason for row, error in errors.items()}
+        if errors:
+            found = list(errors.values())
+            warn_of_errors(summarise_errors(found, len(paths), "became rows of silence"))
+        return sounds
+
+    def _n_samples(self, n_longest: int) -> int:
+        wanted = count_samples(self.duration, self.sample_rate, max_duration=np.inf)
+        return n_longest if wanted is None else wanted
+
+    def _scan(self, paths: list[str]) -> tuple[int, int]:
+        """Longest sound and usual number of channels, of the files whose headers are good."""
+        if self.duration is not None and self.mono:
+            return 0, 1
+        found = scan_headers(
+            paths,
+            sample_rate=self.sample_rate,
+            duration=self.duration,
+            offset=self.offset,
+            n_jobs=self.n_jobs,
+        )
+        errors = [item for item in found if isinstance(item, AudioReadError)]
+        infos = [item for item in found if isinstance(item, AudioInfo)]
+        if errors and self.on_error == "raise":
+            raise errors[0]
+        if not infos:
+            raise ValueError(summarise_errors(errors, len(paths), "there is nothing to fit on"))
+        if errors:
+            # Only logged: transform of the same files is to be the one that warns.
+            logger.warning(summarise_errors(errors, len(paths), "were left out of fit"))
+            self.errors_ = {str(error.path): error.reason for error in errors}
+        n_longest = max(info.n_times(self.sample_rate, self.offset) for info in infos)
+        return n_longest, 1 if self.mono else common_channels(infos)
+
+    def _loaded(self, X: Any, *, reset: bool) -> np.ndarray:
+        """Check sounds that are already loaded; (n_sounds, n_channels, n_times) if not mono."""
+        sounds = validate_data(
+            self, X, reset=reset, dtype=(np.float64, np.float32), allow_nd=not self.mono
+        )
+        if not self.mono and sounds.ndim == 2:
+            sounds = sounds[:, np.newaxis]
+        if sounds.ndim != (2 if self.mono else 3) or sounds.size == 0:
+            raise ValueError(
+                f"AudioLoader got an array of shape {np.shape(X)}: expected (n_sounds, n_times), "
+                "or with mono=False (n_sounds, n_channels, n_times), no axis empty."
+            )
+        if not reset and not self.mono and sounds.shape[1] != self.n_channels_:
+            raise ValueError(
+                f"AudioLoader was fitted on sounds of {self.n_channels_} channels and now gets "
+                f"{sounds.shape[1]}. Use mono=True, or sounds with the same channels."
+            )
+        return sounds
+
+    def __sklearn_tags__(self):
+        """Say that arrays of channels may come in with ``mono=False``, and floats stay."""
+        tags = super().__sklearn_tags__()
+        # `string` stays False although paths go in: with it scikit-learn would demand that
+        # an array of numbers with something else among them is accepted.
+        tags.input_tags.three_d_array = not self.mono
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
