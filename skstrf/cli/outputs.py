@@ -1,0 +1,165 @@
+"""The files that a command writes: all of them, or none."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skstrf.experiments import ClassificationResults
+
+__all__ = ["output_folder", "print_results", "write_results"]
+
+REPORT, RESULTS, MODEL = "report.html", "results.json", "model.skops"
+
+
+@contextmanager
+def output_folder(path: str) -> Iterator[Path]:
+    """Give a folder to write to, whose files move to `path` once the block has ended well.
+
+    Parameters
+    ----------
+    path : str
+        The folder that the user named. Made if it is not there; what is in it stays until all
+        the new files are complete.
+
+    Yields
+    ------
+    Path
+        A temporary folder inside it.
+
+    Raises
+    ------
+    ValueError
+        When `path` cannot be written to: before any work is done.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from skstrf.cli.outputs import output_folder
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     with output_folder(f"{place}/out") as folder:
+    ...         _ = (folder / "a.txt").write_text("whole")
+    ...     os.listdir(f"{place}/out")
+    ['a.txt']
+    """
+    target = Path(path)
+    made = _make(target)
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=".skstrf-", dir=target))
+    except OSError as error:
+        _remove_empty(made)
+        raise _not_writable(target, error) from error
+    try:
+        yield staging
+        with _uninterrupted():
+            for file in sorted(staging.iterdir()):
+                file.replace(target / file.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        _remove_empty(made)
+
+
+def write_results(
+    results: ClassificationResults, folder: Path, output: str, *, title: str, notes: list[str]
+) -> None:
+    """Write report, results and model of an experiment.
+
+    Parameters
+    ----------
+    results : ClassificationResults
+        What to write.
+    folder : Path
+        Where to.
+    output : str
+        Where the files end up, for the report to say.
+    title : str
+        Of the report.
+    notes : list of str
+        For the report.
+    """
+    from skstrf.experiments import write_classification_report
+    from skstrf.persistence import save_model
+
+    loader = results.settings["loader"]
+    metadata: dict[str, Any] = {
+        "kind": "classification",
+        "classes": results.classes,
+        "sample_rate": loader["sample_rate"],
+        "duration": loader["duration"],
+        "evaluation": results.evaluation,
+        "accuracy": results.accuracy["mean"],
+        "chance": results.chance["mean"],
+        "settings": results.settings,
+        "random_state": results.random_state,
+    }
+    save_model(results.model, folder / MODEL, metadata=metadata)
+    results.write_json(folder / RESULTS)
+    model_file = str(Path(output) / MODEL)
+    write_classification_report(
+        results, folder / REPORT, title=title, notes=notes, model_file=model_file
+    )
+
+
+def print_results(results: ClassificationResults, output: str) -> None:
+    """Print the accuracy against chance, and where the files are.
+
+    Parameters
+    ----------
+    results : ClassificationResults
+        What was found.
+    output : str
+        The folder.
+    """
+    print(results.summary())
+    for name, scores in results.extra.items():
+        print(
+            f"{name}: accuracy {scores['accuracy']:.3f} ({scores['n_sounds']} sounds; "
+            f"chance {scores['chance']:.3f})"
+        )
+    for name in (REPORT, RESULTS, MODEL):
+        print(f"{name.split('.')[0] + ':':9}{Path(output) / name}")
+
+
+def _make(target: Path) -> list[Path]:
+    """Make a folder; return it and its parents as far as they were missing, deepest first."""
+    missing = [p for p in [target, *target.parents] if not p.exists()]
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target} is a file. Name a folder to write to.")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove_empty(missing)
+        raise _not_writable(target, error) from error
+    return missing
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # something lies in it
+            folder.rmdir()
+
+
+def _not_writable(target: Path, error: OSError) -> ValueError:
+    return ValueError(f"Cannot write to {target}: {error.strerror}. Name another folder.")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let nothing come between the moves of the files; they take no time."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

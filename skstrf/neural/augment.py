@@ -1,0 +1,269 @@
+"""Random changes of a training batch: mixing, masking, moving, noise and level.
+
+Pure functions of torch tensors with an explicit generator. All but :func:`mixup`
+expect standardised input (0 = the channel's mean, 1 = its standard deviation),
+which is what makes one setting fit any data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+__all__ = ["Augmentation", "add_noise", "change_level", "mask_bands", "mixup", "move"]
+
+
+def _uniform(shape: tuple[int, ...], like: torch.Tensor, generator) -> torch.Tensor:
+    """Draw from [0, 1) on the device of `like`."""
+    return torch.rand(shape, generator=generator, device=like.device, dtype=torch.float32)
+
+
+def mixup(
+    x: torch.Tensor, targets: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blend every sample of a batch, and its target, with another of the batch.
+
+    One share for the whole batch and a permutation as partners: the mean of the
+    batch and the sum of the targets (hence of the sample weights folded into
+    them) stay what they were.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_samples, ...)
+        The batch, on any device.
+    targets : Tensor of shape (n_samples, n_classes)
+        Weight given to each class.
+    alpha : float
+        Both parameters of the Beta distribution of the share; 0 changes nothing.
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    x, targets : Tensor
+        New tensors of the same shapes.
+
+    References
+    ----------
+    .. [1] H. Zhang, M. Cisse, Y. N. Dauphin and D. Lopez-Paz, "mixup: beyond
+       empirical risk minimization", ICLR 2018, equation 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.neural.augment import mixup
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x, t = mixup(torch.rand(4, 1, 3, 3), torch.eye(4), 0.4, g)
+    >>> t.sum().item()
+    4.0
+    """
+    if alpha == 0:
+        return x, targets
+    # torch has no Beta that takes a generator: numpy draws, seeded by torch.
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    partner = torch.randperm(len(x), generator=generator).to(x.device)
+    return torch.lerp(x[partner], x, share), torch.lerp(targets[partner], targets, share)
+
+
+def mask_bands(
+    x: torch.Tensor, share: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Blank one random band of every image axis, over all channels of a sample.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_samples, n_channels, height, width)
+        Standardised: a blanked cell becomes 0, the channel's mean.
+    share : float in [0, 1)
+        Widest band as a share of its axis; the width is drawn uniformly from 0
+        to that, so half of it is blanked on average.
+    generator : torch.Generator, optional
+        On the device of `x`; torch's global one when not given.
+
+    Returns
+    -------
+    Tensor
+        Same shape.
+
+    References
+    ----------
+    .. [1] D. S. Park et al., "SpecAugment", Interspeech 2019, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.neural.augment import mask_bands
+    >>> g = torch.Generator().manual_seed(3)
+    >>> mask_bands(torch.ones(1, 1, 1, 8), 0.5, g).sum().item() >= 4
+    True
+    """
+    for axis in (2, 3):
+        size = x.shape[axis]
+        widest = int(share * size)
+        if widest < 1:
+            continue
+        draws = _uniform((2, len(x), 1), x, generator)
+        width = (draws[0] * (widest + 1)).floor()
+        start = (draws[1] * (size - width + 1)).floor()
+        position = torch.arange(size, device=x.device)
+        keep = (position < start) | (position >= start + width)
+        shape = (len(x), 1, size, 1) if axis == 2 else (len(x), 1, 1, size)
+        x = x * keep.view(shape)
+    return x
+
+
+def move(x: torch.Tensor, share: float, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Move every sample by a random number of cells along both image axes.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_samples, n_channels, height, width)
+        Standardised: cells that come in from outside are 0, the channel's mean.
+    share : float in [0, 1)
+        Farthest move, as a share of each axis, either way.
+    generator : torch.Generator, optional
+        On the device of `x`; torch's global one when not given.
+
+    Returns
+    -------
+    Tensor
+        Same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.neural.augment import move
+    >>> move(torch.ones(2, 1, 4, 4), 0.0).mean().item()
+    1.0
+    """
+    for axis in (2, 3):
+        size = x.shape[axis]
+        farthest = int(share * size)
+        if farthest < 1:
+            continue
+        draws = _uniform((len(x), 1), x, generator)
+        step = (draws * (2 * farthest + 1)).floor().long() - farthest
+        source = torch.arange(size, device=x.device) - step
+        inside = (source >= 0) & (source < size)
+        shape = (len(x), 1, size, 1) if axis == 2 else (len(x), 1, 1, size)
+        index = source.clamp(0, size - 1).view(shape).expand_as(x)
+        x = x.gather(axis, index) * inside.view(shape)
+    return x
+
+
+def add_noise(
+    x: torch.Tensor, deviation: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Add independent Gaussian noise to every cell.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_samples, n_channels, height, width)
+        Standardised.
+    deviation : float
+        Standard deviation of the noise, in standard deviations of the input.
+    generator : torch.Generator, optional
+        On the device of `x`; torch's global one when not given.
+
+    Returns
+    -------
+    Tensor
+        Same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.neural.augment import add_noise
+    >>> add_noise(torch.zeros(1, 1, 2, 2), 0.0).abs().max().item()
+    0.0
+    """
+    if deviation == 0:
+        return x
+    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    return x + deviation * noise
+
+
+def change_level(
+    x: torch.Tensor, gain: float, tilt: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Raise or lower every sample, and tilt it along its first image axis.
+
+    On log-compressed tensors these are a change of loudness and of spectral
+    slope, the differences between one recording chain and another.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_samples, n_channels, height, width)
+        Standardised.
+    gain : float
+        Standard deviation of the offset, in standard deviations of the input.
+    tilt : float
+        Standard deviation of the difference between the two ends of the first
+        image axis, in the same unit.
+    generator : torch.Generator, optional
+        On the device of `x`; torch's global one when not given.
+
+    Returns
+    -------
+    Tensor
+        Same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.neural.augment import change_level
+    >>> g = torch.Generator().manual_seed(0)
+    >>> y = change_level(torch.zeros(1, 1, 3, 2), 1.0, 0.0, g)
+    >>> bool((y == y[0, 0, 0, 0]).all())
+    True
+    """
+    if gain == 0 and tilt == 0:
+        return x
+    draws = torch.randn((2, len(x), 1, 1, 1), generator=generator, device=x.device, dtype=x.dtype)
+    ramp = torch.linspace(-0.5, 0.5, x.shape[2], device=x.device, dtype=x.dtype)
+    return x + gain * draws[0] + tilt * draws[1] * ramp.view(1, 1, -1, 1)
+
+
+class Augmentation(torch.nn.Module):
+    """Every change but mixing, one after the other, in training mode only.
+
+    Parameters
+    ----------
+    mask, shift, noise, gain, tilt : float
+        See :func:`mask_bands`, :func:`move`, :func:`add_noise`, :func:`change_level`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.neural.augment import Augmentation
+    >>> x = torch.rand(2, 1, 8, 8)
+    >>> torch.equal(Augmentation(mask=0.5, noise=1.0).eval()(x), x)
+    True
+    """
+
+    def __init__(
+        self,
+        mask: float = 0.0,
+        shift: float = 0.0,
+        noise: float = 0.0,
+        gain: float = 0.0,
+        tilt: float = 0.0,
+    ):
+        super().__init__()
+        self.mask, self.shift, self.noise = mask, shift, noise
+        self.gain, self.tilt = gain, tilt
+        self.generator: torch.Generator | None = None
+
+    # The random numbers come from a generator of our own, which the compiler
+    # cannot trace: this part always runs as it is written.
+    @torch.compiler.disable
+    def _change(self, x: torch.Tensor) -> torch.Tensor:
+        x = move(x, self.shift, self.generator)
+        x = change_level(x, self.gain, self.tilt, self.generator)
+        x = add_noise(x, self.noise, self.generator)
+        return mask_bands(x, self.mask, self.generator)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Change a batch, or hand it on untouched in evaluation mode."""
+        return self._change(x) if self.training else x

@@ -1,0 +1,502 @@
+"""CNNClassifier: a convolutional network as a scikit-learn classifier of tensors."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+
+from skstrf.neural.labels import check_sample_weight, class_weights, encode_labels
+from skstrf.neural.storage import StoredNetwork
+from skstrf.utils.validation import (
+    HasMethods,
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_is_fitted,
+    fit_context,
+    validate_tensors,
+)
+
+__all__ = ["CNNClassifier"]
+
+logger = logging.getLogger("skstrf")
+
+# What recipe="report" puts in the place of these arguments.
+REPORT = {
+    "batch_norm": False,
+    "dropout": 0.0,
+    "factorise": False,
+    "gain": 0.0,
+    "label_smoothing": 0.0,
+    "lr_schedule": None,
+    "mask": 0.0,
+    "mixup": 0.0,
+    "noise": 0.0,
+    "shift": 0.0,
+    "standardise": "all",
+    "tilt": 0.0,
+    "weight_decay": 0.0,
+}
+
+
+class CNNClassifier(ClassifierMixin, StoredNetwork):
+    """Convolutional neural network for samples of any order.
+
+    The last two axes of `X` are the image the filters move over; all axes
+    between the samples and these are folded into its channels. An STRF tensor
+    `(n_sounds, n_scales, n_rates, n_freqs, n_frames)` is an image of frequency
+    by time with scale x rate channels. 3-D data have one channel, and 2-D data
+    are images of a single row.
+
+    The network is that of [1]_ (section 7): four convolutional layers of 64
+    maps with kernels 11, 11, 5, 5 and strides 1, 2, 2, 2, each with a ReLU and
+    max-pooling over 3 x 3, then 300 hidden units. It adapts itself to its
+    input: where the image is too small for a kernel, stride or pool, that one
+    is cut, axis by axis, which the log tells. The ``"modern"`` recipe, the
+    default, surrounds it with what learning from some hundred clips needs
+    (batch normalisation, dropout, mixing and masking of the training data,
+    weight decay, a learning-rate schedule); ``recipe="report"`` is the network
+    alone.
+
+    Parameters
+    ----------
+    n_filters : int or sequence of int, default=64
+        Maps of every convolutional layer, or of each.
+    kernel_sizes : sequence of int or of pairs, default=(11, 11, 5, 5)
+        Kernel of each layer; their number is the number of layers. In a pair
+        the first is for the first image axis (frequency), the second for the
+        last (time). Even sizes become the next odd one.
+    strides : int, or sequence of int or of pairs, default=(1, 2, 2, 2)
+        Stride of every layer, or of each.
+    pool_size : int, or sequence of int or of pairs, default=3
+        Cells to take the maximum over after every layer, or after each; 1 for none.
+    n_hidden : int, default=300
+        Units of the dense layer before the output; 0 leaves it out.
+    standardise : {"channel", "cell", "all"}, default="channel"
+        What of the training data gives the mean and the standard deviation by
+        which the input is standardised inside the network: each channel, each
+        cell of each channel, or everything together. Cells suit input that is
+        no image, such as the components of an MPCA.
+    batch_norm : bool, default=True
+        Normalise the maps of every layer over the batch.
+    dropout : float, default=0.3
+        Share of the values that is dropped before each dense layer, in training.
+    factorise : bool, default=True
+        Build a k x k kernel as a k x 1 filter along the first image axis, to
+        half the maps, followed by a 1 x k filter along the last, in layers
+        where this takes fewer multiplications: a tenth for 11 x 11, and as few
+        weights to learn.
+    mixup : float, default=0.2
+        Blend each training sample with another, in a share from Beta(`mixup`,
+        `mixup`) [2]_; 0 for none.
+    mask : float, default=0.1
+        Widest band that is blanked in each image axis of each training sample,
+        as a share of the axis [3]_; 0 for none.
+    shift, noise, gain, tilt : float, default=0.0
+        Random changes of each training sample: move it by up to this share of
+        each image axis; add Gaussian noise; add a random constant; add a random
+        slope along the first image axis. The last three are standard
+        deviations in units of the standardised input.
+    label_smoothing : float, default=0.05
+        Share of each target that is spread over all classes.
+    recipe : {"modern", "report"}, default="modern"
+        "report" is the bare network of [1]_, with the arguments for size,
+        optimiser and early stopping as they stand, the input standardised as a
+        whole (``standardise="all"``), and no `batch_norm`,
+        `dropout`, `factorise`, `mixup`, `mask`, `shift`, `noise`, `gain`,
+        `tilt`, `label_smoothing`, `weight_decay` or `lr_schedule`, whatever
+        these say.
+    optimizer : {"adamw", "adam", "sgd"}, default="adamw"
+        "sgd" comes with Nesterov momentum of 0.9.
+    lr : float, default=2e-3
+        Learning rate; the highest one where there is a schedule.
+    weight_decay : float, default=1e-2
+        Decay of the weights; biases and normalisation are left alone.
+    lr_schedule : {"onecycle", "cosine", "plateau"} or None, default="onecycle"
+        "onecycle" rises and falls, "cosine" falls, both over `max_epochs`;
+        "plateau" multiplies by 0.3 after five epochs without a lower loss.
+    batch_size : int, default=50
+        Samples in a training batch at most.
+    max_epochs : int, default=40
+        Times to go through the training data at most.
+    early_stopping : bool, default=True
+        Hold back a validation part, stop when its loss no longer falls, and
+        bring back the weights of the lowest validation loss. Without it, or
+        with too few samples for a validation part, training runs for
+        `max_epochs` and the last weights stay.
+    validation_fraction : float, default=0.1
+        Share of the samples to hold back, every class in its proportion.
+    patience : int, default=15
+        Epochs without a lower validation loss before training stops.
+    class_weight : "balanced", dict or None, default=None
+        Weights of the classes in the loss; classes that a dict lacks have 1.
+    warm_start_from : CNNClassifier, str, path-like or None, default=None
+        Fitted classifier, or a file one was saved to, whose layers are the
+        start: every layer of the same shape is copied, the output layer is
+        new, and with the first layer its standardisation of the input comes
+        too. Cloning, and so a search or cross-validation, keeps it.
+    frozen_layers : int or sequence of str, default=0
+        Layers to leave as they start: the first so many, or by name ("conv1",
+        "conv2", ..., "hidden", "output").
+    device : str, default="auto"
+        "cpu", "cuda" (or "cuda:1" ...), or "auto": CUDA when there is one.
+    compile : bool, default=False
+        Let torch compile the network: a slow start, then faster epochs. The
+        running statistics of `batch_norm` start from zero then, which shows in
+        very short trainings.
+    random_state : int, RandomState instance or None, default=None
+        First weights, order of the samples, validation part and all random
+        changes. On the CPU the same integer gives the same bits.
+    verbose : bool, default=False
+        Show a progress bar over the epochs.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the network of torch.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    history_ : list of dict
+        One an epoch, of plain numbers: ``epoch``, ``train_loss`` (of the
+        augmented training data), ``lr``, ``seconds`` and, with a validation
+        part, ``valid_loss`` and ``valid_accuracy``.
+    n_epochs_to_best_ : int
+        Epochs until the weights that were kept.
+    n_iter_ : int
+        Epochs trained.
+    architecture_ : dict
+        The network as it was built; ``architecture_["plan"]`` lists each
+        layer's kernel, stride, pool and outgoing image.
+    device_ : str
+        Where the network is.
+    input_shape_ : tuple of int
+        Axes of a sample.
+    n_features_in_ : int
+        Length of the second axis seen in fit.
+
+    Notes
+    -----
+    The input may have any scale, as the network begins with its
+    standardisation. Computation is in float32; float64 input is standardised
+    in float64 first.
+
+    Random numbers come from generators of its own: the global ones of torch
+    are neither read nor set, so several fits in threads do not disturb each
+    other. `random_state=None` draws its seed from numpy's, as all of
+    scikit-learn does.
+
+    References
+    ----------
+    .. [1] E. Eremeeva, "Transform analysis and music style transfer with deep
+       neural networks", ATIAM report, IRCAM, 2017, section 7.
+    .. [2] H. Zhang, M. Cisse, Y. N. Dauphin and D. Lopez-Paz, "mixup: beyond
+       empirical risk minimization", ICLR 2018.
+    .. [3] D. S. Park et al., "SpecAugment: a simple data augmentation method
+       for automatic speech recognition", Interspeech 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.neural import CNNClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["flat", "ramp"], 30)
+    >>> X = rng.normal(size=(60, 2, 8, 6)) + 2 * (y == "ramp")[:, None, None, None] * np.arange(6)
+    >>> clf = CNNClassifier(n_filters=8, max_epochs=20, random_state=0).fit(X, y)
+    >>> clf.predict(X[[0, 59]])
+    array(['flat', 'ramp'], dtype='<U4')
+    """
+
+    _parameter_constraints: dict = {
+        "n_filters": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "kernel_sizes": ["array-like"],
+        "strides": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "pool_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "n_hidden": [Interval(Integral, 0, None, closed="left")],
+        "standardise": [StrOptions({"channel", "cell", "all"})],
+        "batch_norm": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "factorise": ["boolean"],
+        "mixup": [Interval(Real, 0, None, closed="left")],
+        "mask": [Interval(Real, 0, 1, closed="left")],
+        "shift": [Interval(Real, 0, 1, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "gain": [Interval(Real, 0, None, closed="left")],
+        "tilt": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "recipe": [StrOptions({"modern", "report"})],
+        "optimizer": [StrOptions({"adamw", "adam", "sgd"})],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [StrOptions({"onecycle", "cosine", "plateau"}), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "warm_start_from": [HasMethods(["predict_proba"]), str, os.PathLike, None],
+        "frozen_layers": [Interval(Integral, 0, None, closed="left"), "array-like"],
+        "device": [str],
+        "compile": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_filters=64,
+        kernel_sizes=(11, 11, 5, 5),
+        strides=(1, 2, 2, 2),
+        pool_size=3,
+        n_hidden=300,
+        *,
+        standardise="channel",
+        batch_norm=True,
+        dropout=0.3,
+        factorise=True,
+        mixup=0.2,
+        mask=0.1,
+        shift=0.0,
+        noise=0.0,
+        gain=0.0,
+        tilt=0.0,
+        label_smoothing=0.05,
+        recipe="modern",
+        optimizer="adamw",
+        lr=2e-3,
+        weight_decay=1e-2,
+        lr_schedule="onecycle",
+        batch_size=50,
+        max_epochs=40,
+        early_stopping=True,
+        validation_fraction=0.1,
+        patience=15,
+        class_weight=None,
+        warm_start_from=None,
+        frozen_layers=0,
+        device="auto",
+        compile=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_filters = n_filters
+        self.kernel_sizes = kernel_sizes
+        self.strides = strides
+        self.pool_size = pool_size
+        self.n_hidden = n_hidden
+        self.standardise = standardise
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.factorise = factorise
+        self.mixup = mixup
+        self.mask = mask
+        self.shift = shift
+        self.noise = noise
+        self.gain = gain
+        self.tilt = tilt
+        self.label_smoothing = label_smoothing
+        self.recipe = recipe
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.class_weight = class_weight
+        self.warm_start_from = warm_start_from
+        self.frozen_layers = frozen_layers
+        self.device = device
+        self.compile = compile
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, *, sample_weight=None, validation_data=None):
+        """Train a new network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ..., height, width)
+            Samples of any order; float32 and float64 stay, the rest becomes float64.
+        y : array-like of shape (n_samples,)
+            Labels of any type that can be sorted, two different ones at least.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights in the loss, times those of `class_weight`. Samples of
+            weight 0 are left out.
+        validation_data : (array-like, array-like), default=None
+            Samples and labels of the validation part, in place of a random
+            `validation_fraction` of `X`. Without early stopping it is only
+            looked at, for `history_`.
+
+        Returns
+        -------
+        self : CNNClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinities, a single class, a device that is not there,
+            layers that do not fit each other, or a training that diverges.
+        """
+        from skstrf.neural.fitting import fit_classifier
+
+        X, y = validate_tensors(self, X, y, reset=True)
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        weights = check_sample_weight(sample_weight, len(X))
+        codes = encode_labels(y, self.classes_)
+        weights = weights * class_weights(self.class_weight, self.classes_, codes)
+        validation = None
+        if validation_data is not None:
+            validation = self._check_validation(*validation_data)
+        self._seed = self._draw_seed()
+        fit_classifier(self, X, codes, weights, validation, self._settings())
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, *, sample_weight=None):
+        """Train for one more epoch, on the given data.
+
+        There is no validation part, and the learning rate stays at `lr`. The
+        first call on a new classifier makes the network and standardises by its
+        data. Calls in a row share the state of the optimiser; after a `fit`, or
+        once pickled, it starts anew.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ..., height, width)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come, for the first call; those of `y`
+            when not given.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights in the loss.
+
+        Returns
+        -------
+        self : CNNClassifier
+            The classifier, one epoch on.
+
+        Raises
+        ------
+        ValueError
+            For labels that are not among the classes, and as in `fit`.
+        """
+        from skstrf.neural.fitting import continue_classifier
+
+        first = not hasattr(self, "net_")
+        X, y = validate_tensors(self, X, y, reset=first)
+        check_classification_targets(y)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all samples at once: give partial_fit a dict, "
+                "or sample_weight."
+            )
+        if first:
+            self.classes_ = np.unique(y if classes is None else np.asarray(classes))
+            self._seed = self._draw_seed()
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={list(classes)} is not what it was at first, "
+                f"{self.classes_.tolist()}: leave it out, or start a new classifier."
+            )
+        codes = encode_labels(y, self.classes_)
+        weights = check_sample_weight(sample_weight, len(X))
+        weights = weights * class_weights(self.class_weight, self.classes_, codes)
+        continue_classifier(self, X, codes, weights, self._settings())
+        return self
+
+    def predict_proba(self, X):
+        """Give the probability of every class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ..., height, width)
+            Samples of the shape seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Rows sum to 1; float32 for float32 input, float64 for all other.
+
+        Raises
+        ------
+        ValueError
+            For samples of another shape, NaN or infinities, and values so large
+            that the scores are not finite.
+        """
+        from skstrf.neural.fitting import predict_logits
+
+        check_is_fitted(self)
+        X = validate_tensors(self, X, reset=False)
+        logits = predict_logits(self, X).astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype)
+
+    def predict(self, X):
+        """Give the most probable class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ..., height, width)
+            Samples of the shape seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels, of the type seen in fit.
+
+        Raises
+        ------
+        ValueError
+            As in `predict_proba`.
+        """
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
+
+    def _settings(self) -> dict[str, Any]:
+        """Collect the parameters as they count: the recipe and its consequences."""
+        settings = self.get_params(deep=False)
+        if self.recipe == "report":
+            settings.update(REPORT)
+        return settings
+
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _check_validation(self, X, y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Check the samples of an explicit validation part: samples, codes, weights."""
+        X = validate_tensors(self, X, reset=False)
+        y = np.asarray(y)
+        if y.shape != (len(X),):
+            raise ValueError(
+                f"validation_data has {len(X)} samples and labels of shape {y.shape}: give "
+                "(samples, labels), one label for each sample."
+            )
+        codes = encode_labels(y, self.classes_)
+        return X, codes, class_weights(self.class_weight, self.classes_, codes)
+
+    def __sklearn_clone__(self):
+        """Clone the parameters, but hand on a fitted `warm_start_from` as it is."""
+        twin = super().__sklearn_clone__()
+        twin.warm_start_from = self.warm_start_from
+        return twin
+
+    def __sklearn_tags__(self):
+        """Say that samples of more than one axis go in."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,0 +1,393 @@
+"""From checked arrays to a trained net, for the classifier: build, train, predict, restore."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+
+from skstrf.neural.batches import (
+    ArrayDataset,
+    fold_channels,
+    input_statistics,
+    soft_targets,
+    split_validation,
+)
+from skstrf.neural.networks import (
+    ConvolutionalNet,
+    allocate,
+    build_network,
+    copy_layers,
+    initialise,
+)
+from skstrf.neural.plan import design_network
+from skstrf.neural.training import (
+    history_rows,
+    make_callbacks,
+    make_net,
+    run_epochs,
+    train_network,
+)
+from skstrf.utils.devices import resolve_device
+
+if TYPE_CHECKING:
+    from skstrf.neural.classifier import CNNClassifier
+
+__all__ = [
+    "continue_classifier",
+    "fit_classifier",
+    "predict_logits",
+    "restore_net",
+    "weights_of",
+]
+
+logger = logging.getLogger("skstrf")
+
+# Floats in the largest layer of one batch at prediction: 64 MB.
+LARGEST_BATCH = 2**24
+
+
+def raw_module(net: NeuralNet) -> ConvolutionalNet:
+    """Give the network itself where torch wrapped a compiled one around it."""
+    return getattr(net.module_, "_orig_mod", net.module_)
+
+
+def weights_of(net: NeuralNet) -> dict[str, np.ndarray]:
+    """Copy all weights and statistics of a net to numpy.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Initialised.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By their names in torch.
+    """
+    state = raw_module(net).state_dict()
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+
+
+def _present(codes: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Find the samples that count; at least two classes must be among them."""
+    rows = np.flatnonzero(weights > 0)
+    labels = classes[np.unique(codes[rows])].tolist()
+    if len(labels) < 2:
+        raise ValueError(
+            f"CNNClassifier needs samples of at least 2 classes, got {len(labels)} class: "
+            f"{labels}. Samples of weight 0 do not count."
+        )
+    return rows
+
+
+def _split(codes, rows, settings, seed) -> tuple[np.ndarray, np.ndarray | None]:
+    """Hold back a validation part of `rows` where one is wanted and possible."""
+    if not settings["early_stopping"]:
+        return rows, None
+    parts = split_validation(codes[rows], settings["validation_fraction"], seed)
+    if parts is None:
+        logger.warning(
+            "%d samples of %d classes leave no validation part with every class in it: training "
+            "goes on for max_epochs=%d epochs and keeps the last weights",
+            len(rows),
+            len(np.unique(codes[rows])),
+            settings["max_epochs"],
+        )
+        return rows, None
+    return rows[parts[0]], rows[parts[1]]
+
+
+def _dataset(images, codes, weights, rows, n_classes, smoothing=0.0) -> ArrayDataset:
+    targets = soft_targets(codes[rows], n_classes, weights[rows], smoothing)
+    return ArrayDataset(images, targets, rows)
+
+
+def _explicit_part(
+    validation: tuple[np.ndarray, np.ndarray, np.ndarray], n_classes: int
+) -> ArrayDataset:
+    """Make the dataset of a validation part that was given: samples, codes, weights."""
+    X, codes, weights = validation
+    rows = np.flatnonzero(weights > 0)
+    if not len(rows):
+        raise ValueError("validation_data holds no sample that class_weight leaves a weight.")
+    return _dataset(fold_channels(X), codes, weights, rows, n_classes)
+
+
+def _names_to_freeze(
+    module: ConvolutionalNet, frozen: int | Sequence[str], copied: list[str] | None
+) -> list[str]:
+    """Name the layers to freeze, if their weights are worth keeping and others are left."""
+    if isinstance(frozen, int | np.integer):
+        names = module.layer_names[: int(frozen)]
+    else:
+        names = tuple(frozen)
+    module.check_names(names)
+    if set(names) >= set(module.layer_names):
+        raise ValueError(f"frozen_layers={frozen!r} leaves no layer to train.")
+    lost = [name for name in names if copied is not None and name not in copied]
+    if lost:
+        raise ValueError(
+            f"frozen_layers names {lost}, which warm_start_from could not fill: its layers of "
+            "that name have other shapes, or do not exist. Use the same n_filters, kernel_sizes "
+            "and shape of samples, or freeze fewer layers."
+        )
+    return list(names)
+
+
+def _source_module(source: Any) -> ConvolutionalNet:
+    """Find the network to start from in a fitted classifier or a saved one."""
+    from skstrf.neural.classifier import CNNClassifier
+
+    if not hasattr(source, "predict_proba"):
+        source = CNNClassifier.load(source)
+    net = getattr(source, "net_", None)
+    if not isinstance(net, NeuralNet):
+        raise ValueError(
+            f"warm_start_from={source!r} has no trained network: give a fitted CNNClassifier, or "
+            "the file one was saved to."
+        )
+    return raw_module(net)
+
+
+def _new_module(
+    classifier: CNNClassifier, images: np.ndarray, settings: Mapping[str, Any], seed: int
+) -> tuple[ConvolutionalNet, bool]:
+    """Build the network with its first weights; also whether it knows its standardisation."""
+    _, n_channels, height, width = images.shape
+    shape = (n_channels, height, width)
+    classifier.architecture_ = design_network(shape, len(classifier.classes_), settings)
+    module = allocate(build_network(classifier.architecture_))
+    initialise(module, torch.Generator().manual_seed(seed))
+    copied: list[str] | None = None
+    if settings["warm_start_from"] is not None:
+        copied = copy_layers(_source_module(settings["warm_start_from"]), module)
+        logger.info("layers copied from warm_start_from: %s", copied)
+    names = _names_to_freeze(module, settings["frozen_layers"], copied)
+    classifier.architecture_["frozen"] = names
+    module.freeze(names)
+    return module, "conv1" in (copied or [])
+
+
+def _standardise(module: ConvolutionalNet, images, rows, weights, over: str) -> None:
+    mean, scale = input_statistics(images, rows, weights[rows], over)
+    module.standardise.mean.copy_(torch.from_numpy(mean))
+    module.standardise.scale.copy_(torch.from_numpy(scale))
+
+
+def _choose_device(classifier: CNNClassifier) -> str:
+    device = resolve_device(classifier.device)
+    logger.info("CNNClassifier computes on %s", device)
+    return device
+
+
+def _seeds(seed: int, epoch: int = 0) -> list[int]:
+    """Four independent seeds: first weights, split, order and mixing, random changes."""
+    return [int(s) for s in np.random.SeedSequence([seed, epoch]).generate_state(4)]
+
+
+def fit_classifier(
+    classifier: CNNClassifier,
+    X: np.ndarray,
+    codes: np.ndarray,
+    weights: np.ndarray,
+    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Train a new network and set the fitted attributes.
+
+    Parameters
+    ----------
+    classifier : CNNClassifier
+        With ``classes_`` and ``_seed``; gets the rest.
+    X : ndarray of shape (n_samples, ...)
+        Samples.
+    codes : ndarray of int of shape (n_samples,)
+        Their classes.
+    weights : ndarray of shape (n_samples,)
+        Their weights.
+    validation : (X, codes, weights) or None
+        An explicit validation part.
+    settings : mapping
+        The parameters as the recipe has them.
+    """
+    n_classes = len(classifier.classes_)
+    images, seeds = fold_channels(X), _seeds(classifier._seed)
+    rows = _present(codes, weights, classifier.classes_)
+    device = _choose_device(classifier)
+    module, is_standardised = _new_module(classifier, images, settings, seeds[0])
+    valid = None
+    if validation is not None:
+        valid = _explicit_part(validation, n_classes)
+    else:
+        rows, held = _split(codes, rows, settings, seeds[1])
+        if held is not None:
+            valid = _dataset(images, codes, weights, held, n_classes)
+    if not is_standardised:
+        _standardise(module, images, rows, weights, settings["standardise"])
+    train = _dataset(images, codes, weights, rows, n_classes, settings["label_smoothing"])
+    stops = settings["early_stopping"] and valid is not None
+    settings = {**settings, "patience": settings["patience"] if stops else None}
+    net = train_network(module, train, valid, settings=settings, device=device, seeds=seeds[2:])
+    classifier.net_, classifier.device_ = net, device
+    classifier.history_ = history_rows(net)
+    classifier.n_iter_ = len(classifier.history_)
+    classifier.n_epochs_to_best_ = classifier.n_iter_
+    if stops:
+        classifier.n_epochs_to_best_ = int(dict(net.callbacks_)["early_stopping"].best_epoch_)
+    classifier._incremental = False
+    logger.info(
+        "CNNClassifier: %d epochs, weights of epoch %d kept",
+        classifier.n_iter_,
+        classifier.n_epochs_to_best_,
+    )
+
+
+def continue_classifier(
+    classifier: CNNClassifier,
+    X: np.ndarray,
+    codes: np.ndarray,
+    weights: np.ndarray,
+    settings: Mapping[str, Any],
+) -> None:
+    """Train for one epoch more, from new if need be, and set the fitted attributes.
+
+    Parameters
+    ----------
+    classifier : CNNClassifier
+        With ``classes_`` and ``_seed``.
+    X : ndarray of shape (n_samples, ...)
+        Samples.
+    codes : ndarray of int of shape (n_samples,)
+        Their classes.
+    weights : ndarray of shape (n_samples,)
+        Their weights.
+    settings : mapping
+        The parameters as the recipe has them.
+    """
+    images, rows = fold_channels(X), np.flatnonzero(weights > 0)
+    first = not hasattr(classifier, "net_")
+    if first:
+        if len(classifier.classes_) < 2:
+            _present(codes, weights, classifier.classes_)
+        seed = _seeds(classifier._seed)[0]
+        module, is_standardised = _new_module(classifier, images, settings, seed)
+        if not is_standardised:
+            _standardise(module, images, rows, weights, settings["standardise"])
+        classifier.device_ = _choose_device(classifier)
+        classifier.history_, classifier.n_iter_ = [], 0
+    else:
+        module = raw_module(classifier.net_)
+    if not getattr(classifier, "_incremental", False):
+        classifier.net_ = _plain_net(module, classifier.device_, settings)
+        classifier._incremental = True
+    net, seeds = classifier.net_, _seeds(classifier._seed, classifier.n_iter_ + 1)
+    net.iterator_train__generator.manual_seed(seeds[2])
+    module.use_generator(torch.Generator(classifier.device_).manual_seed(seeds[3]))
+    smoothing, n_classes = settings["label_smoothing"], len(classifier.classes_)
+    run_epochs(net, _dataset(images, codes, weights, rows, n_classes, smoothing), 1)
+    module.use_generator(None)
+    classifier.n_iter_ += 1
+    classifier.n_epochs_to_best_ = classifier.n_iter_
+    classifier.history_.append(history_rows(net, 1)[-1] | {"epoch": classifier.n_iter_})
+
+
+def _plain_net(module: ConvolutionalNet, device: str, settings: Mapping[str, Any]) -> NeuralNet:
+    """Make a net that trains at a constant rate, epoch by epoch, without validation."""
+    keys = ("optimizer", "lr", "weight_decay", "batch_size")
+    callbacks = make_callbacks(
+        max_epochs=1, n_batches=1, lr=settings["lr"], compile_module=settings["compile"]
+    )
+    return make_net(
+        module,
+        device=device,
+        callbacks=callbacks,
+        generator=torch.Generator(),
+        mixup_alpha=settings["mixup"],
+        compile_module=settings["compile"],
+        **{key: settings[key] for key in keys},
+    )
+
+
+def predict_logits(classifier: CNNClassifier, X: np.ndarray) -> np.ndarray:
+    """Score samples, always in batches of one size.
+
+    The number of samples in a batch decides which kernels the libraries under
+    torch take, and so the last bits of a result: filling up the last batch with
+    zeros makes a sample's scores the same in any company.
+
+    Parameters
+    ----------
+    classifier : CNNClassifier
+        Fitted.
+    X : ndarray of shape (n_samples, ...)
+        Samples.
+
+    Returns
+    -------
+    ndarray of float32 of shape (n_samples, n_classes)
+        Logits.
+
+    Raises
+    ------
+    ValueError
+        When scores are not finite.
+    """
+    net, images = classifier.net_, fold_channels(X)
+    maps = max(layer["out_channels"] for layer in classifier.architecture_["plan"])
+    largest = max(images.shape[1], maps) * images.shape[2] * images.shape[3]
+    size = max(1, min(50, LARGEST_BATCH // largest))
+    scores = []
+    for first in range(0, len(images), size):
+        chunk = images[first : first + size]
+        batch = np.zeros((size, *images.shape[1:]), dtype=X.dtype)
+        batch[: len(chunk)] = chunk
+        logits = net.evaluation_step((torch.from_numpy(batch), None), training=False)
+        scores.append(logits[: len(chunk)].cpu().numpy())
+    result = np.concatenate(scores)
+    if not np.isfinite(result).all():
+        bad = math.prod(result.shape) - int(np.isfinite(result).sum())
+        raise ValueError(
+            f"{bad} scores are not finite: X lies too far outside the range of the training "
+            f"data, its largest absolute value is {np.abs(X).max():.3g}."
+        )
+    return result
+
+
+def restore_net(classifier: CNNClassifier, weights: Mapping[str, np.ndarray]) -> None:
+    """Build the net of an unpickled or loaded classifier from its weights.
+
+    Parameters
+    ----------
+    classifier : CNNClassifier
+        With all fitted attributes but ``net_``.
+    weights : mapping of str to ndarray
+        From :func:`weights_of`.
+
+    Raises
+    ------
+    ValueError
+        When the weights are not those of the architecture.
+    """
+    module = build_network(classifier.architecture_)
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = {name: array.shape for name, array in weights.items()}
+    if expected != found:
+        odd = sorted(k for k in expected | found if expected.get(k) != found.get(k))
+        raise ValueError(f"weights and architecture differ in {odd}")
+    module = allocate(module)
+    module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+    try:
+        device = resolve_device(classifier.device)
+    except ValueError:
+        logger.warning("device %r is not there: the network goes to the CPU", classifier.device)
+        device = "cpu"
+    # Enough to predict; partial_fit makes its own, by the parameters of then.
+    classifier.net_ = make_net(module.eval(), device=device)
+    classifier.device_ = device
+    classifier._incremental = False

@@ -1,0 +1,322 @@
+"""Scaling of n-D data."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn import config_context
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from skstrf.multilinear.streaming import chunk_slices, double, empty_like, like, map_chunks
+from skstrf.utils.arrays import is_torch, to_numpy
+from skstrf.utils.validation import Integral, check_is_fitted, fit_context, validate_tensors
+
+__all__ = ["TensorScaler", "all_finite", "axis_statistics", "check_batch"]
+
+
+def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of a batch over some of its axes, in one pass.
+
+    Parameters
+    ----------
+    x : ndarray or torch.Tensor of shape (n_samples, ...)
+        float32 or float64, never copied as a whole.
+    axes : tuple of int
+        What is averaged over; holds 0, none negative.
+
+    Returns
+    -------
+    mean, var : ndarray
+        float64, of the shape of one sample with 1 for every averaged axis. The variance divides
+        by the number of values, and is exactly 0 where all values are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.preprocessing import axis_statistics
+    >>> mean, var = axis_statistics(np.arange(12.0).reshape(2, 3, 2), (0, 2))
+    >>> mean.ravel(), var.ravel()
+    (array([3.5, 5.5, 7.5]), array([9.25, 9.25, 9.25]))
+    """
+    first = x[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
+    count = np.prod([x.shape[axis] for axis in axes])
+    with np.errstate(all="ignore"):
+        # A float32 sum of squares keeps no digit of a variance far below the squared mean: take
+        # a rough mean off first. Starting from one value makes it exact for constant data.
+        chunk = double(x[chunk_slices(x)[0]]) - double(first)
+        shift = like(double(first) + chunk.mean(axis=axes, keepdims=True), x)
+    dtype = double(x[:0]).dtype
+
+    def task(rows: slice) -> tuple[Any, Any]:
+        centred = x[rows] - shift
+        sums = centred.sum(axis=axes, keepdims=True, dtype=dtype)
+        centred *= centred
+        return sums, centred.sum(axis=axes, keepdims=True, dtype=dtype)
+
+    total, squares = (to_numpy(sum(part)) for part in zip(*map_chunks(task, x), strict=True))
+    with np.errstate(all="ignore"):
+        missed = total / count
+        var = np.maximum(squares / count - missed**2, 0.0)
+        return (to_numpy(double(shift)) + missed)[0], var[0]
+
+
+class TensorScaler(TransformerMixin, BaseEstimator):
+    """Standardise n-D data: take off the mean and divide by the standard deviation.
+
+    scikit-learn's ``StandardScaler`` for tensors. Mean and deviation are shared over the samples
+    and over the axes named; each position along the other axes has its own. With the default,
+    an STRF tensor of shape (n_sounds, n_scales, n_rates, n_freqs, n_frames) gets one mean and
+    one deviation for every scale, rate and frequency, computed over all sounds and all frames.
+
+    Parameters
+    ----------
+    axis : int, tuple of int or None, default -1
+        The axes of X, besides the samples, that share their mean and deviation; negative ones
+        count from the end. None shares over the samples alone, as ``StandardScaler`` does.
+    with_mean : bool, default True
+        Whether to take off the mean.
+    with_std : bool, default True
+        Whether to divide by the standard deviation.
+
+    Attributes
+    ----------
+    mean_ : ndarray
+        Mean, float64, of the shape of one sample with 1 in place of every shared axis; found
+        also when `with_mean` is false.
+    var_ : ndarray
+        Variance, of the same shape; the sum of squares is divided by the number of values.
+    scale_ : ndarray
+        What transform divides by: the square root of `var_`, 1 where the data are constant.
+    input_shape_ : tuple of int
+        Shape of one sample.
+    n_features_in_ : int
+        Length of axis 1.
+
+    See Also
+    --------
+    skstrf.decomposition.MPCA : The usual next step; like PCA it depends on the scale of X.
+
+    Notes
+    -----
+    A chunk of samples at a time is summed in float64, so that float32 data with a mean a
+    thousand times the deviation are scaled right and no copy of X is made but the result. torch
+    tensors are taken as they are and give torch tensors on their device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import TensorScaler
+    >>> X = 5 + 3 * np.random.default_rng(0).standard_normal((40, 4, 6, 10))
+    >>> scaler = TensorScaler().fit(X)
+    >>> scaler.mean_.shape
+    (4, 6, 1)
+    >>> X_scaled = scaler.transform(X)
+    >>> bool(np.allclose(X_scaled.mean(axis=(0, 3)), 0))
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "axis": [Integral, tuple, list, None],
+        "with_mean": ["boolean"],
+        "with_std": ["boolean"],
+    }
+
+    def __init__(self, axis=-1, with_mean=True, with_std=True):
+        self.axis = axis
+        self.with_mean = with_mean
+        self.with_std = with_std
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Find mean and deviation.
+
+        Parameters
+        ----------
+        X : array-like or torch.Tensor of shape (n_samples, ...)
+            Two or more axes.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        TensorScaler
+            This object.
+
+        Raises
+        ------
+        ValueError
+            On NaN or infinity in X, or an axis that X lacks.
+        """
+        X = check_batch(self, X, reset=True)
+        mean, var = axis_statistics(X, _shared_axes(self.axis, X.ndim))
+        all_finite(self, var)
+        # A deviation below the spacing of numbers around the mean is rounding, not variation.
+        eps = np.finfo(str(X.dtype).removeprefix("torch.")).eps
+        constant = var <= (eps * mean) ** 2
+        self.mean_, self.var_ = mean, var
+        self.scale_ = np.where(constant, 1.0, np.sqrt(var))
+        return self
+
+    def transform(self, X):
+        """Scale X.
+
+        Parameters
+        ----------
+        X : array-like or torch.Tensor of shape (n_samples, ...)
+            Samples of the shape seen in fit.
+
+        Returns
+        -------
+        ndarray or torch.Tensor of the shape of X
+            A scaled copy, float32 for float32.
+
+        Raises
+        ------
+        ValueError
+            When the shape differs from that seen in fit, or X is not finite.
+        """
+        check_is_fitted(self)
+        X = check_batch(self, X, reset=False)
+        mean, scale = like(self.mean_, X), like(self.scale_, X)
+
+        def scaled(rows):
+            chunk = X[rows] - mean if self.with_mean else X[rows]
+            return chunk / scale if self.with_std else chunk
+
+        return all_finite(self, _fill(scaled, X))
+
+    def inverse_transform(self, X):
+        """Undo `transform`; exact up to rounding.
+
+        Parameters
+        ----------
+        X : array-like or torch.Tensor of shape (n_samples, ...)
+            Scaled samples.
+
+        Returns
+        -------
+        ndarray or torch.Tensor of the shape of X
+            In the units of the data seen in fit.
+
+        Raises
+        ------
+        ValueError
+            When the shape differs from that seen in fit, or X is not finite.
+        """
+        check_is_fitted(self)
+        X = check_batch(self, X, reset=False)
+        mean, scale = like(self.mean_, X), like(self.scale_, X)
+
+        def restored(rows):
+            chunk = X[rows] * scale if self.with_std else X[rows]
+            return chunk + mean if self.with_mean else chunk
+
+        return all_finite(self, _fill(restored, X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def check_batch(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:
+    """Check shape and dtype of a batch of tensors, numpy or torch; leave its values unread.
+
+    Reading hundreds of megabytes to look for NaN takes as long as projecting them, and NaN
+    survives every sum: the estimator looks for it in its result instead.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``input_shape_`` when `reset` is true, is compared with it otherwise.
+    X : array-like or torch.Tensor of shape (n_samples, ...)
+        Two or more axes.
+    reset : bool
+        True in fit.
+    ensure_min_samples : int
+        The fewest samples accepted.
+
+    Returns
+    -------
+    ndarray or torch.Tensor
+        float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        On a wrong shape or dtype.
+    """
+    options: dict[str, Any] = {"reset": reset, "ensure_min_samples": ensure_min_samples}
+    with config_context(assume_finite=True):
+        if not is_torch(X):
+            return validate_tensors(estimator, X, **options)
+        import torch
+
+        if X.is_complex():
+            raise ValueError(
+                f"Complex data not supported by {type(estimator).__name__}: give the magnitude, "
+                "X.abs(), or real and imaginary part as two channels, torch.view_as_real(X)."
+            )
+        if X.dtype in (torch.float16, torch.bfloat16):
+            X = X.float()
+        elif X.dtype not in (torch.float32, torch.float64):
+            X = X.double()
+        # A numpy array of the same shape that owns a single number stands in for the tensor.
+        dtype = str(X.dtype).removeprefix("torch.")
+        validate_tensors(estimator, np.broadcast_to(np.zeros((), dtype), X.shape), **options)
+        return X
+
+
+def all_finite(estimator: Any, out: Any) -> Any:
+    """Return `out`, unless NaN or infinity came through.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        For its name.
+    out : ndarray or torch.Tensor
+        A result in which every entry of X has a part.
+
+    Returns
+    -------
+    ndarray or torch.Tensor
+        `out`.
+
+    Raises
+    ------
+    ValueError
+        When it is not finite.
+    """
+    finite = out.isfinite().all() if is_torch(out) else np.isfinite(out).all()
+    if not finite:
+        raise ValueError(
+            f"X given to {type(estimator).__name__} contains NaN or infinity, or values that "
+            f"overflow its dtype: find the samples with numpy.isfinite and leave them out, or "
+            "scale X down."
+        )
+    return out
+
+
+def _shared_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    given = () if axis is None else (axis,) if isinstance(axis, Integral) else tuple(axis)
+    for one in given:
+        if not isinstance(one, Integral) or not -ndim <= int(one) < ndim:
+            raise ValueError(
+                f"axis={axis!r} of TensorScaler, but X has {ndim} axes: give integers from "
+                f"{-ndim} to {ndim - 1} (axis 0, the samples, is always shared), or None."
+            )
+    return tuple(sorted({0, *(int(one) % ndim for one in given)}))
+
+
+def _fill(task: Any, X: Any) -> Any:
+    """Run `task` on every chunk of X into one new array of the shape of X."""
+    out = empty_like(X, X.shape)
+
+    def fill(rows: slice) -> None:
+        out[rows] = task(rows)
+
+    deque(map_chunks(fill, X), maxlen=0)
+    return out
