@@ -272,6 +272,13 @@ def _checked(model: Any, path: Path) -> Any:
 
     if not isinstance(model, BaseEstimator):
         raise ValueError(f"{path} holds no estimator but a {type(model).__name__}. {REMEDY}")
+    try:
+        model.get_params()
+    except AttributeError as error:
+        raise ValueError(
+            f"{path} was written by another version of skstrf, whose estimators had other "
+            f"parameters ({error}). Use that version, or fit the model again."
+        ) from error
     return model
 
 

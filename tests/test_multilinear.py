@@ -41,7 +41,7 @@ def tensors(n, shape, seed=0, decay=0.5):
 
 def unfolded_scatter(x, axis):
     unfolded = np.moveaxis(x - x.mean(0), axis, 0).reshape(x.shape[axis], -1)
-    return unfolded @ unfolded.T
+    return np.einsum("ik,jk->ij", unfolded, unfolded)
 
 
 @pytest.fixture

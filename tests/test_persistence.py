@@ -268,6 +268,17 @@ def test_another_version_is_warned_of(fitted, model_file, tmp_path):
     )
 
 
+def test_a_file_of_a_version_with_other_parameters_is_refused(tmp_path):
+    path = tmp_path / "old.skops"
+    loader = AudioLoader()
+    del loader.n_jobs
+    model = make_pipeline(StandardScaler(), FunctionTransformer())
+    model.steps[0] = ("loader", loader)
+    save_model(model, path)
+    with pytest.raises(ValueError, match=r"old\.skops .*other parameters .*n_jobs"):
+        load_model(path)
+
+
 @pytest.mark.parametrize("changes", [{"format": 99}, {"versions": None}])
 def test_another_format_is_refused(model_file, tmp_path, changes):
     path = tmp_path / "new.skops"

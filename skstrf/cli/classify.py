@@ -174,6 +174,7 @@ def run(args: argparse.Namespace) -> int:
             cv=args.folds or 5,
             pipeline=pipeline,
             random_state=args.seed,
+            folder=folder,
             verbose=sys.stderr.isatty(),
         )
         results.skipped = [*sounds.skipped, *results.skipped]

@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
             np.array(clips.target_names)[clips.target],
             split=clips.split,
             pipeline=pipeline,
+            folder=folder,
             verbose=sys.stderr.isatty(),
         )
         notes = [

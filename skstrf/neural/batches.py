@@ -92,13 +92,15 @@ def input_statistics(
     axes = {"channel": (2, 3), "cell": (), "all": (1, 2, 3)}[over]
     share = weights / weights.sum()
 
-    # Two passes in chunks: float64 copies of a few samples, never of them all.
+    # Two passes in chunks: float64 copies of some 16 MB, never of all samples.
+    size = max(1, 2**21 // X[0].size)
+
     def average(function):
         total = np.zeros(1)
-        for first in range(0, len(rows), 64):
-            values = function(X[rows[first : first + 64]].astype(np.float64))
+        for first in range(0, len(rows), size):
+            values = function(X[rows[first : first + size]].astype(np.float64))
             part = values.mean(axes, keepdims=True) if axes else values
-            total = total + np.tensordot(share[first : first + 64], part, 1)
+            total = total + np.tensordot(share[first : first + size], part, 1)
         return total
 
     with np.errstate(over="ignore", invalid="ignore"):

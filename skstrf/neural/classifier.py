@@ -115,7 +115,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         these say.
     optimizer : {"adamw", "adam", "sgd"}, default="adamw"
         "sgd" comes with Nesterov momentum of 0.9.
-    lr : float, default=2e-3
+    lr : float, default=5e-3
         Learning rate; the highest one where there is a schedule.
     weight_decay : float, default=1e-2
         Decay of the weights; biases and normalisation are left alone.
@@ -270,7 +270,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         label_smoothing=0.05,
         recipe="modern",
         optimizer="adamw",
-        lr=2e-3,
+        lr=5e-3,
         weight_decay=1e-2,
         lr_schedule="onecycle",
         batch_size=50,

@@ -180,12 +180,6 @@ def _standardise(module: ConvolutionalNet, images, rows, weights, over: str) -> 
     module.standardise.scale.copy_(torch.from_numpy(scale))
 
 
-def _choose_device(classifier: CNNClassifier) -> str:
-    device = resolve_device(classifier.device)
-    logger.info("CNNClassifier computes on %s", device)
-    return device
-
-
 def _seeds(seed: int, epoch: int = 0) -> list[int]:
     """Four independent seeds: first weights, split, order and mixing, random changes."""
     return [int(s) for s in np.random.SeedSequence([seed, epoch]).generate_state(4)]
@@ -219,7 +213,7 @@ def fit_classifier(
     n_classes = len(classifier.classes_)
     images, seeds = fold_channels(X), _seeds(classifier._seed)
     rows = _present(codes, weights, classifier.classes_)
-    device = _choose_device(classifier)
+    device = resolve_device(classifier.device)
     module, is_standardised = _new_module(classifier, images, settings, seeds[0])
     valid = None
     if validation is not None:
@@ -279,7 +273,7 @@ def continue_classifier(
         module, is_standardised = _new_module(classifier, images, settings, seed)
         if not is_standardised:
             _standardise(module, images, rows, weights, settings["standardise"])
-        classifier.device_ = _choose_device(classifier)
+        classifier.device_ = resolve_device(classifier.device)
         classifier.history_, classifier.n_iter_ = [], 0
     else:
         module = raw_module(classifier.net_)
