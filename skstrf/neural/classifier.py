@@ -77,6 +77,8 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         Stride of every layer, or of each.
     pool_size : int, or sequence of int or of pairs, default=3
         Cells to take the maximum over after every layer, or after each; 1 for none.
+    pool_stride : int, or sequence of int or of pairs, default=2
+        Step between pools, which overlap where it is smaller than `pool_size`.
     n_hidden : int, default=300
         Units of the dense layer before the output; 0 leaves it out.
     standardise : {"channel", "cell", "all"}, default="channel"
@@ -88,7 +90,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         Normalise the maps of every layer over the batch.
     dropout : float, default=0.3
         Share of the values that is dropped before each dense layer, in training.
-    factorise : bool, default=True
+    factorise : bool, default=False
         Build a k x k kernel as a k x 1 filter along the first image axis, to
         half the maps, followed by a 1 x k filter along the last, in layers
         where this takes fewer multiplications: a tenth for 11 x 11, and as few
@@ -218,6 +220,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "kernel_sizes": ["array-like"],
         "strides": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "pool_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "pool_stride": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_hidden": [Interval(Integral, 0, None, closed="left")],
         "standardise": [StrOptions({"channel", "cell", "all"})],
         "batch_norm": ["boolean"],
@@ -255,12 +258,13 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         kernel_sizes=(11, 11, 5, 5),
         strides=(1, 2, 2, 2),
         pool_size=3,
+        pool_stride=2,
         n_hidden=300,
         *,
         standardise="channel",
         batch_norm=True,
         dropout=0.3,
-        factorise=True,
+        factorise=False,
         mixup=0.2,
         mask=0.1,
         shift=0.0,
@@ -290,6 +294,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         self.kernel_sizes = kernel_sizes
         self.strides = strides
         self.pool_size = pool_size
+        self.pool_stride = pool_stride
         self.n_hidden = n_hidden
         self.standardise = standardise
         self.batch_norm = batch_norm

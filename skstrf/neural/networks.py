@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -85,13 +86,13 @@ def _convolution(spec: LayerSpec, bias: bool) -> dict[str, nn.Module]:
 
 def _layer(spec: LayerSpec, batch_norm: bool) -> nn.Sequential:
     parts = _convolution(spec, bias=not batch_norm)
-    # Pooling first changes nothing for the ReLU and spares the normalisation
-    # most of its work.
-    if spec.pool != (1, 1):
-        parts["pool"] = nn.MaxPool2d(spec.pool, ceil_mode=True)
     if batch_norm:
         parts["norm"] = BatchNorm(spec.out_channels)
-    return nn.Sequential(OrderedDict(parts, relu=nn.ReLU()))
+    parts["relu"] = nn.ReLU()
+    if spec.pool != (1, 1):
+        padding = tuple((size - 1) // 2 for size in spec.pool)
+        parts["pool"] = nn.MaxPool2d(spec.pool, spec.pool_stride, padding)
+    return nn.Sequential(OrderedDict(parts))
 
 
 def _dense(width: int, n_out: int, dropout: float, relu: bool) -> nn.Sequential:
@@ -235,7 +236,12 @@ class ConvolutionalNet(nn.Module):
 
 
 def initialise(net: nn.Module, generator: torch.Generator) -> None:
-    """Draw first weights for every layer that a ReLU follows (He et al. 2015).
+    """Draw first weights: of filters after He et al. (2015), of dense layers smaller.
+
+    Filters keep the variance through the layers, which the network without
+    batch normalisation needs. Dense weights lie within one over the root of
+    their inputs: drawn as large as the filters', they let the network start out
+    too sure of itself, which cost five points of accuracy on some hundred clips.
 
     Parameters
     ----------
@@ -247,7 +253,8 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu", generator=generator)
+            slope = 0.0 if isinstance(module, nn.Conv2d) else math.sqrt(5)
+            nn.init.kaiming_uniform_(module.weight, a=slope, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
@@ -274,7 +281,9 @@ def build_network(architecture: dict[str, Any]) -> ConvolutionalNet:
     arguments = dict(architecture)
     plan = []
     for layer in arguments.pop("plan"):
-        pairs = {key: tuple(layer[key]) for key in ("kernel", "stride", "pool", "image")}
+        pairs = {
+            key: tuple(layer[key]) for key in ("kernel", "stride", "pool", "pool_stride", "image")
+        }
         plan.append(LayerSpec(**{**layer, **pairs}))
     with torch.device("meta"):
         return ConvolutionalNet(plan, **arguments)

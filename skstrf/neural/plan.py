@@ -26,6 +26,7 @@ class LayerSpec(NamedTuple):
     kernel: tuple[int, int]
     stride: tuple[int, int]
     pool: tuple[int, int]
+    pool_stride: tuple[int, int]
     between: int
     image: tuple[int, int]
 
@@ -53,19 +54,24 @@ def _per_layer(value: Any, n_layers: int, name: str) -> list[Any]:
     return list(value)
 
 
-def _fit_axis(size: int, kernel: int, stride: int, pool: int) -> tuple[int, int, int, int]:
-    """Cut kernel, stride and pool of one axis to its `size`; also the size that leaves.
+def _fit_axis(size: int, kernel: int, stride: int, pool: int, step: int) -> tuple[int, ...]:
+    """Cut kernel, stride, pool and its step for one axis to its `size`; also the size that leaves.
 
     Zeros are padded so that a stride of 1 keeps the size, so taps further out
     than the image is long would meet mostly zeros: the kernel is held to the
-    largest odd number within the image (3 where the image is 2).
+    largest odd number within the image (3 where the image is 2). Strides and
+    pools that would leave a single cell of it are not made: a small image has
+    no resolution to give away.
     """
     longest = 3 if size == 2 else size - (size + 1) % 2
     kernel = min(kernel, longest)
-    stride = min(stride, size)
+    if size < 2 * stride:
+        stride = 1
     size = -(-size // stride)
-    pool = min(pool, size)
-    return kernel, stride, pool, -(-size // pool)
+    if size < pool or pool == 1:
+        return kernel, stride, 1, 1, size
+    step = min(step, pool)
+    return kernel, stride, pool, step, (size + 2 * ((pool - 1) // 2) - pool) // step + 1
 
 
 def _maps_between(spec: LayerSpec, size: tuple[int, int]) -> int:
@@ -87,15 +93,17 @@ def plan_layers(
     kernel_sizes: Sequence[Any] = (11, 11, 5, 5),
     strides: int | Sequence[Any] = (1, 2, 2, 2),
     pool_size: int | Sequence[Any] = 3,
+    pool_stride: int | Sequence[Any] = 2,
     factorise: bool = False,
 ) -> list[LayerSpec]:
     """Lay out convolutional layers that fit an image of any size.
 
     Each layer is a convolution padded with zeros (a stride of 1 keeps the
-    size), then a maximum over cells of `pool_size`, the last cell of an axis
-    possibly incomplete. What is too large for what is left of the image is cut,
-    one axis at a time: kernels to the largest odd number within it, strides and
-    pools to its size, 1 where it is one cell long. Even kernels become odd.
+    size), then a maximum over windows of `pool_size` every `pool_stride` cells.
+    What is too large for what is left of the image is cut, one axis at a time:
+    kernels to the largest odd number within it, strides to 1 where the image
+    has not two of them, pools to 1 where it is smaller than one. Even kernels
+    become odd.
 
     Parameters
     ----------
@@ -107,7 +115,7 @@ def plan_layers(
         Maps of all layers, or of each.
     kernel_sizes : sequence of int or of pairs
         One entry a layer: this sets how many layers there are.
-    strides, pool_size : int, or sequence of int or of pairs
+    strides, pool_size, pool_stride : int, or sequence of int or of pairs
         For all layers or for each.
     factorise : bool
         Build a k x l kernel as k x 1 to half the maps, followed by 1 x l from
@@ -127,7 +135,7 @@ def plan_layers(
     --------
     >>> from skstrf.neural.plan import plan_layers
     >>> [layer.image for layer in plan_layers((128, 625), 198)]
-    [(43, 209), (8, 35), (2, 6), (1, 1)]
+    [(64, 313), (16, 79), (4, 20), (2, 5)]
     >>> [layer.kernel for layer in plan_layers((4, 3), 12)]
     [(3, 3), (3, 1), (1, 1), (1, 1)]
     """
@@ -137,9 +145,11 @@ def plan_layers(
     filters = _per_layer(n_filters, n_layers, "n_filters")
     all_strides = _per_layer(strides, n_layers, "strides")
     pools = _per_layer(pool_size, n_layers, "pool_size")
+    steps = _per_layer(pool_stride, n_layers, "pool_stride")
     size = (int(image_shape[0]), int(image_shape[1]))
     plan = []
-    for maps, kernel, stride, pool in zip(filters, kernel_sizes, all_strides, pools, strict=True):
+    layers = zip(filters, kernel_sizes, all_strides, pools, steps, strict=True)
+    for maps, kernel, stride, pool, step in layers:
         if int(maps) != maps or maps < 1:
             raise ValueError(f"n_filters holds {maps!r}: give integers of at least 1.")
         asked = zip(
@@ -147,11 +157,12 @@ def plan_layers(
             (k + (k + 1) % 2 for k in _pair(kernel, "kernel_sizes")),
             _pair(stride, "strides"),
             _pair(pool, "pool_size"),
+            _pair(step, "pool_stride"),
             strict=True,
         )
         first, last = (_fit_axis(*axis) for axis in asked)
-        k, s, p, left = zip(first, last, strict=True)
-        spec = LayerSpec(n_channels, int(maps), k, s, p, 0, left)
+        k, s, p, q, left = zip(first, last, strict=True)
+        spec = LayerSpec(n_channels, int(maps), k, s, p, q, 0, left)
         plan.append(spec._replace(between=_maps_between(spec, size)) if factorise else spec)
         size, n_channels = left, int(maps)
     return plan
@@ -159,11 +170,7 @@ def plan_layers(
 
 def _log_cuts(plan: list[LayerSpec], layout: Mapping[str, Any]) -> None:
     """Tell the log which kernels, strides and pools became smaller than they were asked for."""
-    for key, argument in (
-        ("kernel", "kernel_sizes"),
-        ("stride", "strides"),
-        ("pool", "pool_size"),
-    ):
+    for key, argument in CUTS.items():
         all_asked = _per_layer(layout[argument], len(plan), argument)
         for number, (spec, value) in enumerate(zip(plan, all_asked, strict=True), start=1):
             asked, given = _pair(value, argument), getattr(spec, key)
@@ -193,20 +200,12 @@ def design_network(
     dict
         As :func:`~skstrf.neural.networks.build_network` takes it.
     """
-    layout = {key: settings[key] for key in ("n_filters", "kernel_sizes", "strides", "pool_size")}
+    layout = {
+        key: settings[key]
+        for key in ("n_filters", "kernel_sizes", "strides", "pool_size", "pool_stride")
+    }
     plan = plan_layers(shape[1:], shape[0], factorise=settings["factorise"], **layout)
-    for number, spec in enumerate(plan, start=1):
-        for key, built in (
-            ("kernel", "kernel_sizes"),
-            ("stride", "strides"),
-            ("pool", "pool_size"),
-        ):
-            asked = _pair(_per_layer(layout[built], len(plan), built)[number - 1], built)
-            given = getattr(spec, key)
-            if any(g < a for g, a in zip(given, asked, strict=True)):
-                logger.info(
-                    "conv%d: %s %s instead of %s, to fit the image", number, key, given, asked
-                )
+    _log_cuts(plan, layout)
     augmentation = {key: float(settings[key]) for key in AUGMENTATIONS}
     cells = settings["standardise"] == "cell"
     return {

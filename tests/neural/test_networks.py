@@ -28,11 +28,12 @@ REPORT = {
     "kernel_sizes": (11, 11, 5, 5),
     "strides": (1, 2, 2, 2),
     "pool_size": 3,
+    "pool_stride": 2,
 }
 
 
 def make(shape=(2, 12, 9), n_classes=3, seed=0, **kwargs):
-    plan_keys = ("n_filters", "kernel_sizes", "strides", "pool_size", "factorise")
+    plan_keys = ("n_filters", "kernel_sizes", "strides", "pool_size", "pool_stride", "factorise")
     plan_args = {key: kwargs.pop(key) for key in plan_keys if key in kwargs}
     plan = plan_layers(shape[1:], shape[0], **{"n_filters": 5, **plan_args})
     net = allocate(
@@ -55,14 +56,19 @@ def test_report_network_is_uncut_where_the_image_is_large_enough():
 
 def test_small_axes_alone_are_cut():
     plan = plan_layers((4, 900), 1, **REPORT)
-    assert [layer.kernel for layer in plan] == [(3, 11), (3, 11), (1, 5), (1, 5)]
-    assert [layer.stride for layer in plan] == [(1, 1), (2, 2), (1, 2), (1, 2)]
+    assert [layer.kernel for layer in plan] == [(3, 11), (3, 11), (3, 5), (3, 5)]
+    assert [layer.stride for layer in plan] == [(1, 1), (1, 2), (1, 2), (1, 2)]
     assert [layer.pool for layer in plan] == [(3, 3), (1, 3), (1, 3), (1, 3)]
 
 
 def test_pool_of_one_where_nothing_is_left():
     plan = plan_layers((1, 1), 7, **REPORT)
-    assert all(layer[2:5] == ((1, 1), (1, 1), (1, 1)) for layer in plan)
+    assert all(layer[2:6] == ((1, 1),) * 4 for layer in plan)
+
+
+def test_a_small_image_is_not_given_away():
+    # The image of the usual MPCA core: strides and pools stop before one cell is left.
+    assert [layer.image for layer in plan_layers((24, 5), 30)] == [(12, 3), (3, 2), (2, 2), (2, 2)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -95,6 +101,7 @@ def test_a_network_of_any_plan_runs_and_has_the_planned_sizes(image, layers, fac
         asked = kernels[number - 1] + (kernels[number - 1] + 1) % 2
         assert max(layer.kernel) <= asked and max(layer.stride) <= strides[number - 1]
         assert max(layer.pool) <= pools[number - 1]
+        assert max(layer.pool_stride) <= 2
     assert found["output"].shape == (1, 2)
 
 
@@ -136,6 +143,7 @@ def test_each_layer_may_have_its_own_and_each_axis_too():
         kernel_sizes=((1, 9), 4),
         strides=((1, 3), 1),
         pool_size=(1, (2, 5)),
+        pool_stride=(1, (2, 5)),
     )
     assert [layer.out_channels for layer in plan] == [4, 8]
     assert [layer.kernel for layer in plan] == [(1, 9), (5, 5)]
