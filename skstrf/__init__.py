@@ -18,12 +18,13 @@ _attributes = {
     "transforms": ["STRFTransformer"],
 }
 
-__getattr__, __dir__, _names = _lazy.attach(
+__getattr__, _list_names, _names = _lazy.attach(
     __name__,
     submodules=[
         "auditory",
         "datasets",
         "decomposition",
+        "experiments",
         "inspection",
         "multilinear",
         "neural",
@@ -35,3 +36,7 @@ __getattr__, __dir__, _names = _lazy.attach(
 )
 
 __all__ = [*sorted(name for names in _attributes.values() for name in names), "__version__"]
+
+
+def __dir__() -> list[str]:
+    return [*_list_names(), "__version__"]

@@ -12,8 +12,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skstrf
 
-# Exceptions to scikit-learn's checks, each with its reason. There are none.
-EXPECTED_FAILURES: dict[str, dict[str, str]] = {}
+# Exceptions to scikit-learn's checks, each with its reason.
+EXPECTED_FAILURES = {
+    "CNNClassifier": {
+        "check_sample_weight_equivalence_on_dense_data": (
+            "batches, validation part and batch statistics depend on the number of rows, as in "
+            "scikit-learn's own SGD estimators; integer weights are repetitions where they can be "
+            "(tests/neural/test_classifier.py)"
+        )
+    }
+}
 
 
 def public_estimators():

@@ -1,8 +1,8 @@
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REFERENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skstrf import MPCA, TensorScaler
 from skstrf.multilinear import streaming
 
+REFERENCE = Path(__file__).parent / "reference" / "mpca"
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 
 
@@ -43,8 +44,8 @@ def test_scikit_learn_checks(estimator, check):
 
 @pytest.mark.parametrize("name", ["a_40x8x9x10_Q95_K5", "b_30x6x7x5x4_Q97_K20"])
 def test_equals_the_original_program(name):
-    expected = np.load(REFERENCE / "mpca" / f"{name}.npz")
-    x = np.load(REFERENCE / "mpca" / f"{name.split('_Q')[0]}_input.npz")["X"]
+    expected = np.load(REFERENCE / f"{name}.npz")
+    x = np.load(REFERENCE / f"{name.split('_Q')[0]}_input.npz")["X"]
     mpca = MPCA(float(expected["Q"]), max_iter=int(expected["max_iter"])).fit(x)
     for n, component in enumerate(mpca.components_, start=1):
         np.testing.assert_allclose(component, expected[f"U{n}"], atol=1e-9)

@@ -1,10 +1,10 @@
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorly as tl
-from conftest import REFERENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorly.tenalg import multi_mode_dot
@@ -22,7 +22,8 @@ from skstrf.multilinear import (
     streaming,
 )
 
-RESULTS = sorted((REFERENCE / "mpca").glob("*_K*.npz"))
+REFERENCE = Path(__file__).parent / "reference" / "mpca"
+RESULTS = sorted(REFERENCE.glob("*_K*.npz"))
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 few = settings(max_examples=25, deadline=None)
 

@@ -186,7 +186,7 @@ def cochlear_frames(x, coefficients, orders, first, last, weights, decay, kind, 
     frame = np.zeros(n_channels)
     for i in range(out.shape[0]):
         for g in range(n_groups):
-            _filter_group(
+            _filter_group(  # type: ignore[call-arg]
                 orders[first + g], x, i * n_samples, n_samples,
                 coefficients[first + g], state[g], y, g * LANES,
             )  # fmt: skip

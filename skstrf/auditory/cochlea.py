@@ -257,8 +257,9 @@ def _hair_cell_kind(nonlinearity: str | float) -> tuple[int, float]:
     if isinstance(nonlinearity, str) and nonlinearity in _KINDS:
         return _KINDS[nonlinearity], 1.0
     is_number = isinstance(nonlinearity, Real) and not isinstance(nonlinearity, bool)
-    if is_number and np.isfinite(nonlinearity) and nonlinearity > 0:
-        return 3, float(nonlinearity)
+    slope = float(nonlinearity) if is_number else 0.0
+    if np.isfinite(slope) and slope > 0:
+        return 3, slope
     raise ValueError(
         "nonlinearity must be 'linear', 'half-wave', 'hard' or a float > 0 "
         f"(the slope of a sigmoid), got {nonlinearity!r}."
@@ -301,7 +302,7 @@ def _n_threads(n_jobs: int | None) -> int:
     if n_jobs is None:
         import numba
 
-        return int(numba.config.NUMBA_NUM_THREADS)
+        return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     from joblib import effective_n_jobs
 
     return int(effective_n_jobs(n_jobs))

@@ -15,6 +15,7 @@ import numpy as np
 
 from skstrf.multilinear.streaming import (
     Scratch,
+    chunk_slices,
     empty_like,
     like,
     map_chunks,
@@ -136,8 +137,7 @@ def project(x: Any, mean: Any, components: Bases) -> Any:
     x : ndarray or torch.Tensor of shape (n_samples, I_1, ..., I_N)
         A batch of tensors; not changed.
     mean : ndarray of shape (I_1, ..., I_N)
-        What is subtracted first: in float32, taking its projection off the projections instead
-        would lose every digit that the mean has more than the spread.
+        What is taken off.
     components : sequence of N (ndarray of shape (P_n, I_n), or None)
         None leaves that axis whole.
 
@@ -224,7 +224,21 @@ def projector(x: Any, mean: Any, components: Bases) -> Callable[[slice], Any]:
     if mean is None:
         return lambda rows: multi_mode_product(x[rows], bases)
     mean, scratch = like(mean, x), Scratch()
+    if _mean_is_harmless(x, mean):
+        offset = multi_mode_product(mean[None], bases)
+        return lambda rows: multi_mode_product(x[rows], bases) - offset
     return lambda rows: multi_mode_product(subtract(x[rows], mean, scratch), bases)
+
+
+def _mean_is_harmless(x: Any, mean: Any) -> bool:
+    """Whether the mean may be taken off after the product, with far fewer entries to change.
+
+    That costs the digits the mean has more than the deviation from it: up to one is let go.
+    """
+    first = x[chunk_slices(x)[0]]
+    with np.errstate(all="ignore"):
+        spread = first - mean
+        return bool((spread**2).sum() * 100 >= (mean**2).sum() * len(first))
 
 
 def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
