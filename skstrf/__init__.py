@@ -11,6 +11,7 @@ import lazy_loader as _lazy
 from ._version import __version__
 
 _attributes = {
+    "augmented": ["AugmentedClassifier"],
     "datasets": ["AudioLoader", "load_audio_folder", "load_instruments", "make_ripple_genres"],
     "decomposition": ["MPCA"],
     "neural": ["CNNClassifier"],
@@ -22,6 +23,7 @@ __getattr__, _list_names, _names = _lazy.attach(
     __name__,
     submodules=[
         "auditory",
+        "augmentation",
         "datasets",
         "decomposition",
         "experiments",

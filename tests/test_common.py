@@ -24,9 +24,15 @@ EXPECTED_FAILURES = {
 }
 
 
+SOUND = {"AudioLoader", "AugmentedClassifier", "STRFTransformer"}
+
+
 def public_estimators():
     """One quick instance of every estimator that `skstrf` exports."""
-    quick = {"CNNClassifier": {"max_epochs": 3, "random_state": 0}}
+    quick = {
+        "CNNClassifier": {"max_epochs": 3, "random_state": 0},
+        "AugmentedClassifier": {"random_state": 0},
+    }
     classes = [getattr(skstrf, name) for name in skstrf.__all__ if name[0].isupper()]
     return [c(**quick.get(c.__name__, {})) for c in classes if issubclass(c, BaseEstimator)]
 
@@ -34,7 +40,7 @@ def public_estimators():
 def data_for(estimator, n=12, dtype=np.float64):
     """Data of the number of axes the estimator is made for, and labels."""
     rng = np.random.default_rng(0)
-    takes_sound = type(estimator).__name__ in {"AudioLoader", "STRFTransformer"}
+    takes_sound = type(estimator).__name__ in SOUND
     shape = (n, 2000) if takes_sound else (n, 2, 3, 6, 5)
     y = np.array(["bow", "pluck"])[np.arange(n) % 2]
     return rng.standard_normal(shape).astype(dtype) + (y == "bow").reshape(

@@ -1,0 +1,123 @@
+"""Sounds as another instrument, room and microphone might have given them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .auditory import resample
+
+__all__ = ["augment_sounds"]
+
+# The equaliser is drawn at octaves, from below the lowest cochlear channel upward.
+_KNOTS = 62.5 * 2.0 ** np.arange(8)
+
+
+def augment_sounds(
+    X: Any,
+    *,
+    sample_rate: float = 16000,
+    pitch: float = 2.0,
+    equaliser: float = 3.0,
+    room: float = 0.4,
+    noise: float = 25.0,
+    random_state: Any = None,
+) -> np.ndarray:
+    """Change every sound at random in pitch, spectrum, room and noise.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_sounds, n_times)
+        Sounds.
+    sample_rate : float, default=16000
+        Hz.
+    pitch : float, default=2.0
+        Largest shift in semitones, up or down; speed changes along, as with a tape. What a
+        faster sound lacks at its end is filled by its own beginning. 0 for none.
+    equaliser : float, default=3.0
+        Standard deviation of the step from one octave to the next, in dB, of a random smooth
+        gain over frequency. 0 for none.
+    room : float, default=0.4
+        Largest amplitude of a reverberant tail relative to the sound (root mean square);
+        its decay time is drawn from 0.1 to 0.8 s. 0 for none.
+    noise : float, default=25.0
+        Lowest signal-to-noise ratio in dB; each is drawn from this to this + 35 dB.
+        ``numpy.inf`` for none.
+    random_state : int, RandomState instance or None
+        Same seed, same result.
+
+    Returns
+    -------
+    ndarray of shape (n_sounds, n_times)
+        Same dtype as `X`; the root-mean-square level of each sound is kept.
+
+    Raises
+    ------
+    ValueError
+        On misshapen or non-finite sounds, or a setting that makes no sense.
+
+    Notes
+    -----
+    Pitch and time are coupled so that the change is free of artefacts of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.augmentation import augment_sounds
+    >>> X = np.random.default_rng(0).standard_normal((3, 8000)).astype("float32")
+    >>> changed = augment_sounds(X, random_state=0)
+    >>> changed.shape, changed.dtype.name
+    ((3, 8000), 'float32')
+    """
+    from sklearn.utils import check_array, check_random_state
+
+    X = check_array(X, dtype=[np.float64, np.float32])
+    limits = {"pitch": pitch, "equaliser": equaliser, "room": room}
+    for name, value in limits.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be a number of at least 0, got {value!r}.")
+    if np.isnan(noise) or sample_rate <= 0:
+        raise ValueError(f"noise={noise!r} dB and sample_rate={sample_rate!r} Hz make no sense.")
+    rng = check_random_state(random_state)
+    rows = [_augment(x, rng, sample_rate, pitch, equaliser, room, noise) for x in X]
+    return np.stack(rows).astype(X.dtype)
+
+
+def _augment(x, rng, sample_rate, pitch, equaliser, room, noise) -> np.ndarray:
+    n_times = len(x)
+    level = np.sqrt(np.mean(np.square(x, dtype=np.float64)))
+    # All numbers are drawn whatever the settings, so that each setting changes its part alone.
+    factor = 2.0 ** (pitch * rng.uniform(-1, 1) / 12)
+    steps = equaliser * rng.standard_normal(len(_KNOTS))
+    tail_level, decay = room * rng.uniform(), rng.uniform(0.1, 0.8)
+    ratio = noise + 35 * rng.uniform()
+    seeds = rng.randint(2**31, size=2)
+    changed = np.asarray(x, dtype=np.float64)
+    if pitch:
+        changed = resample(changed, sample_rate * factor, sample_rate)
+        changed = np.resize(changed, n_times)  # repeats from the start where it is too short
+    changed = _filtered(changed, sample_rate, steps, tail_level, decay, int(seeds[0]))
+    if np.isfinite(ratio):
+        hiss = np.random.default_rng(seeds[1]).standard_normal(n_times)
+        changed = changed + hiss * level * 10 ** (-ratio / 20)
+    after = np.sqrt(np.mean(changed**2))
+    return changed * (level / after) if after > 0 else changed
+
+
+def _filtered(x, sample_rate, steps, tail_level, decay, seed) -> np.ndarray:
+    """Equalise and add the reverberant tail, in one multiplication of spectra."""
+    n_fft = 2 * len(x)
+    spectrum = np.fft.rfft(x, n_fft)
+    frequency = np.maximum(np.fft.rfftfreq(n_fft, 1 / sample_rate), _KNOTS[0])
+    curve = np.cumsum(steps)
+    gain = np.interp(np.log2(frequency), np.log2(_KNOTS), curve - curve.mean())
+    spectrum *= 10 ** (gain / 20)
+    if tail_level > 0:
+        length = min(len(x), int(decay * sample_rate) + 1)
+        fall = np.exp(-np.log(1000) * np.arange(length) / (decay * sample_rate))  # 60 dB
+        tail = np.random.default_rng(seed).standard_normal(length) * fall
+        tail *= tail_level / np.sqrt(np.sum(tail**2))
+        tail[0] += 1
+        spectrum *= np.fft.rfft(tail, n_fft)
+    return np.fft.irfft(spectrum, n_fft)[: len(x)]
