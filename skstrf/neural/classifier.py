@@ -81,7 +81,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         Step between pools, which overlap where it is smaller than `pool_size`.
     n_hidden : int, default=300
         Units of the dense layer before the output; 0 leaves it out.
-    standardise : {"channel", "cell", "all"}, default="channel"
+    standardise : {"channel", "cell", "all"}, default="all"
         What of the training data gives the mean and the standard deviation by
         which the input is standardised inside the network: each channel, each
         cell of each channel, or everything together. Cells suit input that is
@@ -95,10 +95,10 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         half the maps, followed by a 1 x k filter along the last, in layers
         where this takes fewer multiplications: a tenth for 11 x 11, and as few
         weights to learn.
-    mixup : float, default=0.2
+    mixup : float, default=0.3
         Blend each training sample with another, in a share from Beta(`mixup`,
         `mixup`) [2]_; 0 for none.
-    mask : float, default=0.1
+    mask : float, default=0.0
         Widest band that is blanked in each image axis of each training sample,
         as a share of the axis [3]_; 0 for none.
     shift, noise, gain, tilt : float, default=0.0
@@ -106,7 +106,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         each image axis; add Gaussian noise; add a random constant; add a random
         slope along the first image axis. The last three are standard
         deviations in units of the standardised input.
-    label_smoothing : float, default=0.05
+    label_smoothing : float, default=0.1
         Share of each target that is spread over all classes.
     recipe : {"modern", "report"}, default="modern"
         "report" is the bare network of [1]_, with the arguments for size,
@@ -125,14 +125,18 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "onecycle" rises and falls, "cosine" falls, both over `max_epochs`;
         "plateau" multiplies by 0.3 after five epochs without a lower loss.
     batch_size : int, default=50
-        Samples in a training batch at most.
+        Samples in a training batch at most. The "modern" recipe takes smaller
+        ones, down to 8, where there are less than twelve batches: a few dozen
+        sounds would otherwise be learned from in a handful of steps.
     max_epochs : int, default=40
         Times to go through the training data at most.
-    early_stopping : bool, default=True
-        Hold back a validation part, stop when its loss no longer falls, and
-        bring back the weights of the lowest validation loss. Without it, or
-        with too few samples for a validation part, training runs for
-        `max_epochs` and the last weights stay.
+    early_stopping : bool, default=False
+        Hold back a validation part (or take `validation_data`), stop when its
+        loss no longer falls, and bring back the weights of the lowest one.
+        Without it, or with too few samples for a validation part, training runs
+        for `max_epochs` and the last weights stay. Off, because what is held
+        back is missed more than a bad last epoch is feared: the learning rate
+        falls to nothing by then.
     validation_fraction : float, default=0.1
         Share of the samples to hold back, every class in its proportion.
     patience : int, default=15
@@ -261,17 +265,17 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         pool_stride=2,
         n_hidden=300,
         *,
-        standardise="channel",
+        standardise="all",
         batch_norm=True,
         dropout=0.3,
         factorise=False,
-        mixup=0.2,
-        mask=0.1,
+        mixup=0.3,
+        mask=0.0,
         shift=0.0,
         noise=0.0,
         gain=0.0,
         tilt=0.0,
-        label_smoothing=0.05,
+        label_smoothing=0.1,
         recipe="modern",
         optimizer="adamw",
         lr=5e-3,
@@ -279,7 +283,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         lr_schedule="onecycle",
         batch_size=50,
         max_epochs=40,
-        early_stopping=True,
+        early_stopping=False,
         validation_fraction=0.1,
         patience=15,
         class_weight=None,

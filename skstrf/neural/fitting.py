@@ -48,6 +48,7 @@ __all__ = [
 
 logger = logging.getLogger("skstrf")
 
+FEWEST_BATCHES, SMALLEST_BATCH = 12, 8
 # Floats in the largest layer of one batch at prediction: 64 MB.
 LARGEST_BATCH = 2**24
 
@@ -226,7 +227,11 @@ def fit_classifier(
         _standardise(module, images, rows, weights, settings["standardise"])
     train = _dataset(images, codes, weights, rows, n_classes, settings["label_smoothing"])
     stops = settings["early_stopping"] and valid is not None
-    settings = {**settings, "patience": settings["patience"] if stops else None}
+    settings = {
+        **settings,
+        "patience": settings["patience"] if stops else None,
+        "batch_size": _batch_size(settings, len(rows)),
+    }
     net = train_network(module, train, valid, settings=settings, device=device, seeds=seeds[2:])
     classifier.net_, classifier.device_ = net, device
     classifier.history_ = history_rows(net)
@@ -240,6 +245,14 @@ def fit_classifier(
         classifier.n_iter_,
         classifier.n_epochs_to_best_,
     )
+
+
+def _batch_size(settings: Mapping[str, Any], n_samples: int) -> int:
+    """Cut the batch so that a small training set still gives a dozen steps an epoch."""
+    asked = int(settings["batch_size"])
+    if settings["recipe"] == "report":
+        return asked
+    return min(asked, max(SMALLEST_BATCH, n_samples // FEWEST_BATCHES))
 
 
 def continue_classifier(

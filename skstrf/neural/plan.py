@@ -137,7 +137,7 @@ def plan_layers(
     >>> [layer.image for layer in plan_layers((128, 625), 198)]
     [(64, 313), (16, 79), (4, 20), (2, 5)]
     >>> [layer.kernel for layer in plan_layers((4, 3), 12)]
-    [(3, 3), (3, 1), (1, 1), (1, 1)]
+    [(3, 3), (3, 3), (3, 3), (3, 3)]
     """
     n_layers = len(kernel_sizes)
     if n_layers == 0:

@@ -30,6 +30,8 @@ FAST = {
     "n_hidden": 16,
     "max_epochs": 4,
     "batch_size": 16,
+    "factorise": True,
+    "early_stopping": True,
     "device": "cpu",
     "random_state": 0,
 }
@@ -171,7 +173,8 @@ def test_constant_channels_and_data_do_no_harm(data):
 @pytest.mark.parametrize("lr_schedule", [None, "cosine", "plateau", "onecycle"])
 def test_schedules_do_to_the_learning_rate_what_they_say(data, optimizer, lr_schedule):
     params = {**FAST, "optimizer": optimizer, "lr_schedule": lr_schedule, "max_epochs": 10}
-    clf = CNNClassifier(**params, lr=1e-2, early_stopping=False).fit(*data)
+    params["early_stopping"] = False
+    clf = CNNClassifier(**params, lr=1e-2).fit(*data)
     rates = [row["lr"] for row in clf.history_]
     if lr_schedule is None:
         assert rates == [1e-2] * 10
@@ -186,9 +189,8 @@ def test_schedules_do_to_the_learning_rate_what_they_say(data, optimizer, lr_sch
 
 def test_plateau_lowers_the_rate_when_nothing_improves(data):
     X = np.zeros_like(data[0])  # nothing to learn, so the loss stands still
-    clf = CNNClassifier(
-        **{**FAST, "max_epochs": 30}, recipe="modern", lr_schedule="plateau", early_stopping=False
-    ).fit(X, data[1])
+    params = {**FAST, "max_epochs": 30, "early_stopping": False}
+    clf = CNNClassifier(**params, lr_schedule="plateau").fit(X, data[1])
     assert clf.history_[-1]["lr"] < 0.5 * clf.history_[0]["lr"]
 
 
@@ -289,7 +291,7 @@ def test_best_weights_come_back(data):
 
 def test_without_early_stopping_the_last_weights_stay(data):
     val = patterns(30, seed=4)
-    clf = CNNClassifier(**FAST, early_stopping=False).fit(*data, validation_data=val)
+    clf = CNNClassifier(**{**FAST, "early_stopping": False}).fit(*data, validation_data=val)
     assert clf.n_iter_ == clf.n_epochs_to_best_ == 4
     assert np.isclose(log_loss(val[1], clf.predict_proba(val[0])), clf.history_[-1]["valid_loss"])
 
