@@ -79,7 +79,8 @@ def make_classification_pipeline(
     Returns
     -------
     Pipeline
-        With the steps loader, strf, scaler, mpca, cnn. Its input are paths of sound files.
+        With the steps loader, strf, scaler (a place for a `TensorScaler`, empty by default),
+        mpca, cnn. Its input are paths of sound files.
 
     Examples
     --------
@@ -100,7 +101,10 @@ def make_classification_pipeline(
                 "strf",
                 STRFTransformer(sample_rate=sample_rate, n_jobs=n_jobs, device=device, **strf),
             ),
-            ("scaler", TensorScaler()),
+            (
+                "scaler",
+                "passthrough",
+            ),  # a place for a TensorScaler
             ("mpca", MPCA(n_components)),
             ("cnn", CNNClassifier(device=device, random_state=random_state, **cnn)),
         ]
@@ -124,12 +128,13 @@ def classification_search_space() -> dict[str, list[Any]]:
     True
     """
     return {
-        "strf__compression": ["log", "cbrt"],
-        "strf__frame_step": [8, 16, 32],
-        "mpca__n_components": [0.9, 0.95, 0.99],
-        "cnn__lr": [5e-4, 1e-3, 2e-3, 4e-3],
+        "strf__contrast": [True, False],
+        "strf__frame_step": [62, 125, 250],
+        "scaler": ["passthrough", TensorScaler()],
+        "mpca__n_components": [0.9, 0.95, 0.98],
+        "cnn__lr": [2e-3, 4e-3, 8e-3],
         "cnn__dropout": [0.1, 0.3, 0.5],
-        "cnn__mixup": [0.0, 0.2, 0.4],
+        "cnn__mixup": [0.0, 0.3, 1.0],
         "cnn__weight_decay": [1e-3, 1e-2, 1e-1],
         "cnn__n_filters": [32, 64],
     }

@@ -53,7 +53,7 @@ def divide_pipeline(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
     >>> from skstrf.experiments.tensors import divide_pipeline
     >>> head, tail = divide_pipeline(make_classification_pipeline())
     >>> list(head.named_steps), list(tail.named_steps)
-    (['loader', 'strf'], ['scaler', 'mpca', 'cnn'])
+    (['loader', 'strf'], ['mpca', 'cnn'])
     """
     steps = [(name, step) for name, step in pipeline.steps if step not in (None, "passthrough")]
     if len(steps) < 2 or not isinstance(steps[0][1], AudioLoader):

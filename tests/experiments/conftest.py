@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 
+from skstrf import TensorScaler
 from skstrf.experiments import make_classification_pipeline
 
 BANDS = {"high": (2000, 6000), "low": (100, 600), "mid": (600, 2000)}
@@ -46,6 +47,8 @@ def _small_pipeline():
     pipeline = make_classification_pipeline(duration=0.4, rates=(4,), scales=(1,), max_epochs=20)
     return pipeline.set_params(
         strf__channel_step=8,
+        strf__frame_step=16,
+        scaler=TensorScaler(),
         strf__contrast=False,
         cnn__n_filters=8,
         cnn__n_hidden=16,

@@ -171,6 +171,6 @@ def test_groups_on_both_sides_of_a_split_are_warned_of():
 
 
 def test_only_a_classifier_that_stops_early_and_can_be_told_gets_a_part_held_back():
-    assert held_back_share(CNNClassifier(validation_fraction=0.2)) == 0.2
+    assert held_back_share(CNNClassifier(early_stopping=True, validation_fraction=0.2)) == 0.2
     assert held_back_share(CNNClassifier(early_stopping=False)) == 0
     assert held_back_share(object()) == 0
