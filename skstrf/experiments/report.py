@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from skstrf.experiments.results import ClassificationResults, format_score
 from skstrf.inspection import (
@@ -20,6 +21,7 @@ from skstrf.transforms import STRFTransformer
 
 __all__ = ["write_classification_report"]
 
+PICTURE_STEP = 8
 # Seconds of each clip that can be played: they are in the page, uncompressed.
 LONGEST_PLAYED = 10.0
 
@@ -136,7 +138,9 @@ def _add_clips(report: Report, results: ClassificationResults, n_clips: int) -> 
         played = sound[: int(LONGEST_PLAYED * loader.sample_rate)]
         report.add_sound("Some sounds", played, loader.sample_rate, caption=caption)
         if strf is not None:
-            display = STRFDisplay.from_estimator(strf, sound)
+            # Frames short enough to see; the classifier's may last a second.
+            fine = clone(strf).set_params(frame_step=min(strf.frame_step, PICTURE_STEP))
+            display = STRFDisplay.from_estimator(fine, sound)
             alt = f"scale, rate, frequency and time of {caption}"
             report.add_figure("Some sounds", display.figure_, alt=alt, caption=caption)
 

@@ -75,10 +75,14 @@ EXPECTED = {
 SMALL = CNNClassifier(**{**FAST, "max_epochs": 20, "lr": 0.05, "batch_size": 50})
 
 
-@parametrize_with_checks(
-    [CNNClassifier(), SMALL], expected_failed_checks=lambda estimator: EXPECTED
-)
+@parametrize_with_checks([SMALL], expected_failed_checks=lambda estimator: EXPECTED)
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([CNNClassifier()], expected_failed_checks=lambda estimator: EXPECTED)
+def test_scikit_learn_checks_of_the_defaults(estimator, check):
     check(estimator)
 
 
@@ -571,6 +575,7 @@ def test_gpu_and_cpu_agree(data):
     np.testing.assert_allclose(moved.predict_proba(X), clf.predict_proba(X), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_compiled_network_learns_and_pickles():
     X, y = patterns(150)
