@@ -576,7 +576,6 @@ def test_gpu_and_cpu_agree(data):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_compiled_network_learns_and_pickles():
     X, y = patterns(150)
     clf = CNNClassifier(**{**FAST, "max_epochs": 30, "lr": 1e-2}, compile=True)
