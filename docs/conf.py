@@ -21,6 +21,7 @@ exclude_patterns = ["_build"]
 default_role = "literal"
 autosummary_generate = True
 numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
 numpydoc_class_members_toctree = False
 extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}
 

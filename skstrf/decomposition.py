@@ -82,7 +82,7 @@ class MPCA(TransformerMixin, BaseEstimator):
         Variance (dividing by n - 1) of every entry of the projected training tensors.
     mode_eigenvalues_ : list of ndarray of shape (I_n,)
         Descending eigenvalues of each axis's total scatter matrix (sums over samples).
-    scatter_ : ndarray of shape (n_iter_ + 1,)
+    scatter_ : ndarray of shape (n_sweeps + 1,)
         Sum of squares of the projected training tensors: with the initial bases, then after each
         sweep. Never decreases but for rounding.
     feature_order_ : ndarray of shape (prod(P_n),)
@@ -245,7 +245,7 @@ class MPCA(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, *output_shape_)
+        X : array-like or torch.Tensor of shape (n_samples, P_1, ..., P_N) or (n_samples, prod P)
             As transform gives them.
 
         Returns

@@ -52,7 +52,7 @@ class _Plan(NamedTuple):
 
 
 def signed_rates(rates: Any) -> np.ndarray:
-    """The rate axis of the cortical tensor: ``-max .. -min, min .. max``.
+    """Give the rate axis of the cortical tensor, from the fastest upward to the fastest downward.
 
     Parameters
     ----------
