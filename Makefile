@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= demo-report
+# Threads of torch that wait sleep instead of spinning: on a machine that others use too, spinning
+# made small networks ten times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test lint docs bench clean
 

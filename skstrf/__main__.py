@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["predict", "no-such-model.skops", "a.wav"])
     2
     """
+    # Read when torch loads: its threads then sleep while they wait, instead of spinning, which
+    # on a machine that others use too makes small networks many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from skstrf.cli import run
 
