@@ -8,10 +8,10 @@ import argparse
 import importlib.util
 import os
 import platform
-import time
 import tracemalloc
 
 import numpy as np
+from measure import measure
 
 SHAPES = {"big": (100, 11, 18, 64, 64), "small": (200, 32, 32, 16)}
 SHARE = 0.95
@@ -54,17 +54,6 @@ def fit_pykale(x):
 
 PEERS = {"skstrf": fit_skstrf, "kalelinear": fit_kalelinear, "pykale": fit_pykale}
 MODULES = {"skstrf": "skstrf", "kalelinear": "kalelinear", "pykale": "kale"}
-
-
-def measure(task, repeats):
-    """Best wall and CPU seconds of some runs; the CPU counts all threads."""
-    wall, cpu = [], []
-    for _ in range(repeats):
-        start, used = time.perf_counter(), time.process_time()
-        task()
-        wall.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - used)
-    return min(wall), min(cpu)
 
 
 def extra_memory(task):
