@@ -12,13 +12,14 @@ from sklearn.utils.metaestimators import available_if
 
 from skstrf.multilinear import mpca, project, reconstruct
 from skstrf.multilinear.streaming import like
-from skstrf.preprocessing import all_finite, check_batch
 from skstrf.utils.arrays import is_torch
 from skstrf.utils.validation import (
     Integral,
     Interval,
     Real,
     StrOptions,
+    all_finite,
+    check_batch,
     check_is_fitted,
     fit_context,
 )

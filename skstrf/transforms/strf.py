@@ -233,7 +233,6 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         spectrogram = np.zeros((1, 128, self._n_frames(X.shape[1])), dtype=np.float32)
         shape = self._cortical(spectrogram, "cpu").shape
         self.axes_ = self._make_axes(shape[-2], shape[-1])
-        self._is_fitted = True
         return self
 
     def transform(self, X):

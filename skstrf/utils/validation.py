@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -21,6 +22,8 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .arrays import is_torch
+
 __all__ = [
     "HasMethods",
     "Integral",
@@ -29,6 +32,8 @@ __all__ = [
     "Options",
     "Real",
     "StrOptions",
+    "all_finite",
+    "check_batch",
     "check_is_fitted",
     "check_same_shape",
     "fit_context",
@@ -120,3 +125,81 @@ def check_same_shape(estimator: Any, shape: tuple[int, ...]) -> None:
             "Make the new data with the same settings (duration, sample rate, rates, scales, "
             "frame step), or fit again."
         )
+
+
+def check_batch(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:
+    """Check shape and dtype of a batch of tensors, numpy or torch; leave its values unread.
+
+    Reading hundreds of megabytes to look for NaN takes as long as projecting them, and NaN
+    survives every sum: the estimator looks for it in its result instead.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``input_shape_`` when `reset` is true, is compared with it otherwise.
+    X : array-like or torch.Tensor of shape (n_samples, ...)
+        Two or more axes.
+    reset : bool
+        True in fit.
+    ensure_min_samples : int
+        The fewest samples accepted.
+
+    Returns
+    -------
+    ndarray or torch.Tensor
+        float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        On a wrong shape or dtype.
+    """
+    options: dict[str, Any] = {"reset": reset, "ensure_min_samples": ensure_min_samples}
+    with config_context(assume_finite=True):
+        if not is_torch(X):
+            return validate_tensors(estimator, X, **options)
+        import torch
+
+        if X.is_complex():
+            raise ValueError(
+                f"Complex data not supported by {type(estimator).__name__}: give the magnitude, "
+                "X.abs(), or real and imaginary part as two channels, torch.view_as_real(X)."
+            )
+        if X.dtype in (torch.float16, torch.bfloat16):
+            X = X.float()
+        elif X.dtype not in (torch.float32, torch.float64):
+            X = X.double()
+        # A numpy array of the same shape that owns a single number stands in for the tensor.
+        dtype = str(X.dtype).removeprefix("torch.")
+        validate_tensors(estimator, np.broadcast_to(np.zeros((), dtype), X.shape), **options)
+        return X
+
+
+def all_finite(estimator: Any, out: Any) -> Any:
+    """Return `out`, unless NaN or infinity came through.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        For its name.
+    out : ndarray or torch.Tensor
+        A result in which every entry of X has a part.
+
+    Returns
+    -------
+    ndarray or torch.Tensor
+        `out`.
+
+    Raises
+    ------
+    ValueError
+        When it is not finite.
+    """
+    finite = out.isfinite().all() if is_torch(out) else np.isfinite(out).all()
+    if not finite:
+        raise ValueError(
+            f"X given to {type(estimator).__name__} contains NaN or infinity, or values that "
+            f"overflow its dtype: find the samples with numpy.isfinite and leave them out, or "
+            "scale X down."
+        )
+    return out
