@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from ..auditory import (
     DEFAULT_RATES,
@@ -18,18 +17,11 @@ from ..auditory import (
     signed_rates,
 )
 from ..auditory.modulation_filters import check_ascending
-from ..utils.arrays import is_torch, to_numpy
+from ..utils.arrays import to_numpy
 from ..utils.devices import resolve_device
-from ..utils.validation import (
-    Integral,
-    Interval,
-    Real,
-    StrOptions,
-    check_is_fitted,
-    fit_context,
-    validate_tensors,
-)
+from ..utils.validation import HasMethods, Integral, Interval, Real, StrOptions
 from .axes import Axis
+from .base import SoundTransformer
 
 __all__ = ["STRFTransformer"]
 
@@ -43,7 +35,7 @@ _CORTICAL_BYTES = 64_000_000
 _TINY = 1e-30
 
 
-class STRFTransformer(TransformerMixin, BaseEstimator):
+class STRFTransformer(SoundTransformer):
     """Responses of auditory cortex to sound, as a tensor for every sound.
 
     Sound -> cochlea -> auditory spectrogram -> bank of spectro-temporal receptive
@@ -97,6 +89,8 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         torch's own threads.
     device : str, default="auto"
         Where the cortical stage runs: "auto", "cpu", "cuda".
+    memory : str, path, joblib.Memory or None, default=None
+        A folder in which the tensor of every recording is kept, one entry each.
 
     Attributes
     ----------
@@ -164,6 +158,7 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         "dtype": [StrOptions({"float32", "float64"}), None],
         "n_jobs": [Integral, None],
         "device": [str],
+        "memory": [str, HasMethods(["cache"]), HasMethods(["__fspath__"]), None],
     }
 
     def __init__(
@@ -187,6 +182,7 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         dtype=None,
         n_jobs=None,
         device="auto",
+        memory=None,
     ):
         self.rates = rates
         self.scales = scales
@@ -206,58 +202,20 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
         self.dtype = dtype
         self.n_jobs = n_jobs
         self.device = device
+        self.memory = memory
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Check the sounds and the settings; nothing is learned from the data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_sounds, n_times)
-            Mono sounds.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        STRFTransformer
-            This object.
-        """
-        X = _check_sounds(self, X, reset=True)
+    def _prepare(self, n_times: int) -> list[Axis]:
         rates = REPORT_RATES if isinstance(self.rates, str) else self.rates
         scales = REPORT_SCALES if isinstance(self.scales, str) else self.scales
         self._rates = check_ascending(rates, "rates")
         self.scales_ = check_ascending(scales, "scales")
         self.rates_ = signed_rates(self._rates)
         # A silent sound of the right length tells shapes and raises on bad rates and scales.
-        spectrogram = np.zeros((1, 128, self._n_frames(X.shape[1])), dtype=np.float32)
+        spectrogram = np.zeros((1, 128, self._n_frames(n_times)), dtype=np.float32)
         shape = self._cortical(spectrogram, "cpu").shape
-        self.axes_ = self._make_axes(shape[-2], shape[-1])
-        return self
+        return self._make_axes(shape[-2], shape[-1])
 
-    def transform(self, X):
-        """Compute the tensor of every sound.
-
-        Parameters
-        ----------
-        X : array-like or torch.Tensor of shape (n_sounds, n_times)
-            Mono sounds of the length seen in fit.
-
-        Returns
-        -------
-        ndarray or torch.Tensor of shape (n_sounds, n_scales, 2 * n_rates, n_freqs, n_frames)
-            float32 or float64 (complex64 or complex128 with ``output="complex"``).
-        """
-        check_is_fitted(self)
-        sounds = _check_sounds(self, X, reset=False)
-        result = self._transform(sounds)
-        if is_torch(X):
-            import torch
-
-            return torch.from_numpy(result).to(X.device)
-        return result
-
-    def _transform(self, X: np.ndarray) -> np.ndarray:
+    def _compute(self, X: np.ndarray) -> np.ndarray:
         dtype = np.dtype(self.dtype or X.dtype)
         device = resolve_device(self.device)
         shape = (len(X), *(len(axis.values) for axis in self.axes_))
@@ -326,21 +284,6 @@ class STRFTransformer(TransformerMixin, BaseEstimator):
             Axis("frequency", "Hz", centre_frequencies()[:: self.channel_step][:n_freqs]),
             Axis("time", "s", offset + step * np.arange(n_frames)),
         ]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-
-def _check_sounds(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
-    X = validate_tensors(estimator, to_numpy(X) if is_torch(X) else X, reset=reset)
-    if X.ndim != 2:
-        raise ValueError(
-            f"Sounds must be mono, of shape (n_sounds, n_times); got shape {X.shape}. "
-            "Average the channels of stereo sounds first (AudioLoader does)."
-        )
-    return X
 
 
 def _compress(tensor: Any, kind: str, floor: float) -> Any:
