@@ -151,8 +151,20 @@ def _hair_cell(y, membrane, beta, kind, slope):
             row[c] = membrane[c]
 
 
+def silent_memory(first, last):
+    """Filter states, membranes and frame of a cochlea that has heard nothing yet."""
+    n_groups = last - first + 1
+    return (
+        np.zeros((n_groups, MAX_TAPS, LANES)),
+        np.zeros(n_groups * LANES),
+        np.zeros((last - first) * LANES),
+    )
+
+
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
-def cochlear_frames(x, coefficients, orders, first, last, weights, decay, kind, slope, beta, out):
+def cochlear_frames(
+    x, coefficients, orders, first, last, weights, decay, kind, slope, beta, memory, out
+):
     """Run the cochlea on one sound for the channel groups ``first`` to ``last - 1``.
 
     Parameters
@@ -174,6 +186,9 @@ def cochlear_frames(x, coefficients, orders, first, last, weights, decay, kind, 
         Of the sigmoid.
     beta : float
         Pole of the membrane low-pass.
+    memory : tuple of arrays
+        From :func:`silent_memory`; left as the sound leaves it, so that the next call goes on
+        where this one ends.
     out : float array, (n_frames, 128)
         Written in columns ``8 * first`` to ``8 * last - 1``.
     """
@@ -181,9 +196,7 @@ def cochlear_frames(x, coefficients, orders, first, last, weights, decay, kind, 
     n_groups = last - first + 1
     n_channels = (last - first) * LANES
     y = np.zeros((n_samples, n_groups * LANES))
-    state = np.zeros((n_groups, MAX_TAPS, LANES))
-    membrane = np.zeros(n_groups * LANES)
-    frame = np.zeros(n_channels)
+    state, membrane, frame = memory
     for i in range(out.shape[0]):
         for g in range(n_groups):
             _filter_group(  # type: ignore[call-arg]

@@ -266,8 +266,13 @@ def _hair_cell_kind(nonlinearity: str | float) -> tuple[int, float]:
     )
 
 
-def _run_kernel(sounds, settings: _FrameSettings, n_jobs, dtype) -> np.ndarray:
-    """Frames of every sound; one task per sound and, for few sounds, per range of channels."""
+def _run_kernel(
+    sounds, settings: _FrameSettings, n_jobs, dtype, memories: dict | None = None
+) -> np.ndarray:
+    """Frames of every sound; one task per sound and, for few sounds, per range of channels.
+
+    `memories`, where given, holds for every task how the sound before has left the cochlea.
+    """
     from . import _kernel
 
     n_sounds, n_times = sounds.shape
@@ -281,9 +286,12 @@ def _run_kernel(sounds, settings: _FrameSettings, n_jobs, dtype) -> np.ndarray:
         padded = np.zeros(n_frames * settings.n_samples)
         padded[:n_times] = sounds[i]
         out = np.empty((n_frames, N_CHANNELS))
+        memory = _kernel.silent_memory(first, last)
+        if memories is not None:
+            memory = memories.setdefault(task, memory)
         _kernel.cochlear_frames(
             padded, _kernel.COEFFICIENTS, _kernel.ORDERS, first, last, settings.weights,
-            settings.decay, settings.kind, settings.slope, settings.beta, out,
+            settings.decay, settings.kind, settings.slope, settings.beta, memory, out,
         )  # fmt: skip
         channels = slice(first * _kernel.LANES, last * _kernel.LANES)
         frames[i, channels] = out[:, channels].T

@@ -39,9 +39,12 @@ _NEGLIGIBLE = 1e-9
 _WORKSPACE = 8_000_000
 
 
-class _Plan(NamedTuple):
+class CorticalPlan(NamedTuple):
     """Everything that depends on shapes and parameters but not on the data."""
 
+    shape: tuple[int, int]  # channels and frames of the spectrogram
+    channel_step: int
+    n_rows: int  # channels kept, before stepping
     n_frames: int  # frames kept before stepping
     n_fft: int  # length of the Fourier transform along time
     n_fft_channels: int
@@ -164,13 +167,13 @@ def cortical_transform(
 
     _check_choices(output, pooling, frame_step, channel_step, full_time, full_frequency)
     spectrogram, from_numpy = _check_spectrogram(v, torch)
-    plan = _make_plan(
+    plan = cortical_plan(
         spectrogram.shape[-2:], check_ascending(rates, "rates"), check_ascending(scales, "scales"),
         frame_rate, channels_per_octave, bandpass, 1 if pooling == "mean" else frame_step,
         channel_step, full_time, full_frequency,
     )  # fmt: skip
     flat = spectrogram.reshape(-1, *spectrogram.shape[-2:])
-    result = _transform(flat, plan, output, frame_step if pooling == "mean" else 1)
+    result = analyse(flat, plan, output, frame_step if pooling == "mean" else 1)
     result = result.reshape(*spectrogram.shape[:-2], *result.shape[1:])
     return result.numpy() if from_numpy else result
 
@@ -207,10 +210,10 @@ def _check_spectrogram(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
     return v, from_numpy
 
 
-def _make_plan(
+def cortical_plan(
     shape, rates, scales, frame_rate, channels_per_octave, bandpass, frame_step, channel_step,
     full_time, full_frequency,
-) -> _Plan:  # fmt: skip
+) -> CorticalPlan:  # fmt: skip
     n_channels, n_times = int(shape[0]), int(shape[1])
     half = _power_of_two(n_times)
     half_channels = _power_of_two(n_channels)
@@ -233,7 +236,10 @@ def _make_plan(
         n_bins = int(np.flatnonzero(gain > _NEGLIGIBLE)[-1]) + 1
         synthesis.append(inverse[:, :n_bins] * gain[:n_bins])
     fold = min(frame_step & -frame_step, half)  # the largest power of two in frame_step
-    return _Plan(
+    return CorticalPlan(
+        shape=(n_channels, n_times),
+        channel_step=channel_step,
+        n_rows=n_channels + 2 * margin,
         n_frames=n_times + 2 * int(n_times / 2 * full_time),
         n_fft=2 * half,
         n_fft_channels=2 * half_channels,
@@ -248,56 +254,90 @@ def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def _transform(v: torch.Tensor, plan: _Plan, output: str, window: int) -> torch.Tensor:
-    """Responses of a flat batch (n, n_freqs, n_frames), written rate by rate."""
+def analyse(
+    v: torch.Tensor, plan: CorticalPlan, output: str = "complex", window: int = 1
+) -> torch.Tensor:
+    """Responses of a flat batch (n, n_freqs, n_frames)."""
     import torch
 
-    synthesis = [torch.as_tensor(matrix).to(_complex(v)) for matrix in plan.synthesis]
-    synthesis = [matrix.to(v.device) for matrix in synthesis]
-    rates = torch.as_tensor(plan.rates).to(_complex(v)).to(v.device)
-    n_rows = len(plan.synthesis[0])
+    bank = filter_bank(plan, v.dtype, v.device)
+    if torch.is_grad_enabled() and v.requires_grad:
+        return differentiable_responses(v, bank, plan, output, window)
     n_kept = -(-plan.n_frames // (plan.fold * plan.thin))
     n_out = -(-n_kept // window)
-    shape = (len(v), len(synthesis), len(rates), n_rows, n_out)
-    dtype = _complex(v) if output == "complex" else v.dtype
-    step = max(1, _WORKSPACE // (n_rows * max(plan.n_fft, n_kept * 2)))
-    if v.requires_grad:  # autograd wants no writing in place
-        blocks = _rate_blocks(v, rates, synthesis, plan, output, window)
-        return torch.stack(list(blocks), dim=2)
+    n_rows = len(plan.synthesis[0])
+    shape = (len(v), len(bank.synthesis), len(bank.rates), n_rows, n_out)
+    dtype = bank.rates.dtype if output == "complex" else v.dtype
     result = torch.empty(shape, dtype=dtype, device=v.device)
+    # One sound at a time on a CPU: every product then is written where it belongs.
+    on_cpu = v.device.type == "cpu"
+    step = 1 if on_cpu else max(1, _WORKSPACE // (n_rows * max(plan.n_fft, n_kept * 2)))
+    scratch = torch.empty((step, n_rows, n_kept), dtype=bank.rates.dtype, device=v.device)
     for i in range(0, len(v), step):
-        blocks = _rate_blocks(v[i : i + step], rates, synthesis, plan, output, window)
-        for r, block in enumerate(blocks):
-            result[i : i + step, :, r] = block
+        part = result[i : i + step]
+        for r, frames in enumerate(_rate_frames(v[i : i + step], bank, plan)):
+            for j, matrix in enumerate(bank.synthesis):
+                _write_response(part[:, j, r], matrix, frames, scratch, output, window)
     return result
 
 
-def _complex(v: torch.Tensor) -> torch.dtype:
+class FilterBank(NamedTuple):
+    """A plan's matrices as tensors of one precision on one device."""
+
+    rates: torch.Tensor
+    synthesis: list[torch.Tensor]
+
+
+def filter_bank(plan: CorticalPlan, dtype: torch.dtype, device: Any = "cpu") -> FilterBank:
+    """Bring the plan's matrices to the precision that goes with spectrograms of `dtype`."""
     import torch
 
-    return torch.complex128 if v.dtype == torch.float64 else torch.complex64
+    kind = torch.complex128 if dtype == torch.float64 else torch.complex64
+    matrices = [torch.as_tensor(m).to(kind).to(device) for m in (plan.rates, *plan.synthesis)]
+    return FilterBank(matrices[0], matrices[1:])
 
 
-def _rate_blocks(v, rates, synthesis, plan: _Plan, output, window) -> Iterator[torch.Tensor]:
-    """For each signed rate the block (n, n_scales, n_rows, n_out)."""
+def differentiable_responses(
+    v: torch.Tensor, bank: FilterBank, plan: CorticalPlan, output: str, window: int
+) -> torch.Tensor:
+    """Responses without writing in place, as autograd and compilers want it."""
+    import torch
+
+    blocks = [
+        torch.stack(
+            [_output(m @ frames[:, : m.shape[1]], output, window) for m in bank.synthesis], dim=1
+        )
+        for frames in _rate_frames(v, bank, plan)
+    ]
+    return torch.stack(blocks, dim=2)
+
+
+def _rate_frames(v, bank: FilterBank, plan: CorticalPlan) -> Iterator[torch.Tensor]:
+    """For each signed rate the filtered frames (n, n_bins, n_kept)."""
     import torch
 
     n_bins = plan.n_fft_channels // 2
     spectrum = torch.fft.rfft(v, plan.n_fft_channels, dim=-2)[:, :n_bins]
     spectrum = torch.fft.fft(spectrum, plan.n_fft, dim=-1)
-    for index in range(len(rates)):
-        upward = index < len(rates) // 2
-        frames = _filtered_frames(spectrum, rates[index], upward, plan)
-        yield torch.stack(
-            [
-                _output(matrix @ frames[:, : matrix.shape[1]], output, window)
-                for matrix in synthesis
-            ],
-            dim=1,
-        )
+    for index, response in enumerate(bank.rates):
+        yield filtered_frames(spectrum, response, index < len(bank.rates) // 2, plan)
 
 
-def _filtered_frames(spectrum, response, upward: bool, plan: _Plan) -> torch.Tensor:
+def _write_response(target, matrix, frames, scratch, output: str, window: int) -> None:
+    import torch
+
+    frames = frames[:, : matrix.shape[1]]
+    if output == "complex" and window == 1:
+        torch.matmul(matrix, frames, out=target)
+        return
+    response = torch.matmul(matrix, frames, out=scratch[: len(frames)])
+    if output == "magnitude" and window == 1:
+        torch.abs(response, out=target)
+    else:
+        target.copy_(_output(response, output, window))
+
+
+def filtered_frames(spectrum, response, upward: bool, plan: CorticalPlan) -> torch.Tensor:
     """Rate-filter the spectrum and return to the kept frames, (n, n_bins, n_kept).
 
     A filter is nil on half of the bins; only the other half is touched. Folding that half
@@ -309,17 +349,16 @@ def _filtered_frames(spectrum, response, upward: bool, plan: _Plan) -> torch.Ten
     side = slice(half, None) if upward else slice(0, half)
     product = spectrum[..., side] * response[side]
     length = plan.n_fft // plan.fold
-    if plan.fold == 1:
-        nil = torch.zeros_like(product)
-        folded = torch.cat([nil, product] if upward else [product, nil], dim=-1)
+    if plan.fold == 1:  # the transform below pads what is missing at the end
+        folded = torch.cat([torch.zeros_like(product), product], dim=-1) if upward else product
     else:
         folded = product.unflatten(-1, (plan.fold // 2, length)).sum(-2)
     if upward:  # zero frequency belongs to both directions
         first = folded[..., :1] + spectrum[..., :1] * response[:1]
         folded = torch.cat([first, folded[..., 1:]], dim=-1)
     n_kept = -(-plan.n_frames // plan.fold)
-    frames = torch.fft.ifft(folded, dim=-1)[..., : n_kept : plan.thin]
-    return frames / plan.fold
+    frames = torch.fft.ifft(folded, length, dim=-1)[..., : n_kept : plan.thin]
+    return frames / plan.fold if plan.fold > 1 else frames
 
 
 def _output(block: torch.Tensor, output: str, window: int) -> torch.Tensor:

@@ -1,0 +1,384 @@
+"""Auditory spectrogram back to sound: by projections as the toolbox, or by gradients."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..utils.arrays import is_torch
+from .cochlea import resample
+from .filterbanks import N_CHANNELS, cochlear_filters
+
+if TYPE_CHECKING:
+    import torch
+
+    from .differentiable import Cochlea
+
+__all__ = ["invert_auditory_spectrogram"]
+
+_METHODS = ("gradient", "projection")
+_MAX_ITER = {"gradient": 100, "projection": 10}
+# The toolbox multiplies every new guess by this ("pseudo-normalisation").
+_LIFT = 1.01
+_RESTART = 100.0  # percent above the best error at which the toolbox starts anew
+_HISTORY = 20
+_BURST = 10  # iterations between two looks at the error
+_SHAPINGS = 2
+_LARGEST_GAIN = 100.0
+logger = logging.getLogger("skstrf")
+
+
+def invert_auditory_spectrogram(
+    v: Any,
+    *,
+    sample_rate: float = 16000,
+    frame_length: float = 8.0,
+    time_constant: float = 8.0,
+    nonlinearity: str | float = "linear",
+    octave_shift: float = 0,
+    n_times: int | None = None,
+    method: str = "gradient",
+    start: Any = None,
+    max_iter: int | None = None,
+    tol: float = 1e-4,
+    rescale: bool = True,
+    random_state: int | np.random.Generator | None = 0,
+    device: str = "cpu",
+    verbose: bool = False,
+) -> Any:
+    r"""Sound whose auditory spectrogram is near a given one.
+
+    Parameters
+    ----------
+    v : array-like or torch.Tensor of shape (..., 128, n_frames)
+        Auditory spectrograms, non-negative (what is negative is set to 0).
+    sample_rate : float, default=16000
+        Of the sound returned, Hz; it is resampled from the model's.
+    frame_length, time_constant, nonlinearity, octave_shift
+        As given to :func:`auditory_spectrogram`.
+    n_times : int, optional
+        Samples of the sound. None takes all frames.
+    method : {"gradient", "projection"}, default="gradient"
+        "gradient" minimises the squared difference of the spectrograms over the samples, by
+        L-BFGS through :class:`~skstrf.auditory.Cochlea`. "projection" is the NSL toolbox's
+        ``aud2wav``: scale every channel to the wanted frames, filter backward, add up, repeat;
+        it keeps its best guess, as it can diverge.
+    start : array-like of shape (..., n_times), optional
+        First guess, at the model's sample rate. None takes noise, which "gradient" first shapes
+        to the spectrogram's envelopes.
+    max_iter : int, optional
+        Iterations at most. None takes 100 of "gradient", 10 of "projection".
+    tol : float, default=1e-4
+        "gradient" stops when the squared relative error is below this.
+    rescale : bool, default=True
+        Bring the result to the level at which its spectrogram is nearest to `v`. False leaves
+        "projection" at the toolbox's level, about half of what it should be.
+    random_state : int, Generator or None, default=0
+        Of the noise. None draws a new one every time.
+    device : str, default="cpu"
+        Where to compute: "cpu", "cuda", "auto".
+    verbose : bool, default=False
+        Show the progress and the error.
+
+    Returns
+    -------
+    ndarray or torch.Tensor of shape (..., n_times)
+        Same precision as `v`. The polarity of a sound and frequencies outside of 180 to
+        7000 Hz leave no trace in the spectrogram and are arbitrary.
+
+    Raises
+    ------
+    ValueError
+        On NaN or infinity, a number of channels other than 128, or a setting that cannot be.
+
+    See Also
+    --------
+    auditory_spectrogram : The way there.
+    invert_cortical_transform : The stage before, on the way back.
+
+    Notes
+    -----
+    Squared relative error :math:`\sum (V' - V)^2 / \sum V^2` after 100 iterations: below
+    1 percent in linear and below 6 percent in half-wave mode on all reference signals, speech
+    and music tried; figures in :doc:`/results/inversion`.
+
+    References
+    ----------
+    .. [1] X. Yang, K. Wang and S. A. Shamma, "Auditory representations of acoustic
+       signals", IEEE Transactions on Information Theory 38(2), 824-839, 1992, section IV.
+    .. [2] J. Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
+       Computation 35(151), 773-782, 1980.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.auditory import auditory_spectrogram, invert_auditory_spectrogram
+    >>> tone = np.sin(2 * np.pi * 500 * np.arange(4000) / 16000)
+    >>> v = auditory_spectrogram(tone)
+    >>> x = invert_auditory_spectrogram(v, n_times=4000, max_iter=30)
+    >>> error = ((auditory_spectrogram(x) - v) ** 2).sum() / (v**2).sum()
+    >>> x.shape, bool(error < 0.01)
+    ((4000,), True)
+    """
+    import torch
+
+    from ..utils.devices import resolve_device
+    from .differentiable import Cochlea
+
+    _check_options(method, max_iter, tol)
+    wanted, from_numpy = _check_spectrogram(v, torch)
+    cochlea = Cochlea(frame_length, time_constant, nonlinearity, octave_shift)
+    where = torch.device(resolve_device(device)) if from_numpy else wanted.device
+    cochlea = cochlea.to(where)
+    length = wanted.shape[-1] * cochlea.samples_per_frame
+    at_model = _samples_at_model(n_times, length, sample_rate, cochlea)
+    flat = wanted.to(where).reshape(-1, *wanted.shape[-2:])
+    guesses = _starts(start, len(flat), length, flat, random_state)
+    options = _Options(max_iter or _MAX_ITER[method], tol, rescale, random_state, verbose)
+    solve = _by_gradients if method == "gradient" else _by_projections
+    rows = [solve(one, guess, start is None, cochlea, options)[:at_model]
+            for one, guess in zip(flat, guesses, strict=True)]  # fmt: skip
+    return _finish(torch.stack(rows), wanted, from_numpy, sample_rate, cochlea, n_times)
+
+
+class _Options(NamedTuple):
+    max_iter: int
+    tol: float
+    rescale: bool
+    random_state: Any
+    verbose: bool
+
+
+def _by_gradients(
+    v: torch.Tensor, guess: torch.Tensor, shape_it: bool, cochlea: Cochlea, options: _Options
+) -> torch.Tensor:
+    import torch
+    from tqdm.auto import tqdm
+
+    energy = (v * v).sum()
+    if energy == 0:
+        return torch.zeros_like(guess)
+    x = _shaped_noise(guess, v, cochlea) if shape_it else guess.clone()
+    x = x.requires_grad_()
+    best = _Best(x.detach().clone(), float("inf"))
+    optimizer = torch.optim.LBFGS(
+        [x], max_iter=_BURST, history_size=_HISTORY, line_search_fn="strong_wolfe",
+        tolerance_grad=0, tolerance_change=0,
+    )  # fmt: skip
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = ((cochlea(x) - v) ** 2).sum() / energy
+        value.backward()
+        best.offer(x, value.item())
+        return value
+
+    with tqdm(total=options.max_iter, disable=not options.verbose, desc="inverting") as bar:
+        for done in range(0, options.max_iter, _BURST):
+            before, burst = best.error, min(_BURST, options.max_iter - done)
+            optimizer.param_groups[0]["max_iter"] = burst
+            optimizer.step(loss)
+            bar.set_postfix(error=f"{100 * best.error:.3g}%")
+            bar.update(burst)
+            if best.error <= options.tol or not best.error < before:
+                break
+    return _at_level(best.x, v, cochlea) if options.rescale else best.x
+
+
+class _Best:
+    """The best sound so far, so that a step that fails loses nothing."""
+
+    def __init__(self, x: torch.Tensor, error: float):
+        self.x, self.error = x, error
+
+    def offer(self, x: torch.Tensor, error: float) -> None:
+        if error < self.error:
+            self.x, self.error = x.detach().clone(), error
+
+
+def _shaped_noise(x: torch.Tensor, v: torch.Tensor, cochlea: Cochlea) -> torch.Tensor:
+    """Give every channel of a noise the envelope it is wanted to have, and add them up."""
+    import torch
+
+    for _ in range(_SHAPINGS):
+        with torch.no_grad():
+            actual = cochlea(x)
+            gain = v / (actual + 1e-3 * actual.max())
+            gain = gain.clamp(max=_LARGEST_GAIN)
+            gain = torch.nn.functional.interpolate(gain[None], size=len(x), mode="linear")[0]
+            bank = _Bank(len(x), x, cochlea)
+            x = bank.backward(bank.differences(x) * gain)
+        x = _at_level(x, v, cochlea)
+    return x
+
+
+def _at_level(x: torch.Tensor, v: torch.Tensor, cochlea: Cochlea) -> torch.Tensor:
+    """Scale a sound so that its spectrogram is nearest to the one wanted."""
+    import torch
+
+    with torch.no_grad():
+        for _ in range(1 if cochlea.is_homogeneous else 5):
+            actual = cochlea(x)
+            power = (actual * actual).sum()
+            gain = (actual * v).sum() / power if power > 0 else torch.ones_like(power)
+            x = x * gain
+    return x
+
+
+class _Bank:
+    """The filters of the cochlea, forward and time-reversed, for sounds of one length."""
+
+    def __init__(self, n_times: int, like: torch.Tensor, cochlea: Cochlea):
+        self.n_times = n_times
+        self.n_fft, self.responses = cochlea.plain_responses(n_times, like)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """All 129 channels, (129, n_times)."""
+        import torch
+
+        spectrum = torch.fft.rfft(x, self.n_fft) * self.responses
+        return torch.fft.irfft(spectrum, self.n_fft)[:, : self.n_times]
+
+    def differences(self, x: torch.Tensor) -> torch.Tensor:
+        """Each channel less its upper neighbour, (128, n_times)."""
+        y = self.forward(x)
+        return y[:-1] - y[1:]
+
+    def backward(self, y: torch.Tensor) -> torch.Tensor:
+        """Filter 128 channels backward in time and add them up, (n_times,)."""
+        import torch
+
+        spectrum = torch.fft.rfft(y, self.n_fft) * self.responses[:-1].conj()
+        return torch.fft.irfft(spectrum.sum(0), self.n_fft)[: self.n_times]
+
+
+def _by_projections(
+    v: torch.Tensor, guess: torch.Tensor, _: bool, cochlea: Cochlea, options: _Options
+) -> torch.Tensor:
+    from tqdm.auto import tqdm
+
+    best, least = guess, float("inf")
+    if not v.any():
+        return 0 * guess
+    rng = np.random.default_rng(options.random_state)
+    bank = _Bank(len(guess), guess, cochlea)
+    x = guess
+    for _step in tqdm(range(options.max_iter), disable=not options.verbose, desc="inverting"):
+        if cochlea.nonlinearity == "hard":
+            x = (x - x.mean()) / x.std()
+        y, actual = _channels(x, bank, cochlea)
+        error = _percent(actual * (v.mean() / actual.mean()), v)
+        x_next = (
+            _LIFT * bank.backward(_matched(y, v, actual, cochlea)) / cochlear_filters().norm[-1]
+        )
+        if error < least:
+            best, least = x, error
+        elif error - _RESTART > least:  # blown up
+            noise = rng.random(len(x))
+            x_next = x_next.sign() + x_next.new_tensor(noise)
+            x_next = (x_next - x_next.mean()) / x_next.std()
+        x = x_next
+        logger.debug("projection %d: %.2f %% (relative)", _step + 1, error)
+    return _at_level(best, v, cochlea) if options.rescale else best
+
+
+def _channels(x, bank: _Bank, cochlea: Cochlea) -> tuple[torch.Tensor, torch.Tensor]:
+    """What leaves the lateral inhibition, and the spectrogram, of one sound."""
+    import torch
+
+    with torch.no_grad():
+        y = cochlea.lateral_difference(x[None])[0]
+        return y, cochlea.integrate(y[None])[0]
+
+
+def _matched(y, v, actual, cochlea: Cochlea) -> torch.Tensor:
+    """Scale every frame of every channel to the spectrogram wanted."""
+    ratio = (v / actual).nan_to_num(posinf=2.0, nan=1.0)
+    scaled = y * ratio.repeat_interleave(cochlea.samples_per_frame, dim=1)
+    if cochlea.nonlinearity == "linear":
+        return scaled
+    # Behind a rectifying hair cell the negative half is unknown; the toolbox makes it as deep as
+    # the positive half is high.
+    positive = y >= 0
+    highest = scaled.masked_fill(~positive, -np.inf).amax(dim=1, keepdim=True)
+    lowest = y.masked_fill(positive, np.inf).amin(dim=1, keepdim=True).abs()
+    mirrored = (y / lowest * highest).nan_to_num()
+    return scaled.where(positive, mirrored)
+
+
+def _percent(actual: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Squared relative error in percent, rounded as the toolbox does before it compares."""
+    return round(float(((actual - wanted) ** 2).sum() / (wanted**2).sum()) * 10000) / 100
+
+
+def _starts(start, n: int, length: int, like: torch.Tensor, random_state) -> torch.Tensor:
+    import torch
+
+    if start is None:
+        rng = np.random.default_rng(random_state)
+        noise = rng.random((n, length)) - 0.5
+        noise = (noise - noise.mean(1, keepdims=True)) / noise.std(1, ddof=1, keepdims=True)
+        return torch.from_numpy(noise).to(like)
+    guess = torch.as_tensor(start).to(like)
+    if guess.ndim == 0 or guess.numel() % n or not guess.isfinite().all():
+        raise ValueError(f"start must hold {n} finite sound(s), got shape {tuple(guess.shape)}.")
+    guess = guess.reshape(n, -1)[:, :length]
+    return torch.nn.functional.pad(guess, (0, length - guess.shape[1]))
+
+
+def _finish(x, wanted, from_numpy, sample_rate, cochlea: Cochlea, n_times) -> Any:
+    import torch
+
+    sounds = x.cpu().numpy()
+    if sample_rate != cochlea.sample_rate:
+        sounds = resample(sounds, cochlea.sample_rate, sample_rate)
+        if n_times is not None:
+            short = max(0, n_times - sounds.shape[-1])
+            sounds = np.pad(sounds, ((0, 0), (0, short)))[:, :n_times]
+    sounds = sounds.reshape(*wanted.shape[:-2], -1)
+    return sounds if from_numpy else torch.from_numpy(sounds).to(wanted.device)
+
+
+def _samples_at_model(n_times, length: int, sample_rate: float, cochlea: Cochlea) -> int:
+    if not (np.isfinite(sample_rate) and sample_rate > 0):
+        raise ValueError(f"sample_rate must be a positive number of Hz, got {sample_rate!r}.")
+    if n_times is None:
+        return length
+    at_model = max(1, round(n_times * cochlea.sample_rate / sample_rate))
+    if n_times < 1 or at_model > length:
+        raise ValueError(
+            f"n_times={n_times} samples at {sample_rate:g} Hz do not fit the spectrogram's "
+            f"{length / cochlea.sample_rate:g} s."
+        )
+    return at_model
+
+
+def _check_options(method, max_iter, tol) -> None:
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
+    if (max_iter is not None and max_iter < 1) or not tol >= 0:
+        raise ValueError(f"max_iter must be at least 1, tol at least 0: got {max_iter}, {tol}.")
+
+
+def _check_spectrogram(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
+    from_numpy = not is_torch(v)
+    if from_numpy:
+        array = np.asarray(v)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(
+                f"A spectrogram must be real, got dtype {array.dtype}. Take the real part."
+            )
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float64)
+        v = torch.from_numpy(np.ascontiguousarray(array))
+    if v.ndim < 2 or v.shape[-2] != N_CHANNELS or v.shape[-1] == 0:
+        swapped = v.ndim >= 2 and v.shape[-1] == N_CHANNELS
+        raise ValueError(
+            f"An auditory spectrogram has the axes (..., {N_CHANNELS}, n_frames); got shape "
+            f"{tuple(v.shape)}." + (" Time and frequency look swapped." if swapped else "")
+        )
+    if not torch.isfinite(v).all():
+        raise ValueError("The spectrogram contains NaN or infinite values.")
+    return v.detach().clamp(min=0), from_numpy

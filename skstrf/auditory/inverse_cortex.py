@@ -1,0 +1,516 @@
+r"""The way back: scale x rate x frequency x time to the auditory spectrogram.
+
+How the least squares are solved. With :math:`B_j` the filter of scale :math:`j` along frequency
+and :math:`T_r` that of rate :math:`r` along time, the tensor of a real spectrogram :math:`V` has
+the channels :math:`B_j V T_r` (downward) and :math:`B_j V \bar T_r` (upward). Both together give
+the normal operator
+
+.. math:: A^H A = 2\,\mathrm{Re}\Big(\sum_j B_j^H B_j\Big) \otimes
+                  \sum_r \mathrm{Re}(T_r^H T_r),
+
+a small real matrix along frequency times sums of Fourier products along time. An iteration of
+conjugate gradients therefore never makes the tensor, and half the rates are enough. (The bin at
+half the frame rate, which the toolbox fills in upward filters only, adds a term of its own.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..utils.arrays import is_torch
+from .cortex import (
+    DEFAULT_RATES,
+    DEFAULT_SCALES,
+    CorticalPlan,
+    analyse,
+    cortical_plan,
+    filtered_frames,
+)
+from .modulation_filters import check_ascending
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["cortical_adjoint", "invert_cortical_transform"]
+
+_METHODS = ("least-squares", "normalised")
+_CONTENTS = ("complex", "real", "magnitude")
+_MAX_ITER = {"complex": 30, "real": 30, "magnitude": 200}
+# Of the accelerated projections; .99, the usual choice for spectrograms, overshoots here.
+_MOMENTUM = 0.9
+
+
+def invert_cortical_transform(
+    c: Any,
+    *,
+    rates: Any = DEFAULT_RATES,
+    scales: Any = DEFAULT_SCALES,
+    frame_rate: float = 125,
+    channels_per_octave: float = 24,
+    bandpass: bool = False,
+    frame_step: int = 1,
+    channel_step: int = 1,
+    full_time: float = 0.0,
+    full_frequency: float = 0.0,
+    n_freqs: int = 128,
+    n_frames: int | None = None,
+    content: str = "complex",
+    method: str = "least-squares",
+    norm: float = 0.9,
+    max_iter: int | None = None,
+    tol: float = 1e-4,
+) -> Any:
+    r"""Auditory spectrogram from the responses of a bank of spectro-temporal receptive fields.
+
+    Parameters
+    ----------
+    c : array-like or torch.Tensor of shape (..., n_scales, 2 * n_rates, n_rows, n_kept)
+        From :func:`cortical_transform` with the same settings. torch tensors stay on their
+        device.
+    rates, scales, frame_rate, channels_per_octave, bandpass, frame_step, channel_step
+        As given to :func:`cortical_transform`.
+    full_time, full_frequency : float, default=0.0
+        As given to :func:`cortical_transform`.
+    n_freqs : int, default=128
+        Channels of the spectrogram.
+    n_frames : int, optional
+        Frames of the spectrogram. None takes the number that the tensor implies; with
+        ``frame_step=k`` that is the longest possible, k times the tensor's frames.
+    content : {"complex", "real", "magnitude"}, default="complex"
+        What `c` holds: the ``output`` given to :func:`cortical_transform`.
+    method : {"least-squares", "normalised"}, default="least-squares"
+        "least-squares" finds the spectrogram whose tensor is nearest to `c`, by preconditioned
+        conjugate gradients; from magnitudes by accelerated projections [3]_.
+        "normalised" is the NSL toolbox's ``cor2aud``: one pass of inverse filtering. It wants
+        every frame and channel of a complex tensor.
+    norm : float, default=0.9
+        Of "normalised": 1 divides by the summed power of the filters, 0 not at all.
+    max_iter : int, optional
+        Iterations of "least-squares" at most. None takes 30, for magnitudes 200.
+    tol : float, default=1e-4
+        "least-squares" stops when the residual of the normal equations has fallen to this share
+        of its start (for magnitudes: when the spectrogram changes by less than this share).
+
+    Returns
+    -------
+    ndarray or torch.Tensor of shape (..., n_freqs, n_frames)
+        Real. Least squares from magnitudes are never negative; else small negative values may
+        remain where the spectrogram is zero.
+
+    Raises
+    ------
+    ValueError
+        When the shape of `c` does not belong to the settings, on NaN or infinity, or when
+        `method` cannot work on `content`.
+
+    See Also
+    --------
+    cortical_transform : The way there.
+    invert_auditory_spectrogram : The next stage back, to sound.
+
+    Notes
+    -----
+    Measured, relative L2 error: see :doc:`/results/inversion`. The default tensor, cut to the
+    frames and channels of the spectrogram, comes back within 1 percent in about 15 iterations
+    and to the tolerance in about 20; ``cor2aud`` leaves 37 to 60 percent of the same tensor.
+
+    References
+    ----------
+    .. [1] T. Chi, P. Ru and S. A. Shamma, "Multiresolution spectrotemporal analysis of
+       complex sounds", J. Acoust. Soc. Am. 118(2), 887-906, 2005, section III.
+    .. [2] M. R. Hestenes and E. Stiefel, "Methods of conjugate gradients for solving linear
+       systems", J. Res. Nat. Bur. Standards 49(6), 409-436, 1952.
+    .. [3] N. Perraudin, P. Balazs and P. L. Sondergaard, "A fast Griffin-Lim algorithm",
+       IEEE WASPAA, 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.auditory import cortical_transform, invert_cortical_transform
+    >>> v = np.random.default_rng(0).random((128, 60))
+    >>> w = invert_cortical_transform(cortical_transform(v))
+    >>> w.shape
+    (128, 60)
+    >>> bool(np.linalg.norm(v - w) < 0.01 * np.linalg.norm(v))
+    True
+    """
+    import torch
+
+    _check_options(method, content, norm, max_iter, tol, frame_step, channel_step)
+    max_iter = max_iter or _MAX_ITER[content]
+    rates, scales = check_ascending(rates, "rates"), check_ascending(scales, "scales")
+    tensor, from_numpy = _check_tensor(c, content, torch)
+    n_frames = n_frames or _implied_frames(tensor.shape[-1], frame_step, full_time)
+    plan = cortical_plan(
+        (n_freqs, n_frames), rates, scales, frame_rate, channels_per_octave, bandpass,
+        frame_step, channel_step, full_time, full_frequency,
+    )  # fmt: skip
+    _check_shape(tuple(tensor.shape[-4:]), plan)
+    flat = tensor.reshape(-1, *tensor.shape[-4:])
+    system = _System(plan, torch.float64 if _is_double(flat) else torch.float32, flat.device)
+    result = torch.stack([_invert_one(one, system, content, method, norm, max_iter, tol)
+                          for one in flat])  # fmt: skip
+    result = result.reshape(*tensor.shape[:-4], n_freqs, n_frames)
+    return result.numpy() if from_numpy else result
+
+
+def cortical_adjoint(c: Any, plan: CorticalPlan) -> torch.Tensor:
+    r"""Apply the adjoint of the cortical transform.
+
+    For every real spectrogram ``v`` and every tensor ``c`` the real part of the inner product of
+    ``cortical_transform(v)`` with ``c`` equals that of ``v`` with ``cortical_adjoint(c)``.
+
+    Parameters
+    ----------
+    c : torch.Tensor of shape (n_scales, 2 * n_rates, n_rows, n_kept)
+        Real or complex.
+    plan : CorticalPlan
+        From :func:`skstrf.auditory.cortex.cortical_plan`.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_freqs, n_frames)
+        Real.
+    """
+    import torch
+
+    dtype = torch.float64 if _is_double(c) else torch.float32
+    return _System(plan, dtype, c.device).adjoint(c)
+
+
+class _System:
+    """The transform of one spectrogram as a linear operator, with its adjoint and what CG needs.
+
+    Everything is held in the precision and on the device of the tensor.
+    """
+
+    def __init__(self, plan: CorticalPlan, dtype: torch.dtype, device: torch.device):
+        import torch
+
+        self.plan, self.dtype = plan, dtype
+        self.complex = torch.complex128 if dtype == torch.float64 else torch.complex64
+        self.half = plan.n_fft // 2
+        self.rates = self._put(plan.rates)
+        self.device = device
+        self.rates = self.rates.to(device)
+        n_rates = len(plan.rates) // 2
+        # Of the upward filters at half the frame rate, slowest first, as the downward ones come.
+        self.nyquist_gains = self.rates[:n_rates, self.half].flip(0)
+        self.backward = [self._put(m.conj().T.copy()).to(device) for m in plan.synthesis]
+        gram = _gram_along_frequency(plan)
+        self.gram = self._put(gram).to(device)
+        self.real_gram = self._put(2 * gram.real).real.contiguous().to(device)
+        self.inverse_gram = self._put(_regularised_inverse(2 * gram.real)).real.to(device)
+        self.inverse_symbol = torch.as_tensor(_inverse_symbol(plan)).to(dtype).to(device)
+
+    def _put(self, matrix: np.ndarray) -> torch.Tensor:
+        import torch
+
+        return torch.as_tensor(matrix).to(self.complex)
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        return analyse(v[None], self.plan)[0]
+
+    def adjoint(self, c: torch.Tensor) -> torch.Tensor:
+        return self.from_spectrum(self.spectrum(c))
+
+    def spectrum(self, c: torch.Tensor) -> torch.Tensor:
+        """Filter every channel with its own conjugate filter and add up, (n_bins, n_fft)."""
+        import torch
+
+        plan, half = self.plan, self.half
+        n_bins = plan.n_fft_channels // 2
+        total = torch.zeros((n_bins, plan.n_fft), dtype=self.complex, device=self.device)
+        for r in range(len(self.rates)):
+            rows = torch.zeros((n_bins, c.shape[-1]), dtype=self.complex, device=self.device)
+            for matrix, channel in zip(self.backward, c[:, r], strict=True):
+                into = rows[: len(matrix)]
+                torch.addmm(into, matrix, channel.to(self.complex), out=into)
+            response, period = self.rates[r].conj(), self.spread(rows)
+            if r < len(self.rates) // 2:  # upward: negative frequencies, and zero
+                total[:, half:].addcmul_(response[half:], self.unfold(period, upper=True))
+                total[:, 0] += response[0] * period[:, 0]
+            else:
+                total[:, :half].addcmul_(response[:half], self.unfold(period))
+        return total
+
+    def spread(self, rows: torch.Tensor) -> torch.Tensor:
+        """Fourier transform of frames put back where they were kept; one period of it."""
+        import torch
+
+        plan = self.plan
+        length = plan.n_fft // plan.fold
+        if plan.thin > 1:
+            spaced = torch.zeros((len(rows), length), dtype=rows.dtype, device=rows.device)
+            spaced[:, : rows.shape[1] * plan.thin : plan.thin] = rows
+            rows = spaced
+        return torch.fft.fft(rows, length, dim=-1)
+
+    def from_spectrum(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Real part of the sum of all waves, at the channels and frames of the spectrogram."""
+        import torch
+
+        n_freqs, n_frames = self.plan.shape
+        rows = torch.fft.ifft(spectrum, dim=-1)[:, :n_frames]
+        waves = torch.fft.ifft(rows, self.plan.n_fft_channels, dim=0)[:n_freqs]
+        return self.plan.n_fft_channels * waves.real
+
+    def normal(self, v: torch.Tensor) -> torch.Tensor:
+        """``adjoint(forward(v))`` of the complex tensor, without making it."""
+        import torch
+
+        plan, half = self.plan, self.half
+        spectrum = torch.fft.rfft(v, plan.n_fft)
+        kept = self.nyquist_wave(plan.n_frames)[:: plan.fold * plan.thin].to(self.complex)
+        at_nyquist = spectrum[:, half] / plan.n_fft
+        leaked = len(kept) * (self.gram @ at_nyquist)
+        total = torch.zeros((len(v), half), dtype=self.complex, device=v.device)
+        upward = torch.zeros(len(v), dtype=self.complex, device=v.device)
+        n_rates = len(self.rates) // 2
+        for r, gain in enumerate(self.nyquist_gains):
+            response = self.rates[n_rates + r]
+            frames = filtered_frames(spectrum, response, False, plan)
+            upward += gain * (self.gram @ (frames.conj() @ kept) + gain * leaked)
+            both = self.unfold(self.spread(self.by_real_gram(frames)))
+            total.addcmul_(response[:half].conj(), both)
+        # What upward channels hold at half the frame rate, seen by the filters and by itself.
+        wave = (self.nyquist_gains[:, None] * self.rates[n_rates:, :half].conj()).sum(0)
+        wave = wave * self.unfold(self.spread(kept[None]))[0]
+        total += torch.outer(self.gram.conj() @ at_nyquist, wave)
+        result = self.real_half(total)[:, : plan.shape[1]]
+        echo = torch.outer(upward.real / plan.n_fft, self.nyquist_wave(plan.shape[1]))
+        return result + echo
+
+    def by_real_gram(self, frames: torch.Tensor) -> torch.Tensor:
+        """Multiply complex frames by a real matrix, at half the price of a complex one."""
+        import torch
+
+        pairs = torch.view_as_real(frames.contiguous()).flatten(1)
+        return torch.view_as_complex((self.real_gram @ pairs).unflatten(1, (-1, 2)))
+
+    def unfold(self, period: torch.Tensor, upper: bool = False) -> torch.Tensor:
+        """Repeat one period of a spectrum over its non-negative (or its negative) bins."""
+        length = period.shape[1]
+        if length > self.half:
+            return period[:, self.half :] if upper else period[:, : self.half]
+        return period.repeat(1, self.half // length)
+
+    def real_half(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Real part of the inverse transform of a spectrum that is nil at negative bins."""
+        import torch
+
+        weights = torch.full((self.half,), 0.5, dtype=self.dtype, device=spectrum.device)
+        weights[0] = 1.0
+        return torch.fft.irfft(spectrum * weights, self.plan.n_fft)
+
+    def nyquist_wave(self, n: int) -> torch.Tensor:
+        import torch
+
+        wave = torch.ones(n, dtype=self.dtype, device=self.device)
+        wave[1::2] = -1
+        return wave
+
+    def precondition(self, v: torch.Tensor) -> torch.Tensor:
+        """Solve the normal equations of a tensor that had not been cut in time."""
+        import torch
+
+        spectrum = torch.fft.rfft(v, self.plan.n_fft) * self.inverse_symbol
+        return self.inverse_gram @ torch.fft.irfft(spectrum, self.plan.n_fft)[:, : v.shape[1]]
+
+
+class _Options(NamedTuple):
+    max_iter: int
+    tol: float
+
+
+def _invert_one(c, system: _System, content, method, norm, max_iter, tol) -> torch.Tensor:
+    options = _Options(max_iter, tol)
+    # Every number of the tensor has a part in this one, which is quicker to look through.
+    b = system.adjoint(c)
+    if not b.isfinite().all():
+        raise ValueError(
+            "The cortical tensor contains NaN or infinite values, or overflows its dtype."
+        )
+    if method == "normalised":
+        return _normalised(c, system, norm)
+    if content == "magnitude":
+        return _from_magnitudes(c.to(system.dtype), system, options)
+    if content == "real":
+        return _conjugate_gradients(
+            lambda v: system.adjoint(system.forward(v).real), b, system.precondition, options
+        )
+    return _conjugate_gradients(system.normal, b, system.precondition, options)
+
+
+def _normalised(c: torch.Tensor, system: _System, norm: float) -> torch.Tensor:
+    """Inverse filtering with the summed power of the filters, as ``cor2aud``."""
+    import torch
+
+    plan = system.plan
+    power = np.outer(_scale_power(plan), (np.abs(plan.rates) ** 2).sum(axis=0))
+    power[0] *= 2  # the other columns stand for their mirror images too
+    divisor = norm * power + (1 - norm) * power.max()
+    divisor *= power.sum() / divisor.sum()
+    # Bins of no power hold nothing either.
+    inverse = np.divide(2.0, divisor, out=np.zeros_like(divisor), where=divisor > 0)
+    weights = torch.as_tensor(inverse).to(system.dtype).to(c.device)
+    return system.from_spectrum(system.spectrum(c) * weights)
+
+
+def _conjugate_gradients(
+    operator: Callable, b: torch.Tensor, precondition: Callable, options: _Options
+) -> torch.Tensor:
+    """Solve ``operator(x) = b`` for a symmetric non-negative operator, from zero."""
+    x = b * 0
+    residual = b
+    start = float(b.norm())
+    direction = z = precondition(residual)
+    product = (residual * z).sum()
+    for _ in range(options.max_iter):
+        if float(residual.norm()) <= options.tol * start:
+            break
+        image = operator(direction)
+        step = product / (direction * image).sum()
+        x = x + step * direction
+        residual = residual - step * image
+        z = precondition(residual)
+        previous, product = product, (residual * z).sum()
+        direction = z + product / previous * direction
+    return x
+
+
+def _from_magnitudes(m: torch.Tensor, system: _System, options: _Options) -> torch.Tensor:
+    """Phase retrieval: magnitudes as given, phases those of a non-negative spectrogram's tensor.
+
+    Accelerated projections; an inverse that ignores the cut in time is near enough for a step.
+    """
+    v = _rough_spectrogram(m, system)
+    ahead = v
+    for _ in range(options.max_iter):
+        response = system.forward(ahead)
+        wanted = m * response.sgn()
+        previous, v = v, ahead + system.precondition(system.adjoint(wanted - response))
+        v = v.clamp(min=0)
+        ahead = v + _MOMENTUM * (v - previous)
+        if float((v - previous).norm()) <= options.tol * float(v.norm()):
+            break
+    return v
+
+
+def _rough_spectrogram(m: torch.Tensor, system: _System) -> torch.Tensor:
+    """Sum of the magnitudes of the slowest channels: a smooth, non-negative likeness."""
+    plan = system.plan
+    slowest = len(system.rates) // 2
+    rows = m[:, slowest - 1 : slowest + 1].sum(dim=(0, 1))
+    n_freqs, n_frames = plan.shape
+    margin = (plan.n_rows - n_freqs) // 2
+    rows = rows.repeat_interleave(plan.channel_step, 0)[margin : margin + n_freqs]
+    v = rows.repeat_interleave(plan.fold * plan.thin, 1)[:, :n_frames].contiguous()
+    response = system.forward(v).abs()
+    power = (response * response).sum()
+    return v * ((response * m).sum() / power if power > 0 else 0.0)
+
+
+def _gram_along_frequency(plan: CorticalPlan) -> np.ndarray:
+    """Sum over the scales of :math:`B^H B`, (n_freqs, n_freqs)."""
+    n_bins = plan.n_fft_channels // 2
+    waves = np.exp(
+        -2j * np.pi / plan.n_fft_channels * np.outer(np.arange(n_bins), np.arange(plan.shape[0]))
+    )
+    filters = [matrix @ waves[: matrix.shape[1]] for matrix in plan.synthesis]
+    return sum(filter_.conj().T @ filter_ for filter_ in filters)
+
+
+def _regularised_inverse(gram: np.ndarray) -> np.ndarray:
+    return np.linalg.pinv(gram, rcond=1e-6, hermitian=True)
+
+
+def _inverse_symbol(plan: CorticalPlan) -> np.ndarray:
+    """One over the spectrum of the sum of Re(T^H T), on the bins of rfft, had nothing been cut."""
+    half = plan.n_fft // 2
+    downward = plan.rates[len(plan.rates) // 2 :, :half]
+    power = (np.abs(downward) ** 2).sum(axis=0)
+    symbol = np.append(power, power[-1]) / 2
+    symbol[0] *= 2
+    floor = 1e-6 * symbol.max()
+    return np.divide(1.0, np.maximum(symbol, floor), out=np.zeros(half + 1), where=floor > 0)
+
+
+def _scale_power(plan: CorticalPlan) -> np.ndarray:
+    """Sum of the squared gains of all scale filters at every bin."""
+    power = np.zeros(plan.n_fft_channels // 2)
+    for matrix in plan.synthesis:
+        # Every column holds one wave of n_fft_channels-th of the gain in magnitude.
+        gain = np.abs(matrix[0]) * plan.n_fft_channels
+        power[: len(gain)] += gain**2
+    return power
+
+
+def _check_options(method, content, norm, max_iter, tol, frame_step, channel_step) -> None:
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
+    if content not in _CONTENTS:
+        raise ValueError(f"content must be one of {_CONTENTS}, got {content!r}.")
+    if not 0 <= norm <= 1:
+        raise ValueError(f"norm must lie in [0, 1], got {norm!r}.")
+    if (max_iter is not None and max_iter < 1) or not tol >= 0:
+        raise ValueError(f"max_iter must be at least 1, tol at least 0: got {max_iter}, {tol}.")
+    if method == "normalised" and (content, frame_step, channel_step) != ("complex", 1, 1):
+        raise ValueError(
+            "method='normalised' needs every frame and channel of a complex tensor; this one has "
+            f"content={content!r}, frame_step={frame_step}, channel_step={channel_step}. "
+            "Use method='least-squares'."
+        )
+
+
+def _check_tensor(c: Any, content: str, torch: Any) -> tuple[torch.Tensor, bool]:
+    from_numpy = not is_torch(c)
+    if from_numpy:
+        c = torch.from_numpy(np.ascontiguousarray(c))
+    if c.ndim < 4 or c.numel() == 0:
+        raise ValueError(
+            "A cortical tensor needs the axes (..., scale, rate, frequency, time), none of them "
+            f"empty; got shape {tuple(c.shape)}."
+        )
+    if c.is_complex() != (content == "complex"):
+        raise ValueError(
+            f"content={content!r} needs a {'complex' if content == 'complex' else 'real'} tensor, "
+            f"got dtype {c.dtype}. Say with content= which output of the transform it holds."
+        )
+    if content == "magnitude" and (c < 0).any():
+        raise ValueError("content='magnitude' cannot be negative; say content='real'?")
+    return c, from_numpy
+
+
+def _implied_frames(n_kept: int, frame_step: int, full_time: float) -> int:
+    """Most frames a spectrogram can have whose tensor keeps `n_kept`."""
+    longest = n_kept * frame_step
+    n_frames = longest
+    while n_frames > 1 and n_frames + 2 * int(n_frames / 2 * full_time) > longest:
+        n_frames -= 1
+    return n_frames
+
+
+def _check_shape(shape: tuple[int, ...], plan: CorticalPlan) -> None:
+    n_kept = -(-plan.n_frames // (plan.fold * plan.thin))
+    expected = (len(plan.synthesis), len(plan.rates), len(plan.synthesis[0]), n_kept)
+    if shape == expected:
+        return
+    hint = (
+        "Time and frequency look swapped: this package has frequency before time."
+        if shape[2] != expected[2] and shape[3] == expected[2]
+        else "Give the settings that the tensor was made with."
+    )
+    raise ValueError(
+        f"The settings make tensors of (scale, rate, frequency, time) = {expected}, but this one "
+        f"has {shape}. {hint}"
+    )
+
+
+def _is_double(c: torch.Tensor) -> bool:
+    import torch
+
+    return c.dtype in (torch.float64, torch.complex128)

@@ -1,0 +1,173 @@
+"""How far one spectrogram is from another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..utils.arrays import to_numpy
+
+__all__ = ["decibels", "log_spectral_distance", "spectrogram_correlation"]
+
+_RANGE = 60.0
+
+
+def decibels(v: Any, reference: Any = None, *, dynamic_range: float = _RANGE) -> np.ndarray:
+    r"""Levels of a spectrogram in dB below the maximum of a reference.
+
+    Parameters
+    ----------
+    v : array-like or torch.Tensor of shape (..., n_freqs, n_frames)
+        Amplitudes, such as auditory spectrograms.
+    reference : array-like of the shape of `v` or None, default=None
+        Its maximum, one for each spectrogram, is 0 dB. None takes `v` itself.
+    dynamic_range : float, default=60.0
+        Whatever lies further below that maximum, in dB, is raised to that level: so are nil
+        and the negative values that approximations have.
+
+    Returns
+    -------
+    ndarray of the shape of `v`, float64
+        :math:`20 \log_{10}(v / \max)`, at least ``-dynamic_range``. Everything is at that
+        level where the reference is silent and `v` too; where `v` is not, +infinity marks it.
+
+    Raises
+    ------
+    ValueError
+        On non-finite, complex or misshapen spectrograms, or a range that is not above 0.
+
+    Examples
+    --------
+    >>> from skstrf.auditory.measures import decibels
+    >>> decibels([[10.0, 1.0], [0.0, 100.0]])
+    array([[-20., -40.],
+           [-60.,   0.]])
+    """
+    if not dynamic_range > 0:
+        raise ValueError(f"dynamic_range must lie above 0 dB, got {dynamic_range!r}.")
+    levels, against = _check_pair(v, v if reference is None else reference, ("v", "reference"))
+    largest = against.max(axis=(-2, -1), keepdims=True)
+    silent = largest <= 0
+    relative = levels / np.where(silent, 1.0, largest)
+    shown = 20 * np.log10(np.maximum(relative, 10 ** (-dynamic_range / 20)))
+    return np.where(silent, np.where(levels > 0, np.inf, -float(dynamic_range)), shown)
+
+
+def log_spectral_distance(a: Any, b: Any, *, dynamic_range: float = _RANGE) -> Any:
+    r"""Mean over the frames of the root mean square difference of levels over the channels.
+
+    .. math:: \frac{1}{T} \sum_t \sqrt{\frac{1}{N} \sum_x (L_a[x, t] - L_b[x, t])^2}
+
+    with levels :math:`L` in dB of amplitude, from :func:`decibels`: both spectrograms are cut
+    off `dynamic_range` dB below the maximum of `a`. A wrong overall gain counts.
+
+    Parameters
+    ----------
+    a : array-like or torch.Tensor of shape (..., n_freqs, n_frames)
+        Reference spectrograms.
+    b : array-like or torch.Tensor of the shape of `a`
+        Those to judge.
+    dynamic_range : float, default=60.0
+        In dB. What is quieter than that in `a` and `b` does not count as a difference.
+
+    Returns
+    -------
+    float or ndarray of shape (...)
+        dB; 0 is equality. Infinite when `a` is silent and `b` is not.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, or as for :func:`decibels`.
+
+    References
+    ----------
+    .. [1] A. H. Gray and J. D. Markel, "Distance measures for speech processing", IEEE Trans.
+       Acoustics, Speech and Signal Processing 24(5), 380-391, 1976, section II.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.auditory import log_spectral_distance
+    >>> a = np.random.default_rng(0).random((128, 50)) + 1
+    >>> log_spectral_distance(a, 10 * a)  # 20 dB louder
+    20.0
+    """
+    _check_pair(a, b, ("a", "b"))
+    levels = decibels(a, dynamic_range=dynamic_range)
+    # Infinite levels against a silent reference give an infinite distance, as they should.
+    difference = decibels(b, a, dynamic_range=dynamic_range) - levels
+    distance = np.sqrt(np.mean(difference**2, axis=-2)).mean(axis=-1)
+    return distance if distance.ndim else float(distance)
+
+
+def spectrogram_correlation(a: Any, b: Any) -> Any:
+    r"""Pearson's correlation of two spectrograms over all channels and frames.
+
+    Parameters
+    ----------
+    a, b : array-like or torch.Tensor of shape (..., n_freqs, n_frames)
+        Spectrograms; they are compared as they are, without compression, so that loud parts
+        weigh most. Neither gain nor offset counts.
+
+    Returns
+    -------
+    float or ndarray of shape (...)
+        From -1 to 1; NaN where a spectrogram is constant, which has no correlation.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, or a spectrogram is complex, misshapen or not finite.
+
+    References
+    ----------
+    .. [1] R. Santoro et al., "Reconstructing the spectrotemporal modulations of real-life
+       sounds from fMRI response patterns", PNAS 114(18), 4799-4804, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.auditory import spectrogram_correlation
+    >>> a = np.random.default_rng(0).random((128, 50))
+    >>> spectrogram_correlation(a, 3 * a + 1), spectrogram_correlation(a, -a)
+    (1.0, -1.0)
+    """
+    centred = []
+    for array in _check_pair(a, b, ("a", "b")):
+        largest = np.abs(array).max(axis=(-2, -1), keepdims=True)
+        scaled = array / np.where(largest > 0, largest, 1)
+        difference = scaled - scaled.mean(axis=(-2, -1), keepdims=True)
+        # What rounding of the mean leaves of a constant is not variation.
+        negligible = np.abs(difference).max(axis=(-2, -1), keepdims=True) < 1e-14
+        centred.append(np.where(negligible, 0, difference))
+    first, second = centred
+    energy = np.sum(first**2, axis=(-2, -1)) * np.sum(second**2, axis=(-2, -1))
+    product = np.sum(first * second, axis=(-2, -1))
+    correlation = np.divide(
+        product, np.sqrt(energy), out=np.full(energy.shape, np.nan), where=energy > 0
+    )
+    return correlation if correlation.ndim else float(correlation)
+
+
+def _check_pair(a: Any, b: Any, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    arrays = []
+    for name, value in zip(names, (a, b), strict=True):
+        array = to_numpy(value)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"{name} must be a real spectrogram, got dtype {array.dtype}.")
+        if array.ndim < 2 or array.size == 0:
+            raise ValueError(
+                f"{name} needs the axes (..., n_freqs, n_frames), none of them empty; "
+                f"got shape {array.shape}."
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} contains NaN or infinite values.")
+        arrays.append(array.astype(np.float64))
+    if arrays[0].shape != arrays[1].shape:
+        raise ValueError(
+            f"{names[0]} has shape {arrays[0].shape} and {names[1]} {arrays[1].shape}: "
+            "make both with the same settings, from sounds of the same length."
+        )
+    return arrays[0], arrays[1]
