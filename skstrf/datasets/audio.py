@@ -246,11 +246,7 @@ def _read_part(handle: Any, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
     blocks: list[np.ndarray] = []
     is_broken = False
     try:
-        if handle.format == "FLAC" or handle.subtype.startswith(EXACT_SEEK):
-            handle.seek(min(part.first, handle.frames))
-        else:
-            for _ in _blocks(handle, part.first):
-                pass
+        _skip_to(handle, part.first)
         for block in _blocks(handle, part.n_needed):
             blocks.append(_mixed(block) if mono else block)
     except soundfile.LibsndfileError:
@@ -266,6 +262,15 @@ def _read_part(handle: Any, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
     if not blocks:
         return np.zeros(0 if mono else (0, handle.channels), dtype=np.float32), is_broken
     return np.concatenate(blocks), is_broken
+
+
+def _skip_to(handle: Any, first: int) -> None:
+    """Go to a frame: by seeking where that is exact, else by decoding what lies before."""
+    if handle.format == "FLAC" or handle.subtype.startswith(EXACT_SEEK):
+        handle.seek(min(first, handle.frames))
+    else:
+        for _ in _blocks(handle, first):
+            pass
 
 
 def _blocks(handle: Any, n_frames: int) -> Iterator[np.ndarray]:

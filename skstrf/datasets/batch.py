@@ -21,6 +21,7 @@ __all__ = [
     "scan_headers",
     "summarise_errors",
     "warn_of_errors",
+    "with_progress",
 ]
 
 N_NAMED = 5
@@ -192,7 +193,7 @@ def read_many(
             errors[row] = error
 
     outcomes = _in_threads(read, range(len(paths)), n_jobs)
-    for _ in _with_progress(outcomes, len(paths), verbose):
+    for _ in with_progress(outcomes, len(paths), verbose):
         pass
     if errors and raise_errors:
         error = errors[min(errors)]
@@ -224,7 +225,8 @@ def _in_threads(function: Callable[[Any], Any], items: Iterable[Any], n_jobs: in
     return parallel(delayed(function)(item) for item in items)
 
 
-def _with_progress(outcomes: Iterable[Any], total: int, verbose: bool) -> Iterable[Any]:
+def with_progress(outcomes: Iterable[Any], total: int, verbose: bool) -> Iterable[Any]:
+    """Show a progress bar while `outcomes` come in, if `verbose`."""
     if not verbose:
         return outcomes
     from tqdm import tqdm

@@ -140,28 +140,92 @@ def load_audio_folder(
     root = check_folder(path)
     entries, skipped = _list(root, metadata)
     entries, target_names = _choose(entries, categories, split)
+    bunch, message = load_entries(
+        root,
+        entries,
+        target_names,
+        skipped,
+        sample_rate=int(sample_rate),
+        duration=duration,
+        offset=offset,
+        load_content=load_content,
+        on_error=on_error,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        min_per_class=min_per_class,
+        whole=split is None,
+    )
+    if message:
+        warn_of_errors(message)
+    return bunch
+
+
+def load_entries(
+    root: Path,
+    entries: list[Entry],
+    target_names: list[str],
+    skipped: list[tuple[str, str]],
+    *,
+    sample_rate: int = 16000,
+    duration: float | None = None,
+    offset: float = 0.0,
+    load_content: bool = True,
+    on_error: str = "raise",
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    min_per_class: int = 2,
+    whole: bool = True,
+) -> tuple[Bunch, str]:
+    """Read the sounds that are listed, or their headers alone.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    entries : list of Entry
+        Its sounds, in the order of the result; at least one.
+    target_names : list of str
+        Its classes, in the order of their numbers.
+    skipped : list of (str, str)
+        What was left out before, with the reason.
+    sample_rate, duration, offset, load_content, on_error, n_jobs, verbose, min_per_class
+        As in `load_audio_folder`.
+    whole : bool
+        Whether these are all sounds of the folder: then two classes have to be left.
+
+    Returns
+    -------
+    bunch : Bunch
+        As from `load_audio_folder`.
+    message : str
+        What to warn of; empty when all is well.
+
+    Raises
+    ------
+    AudioReadError
+        With ``on_error="raise"``, for the first file that cannot be used.
+    ValueError
+        When no sound is left, or one class only.
+    """
     data, errors = _read(
         [str(root / entry.file) for entry in entries],
         duration=duration,
         load_content=load_content,
         raise_errors=on_error == "raise",
         verbose=verbose,
-        scan_settings={"sample_rate": int(sample_rate), "offset": offset, "n_jobs": n_jobs},
+        scan_settings={"sample_rate": sample_rate, "offset": offset, "n_jobs": n_jobs},
     )
     ordered = [errors[row] for row in sorted(errors)]
-    skipped += [(str(error.path), error.reason) for error in ordered]
+    skipped = skipped + [(str(error.path), error.reason) for error in ordered]
     kept = [entry for row, entry in enumerate(entries) if row not in errors]
     n_left = len({entry.label for entry in kept})
-    if n_left == 0 or (n_left == 1 and split is None):
+    if n_left == 0 or (n_left == 1 and whole):
         fate = "nothing is left" if n_left == 0 else "one class is left, but two are needed"
         raise ValueError(summarise_errors(ordered, len(entries), fate))
-    bunch = _bunch(root, kept, target_names, skipped, int(sample_rate))
+    bunch = _bunch(root, kept, target_names, skipped, sample_rate)
     if load_content:
         bunch.data = data
-    message = _complaints(bunch, ordered, len(entries), min_per_class, split)
-    if message:
-        warn_of_errors(message)
-    return bunch
+    return bunch, _complaints(bunch, ordered, len(entries), min_per_class, whole)
 
 
 def _list(
@@ -285,7 +349,7 @@ def _bunch(
 
 
 def _complaints(
-    bunch: Bunch, errors: list[AudioReadError], n_files: int, min_per_class: int, split: Any
+    bunch: Bunch, errors: list[AudioReadError], n_files: int, min_per_class: int, whole: bool
 ) -> str:
     """Everything the user is to be warned of, in one message; empty when all is well."""
     messages = []
@@ -299,7 +363,7 @@ def _complaints(
     few = {
         name: int(count)
         for name, count in zip(bunch.target_names, counts, strict=True)
-        if count < min_per_class and (split is None or errors)
+        if count < min_per_class and (whole or errors)
     }
     if few:
         listed = ", ".join(f"{name} ({count})" for name, count in few.items())
