@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from skstrf.inspection.panels import cell_edges, frequency_axis, new_figure, panels, tick_cells
-from skstrf.utils.arrays import to_numpy
-from skstrf.utils.validation import check_is_fitted
+from skstrf.inspection.panels import new_figure, panels, tick_cells
+from skstrf.inspection.slices import (
+    SIZES,
+    Colours,
+    checked_tensor,
+    chosen_channels,
+    draw_image,
+    fitted_on,
+    label_axes,
+    name_slices,
+    one_sound,
+    quantity_of,
+)
 
 __all__ = ["STRFDisplay"]
 
-_NAMES = ("scale", "rate", "frequency", "time")
 _COLUMNS = 4  # of the grid of slices
-_SIZES = {"titlesize": 9, "labelsize": 8, "ticksize": 7}
 
 
 class STRFDisplay:
@@ -126,15 +133,10 @@ class STRFDisplay:
         >>> import matplotlib.pyplot as plt
         >>> plt.close(display.figure_)
         """
-        sound = np.atleast_2d(to_numpy(x))
-        if sound.ndim != 2 or len(sound) != 1:
-            raise ValueError(
-                f"x must be one mono sound of shape (n_times,), got shape {np.shape(x)}. "
-                "Draw several sounds one by one."
-            )
+        sound = one_sound(x)
         strf = _magnitudes(estimator, sound)
         tensor = strf.transform(sound)[0]
-        display = cls(tensor, strf.axes_, channels=channels, quantity=_quantity(strf))
+        display = cls(tensor, strf.axes_, channels=channels, quantity=quantity_of(strf))
         return display.plot(ax=ax, cmap=cmap, title=title)
 
     def plot(self, ax=None, *, cmap=None, title=None) -> STRFDisplay:
@@ -160,8 +162,8 @@ class STRFDisplay:
         ValueError
             When tensor, axes and channels do not fit each other.
         """
-        tensor = _check(self.tensor, self.axes)
-        chosen = _chosen(self.channels, self.axes)
+        tensor = checked_tensor(self.tensor, self.axes)
+        chosen = chosen_channels(self.channels, self.axes)
         if ax is None:
             self.figure_, self.axes_ = _layout(len(chosen))
             if title:
@@ -169,27 +171,21 @@ class STRFDisplay:
         else:
             self.figure_, self.axes_ = panels(ax, 2 + len(chosen), "mean, map and channels")
         mean, grid, *slices = self.axes_
-        colours = _Colours(tensor, cmap)
+        colours = Colours(tensor, cmap)
         shown = [tensor[channel] for channel in chosen]
         limits = colours.of(*shown)
         scale_rate, image = tensor.mean(axis=(2, 3)), tensor.mean(axis=(0, 1))
         images = [
-            _draw_image(mean, image, self.axes, colours.of(image)),
+            draw_image(mean, image, self.axes, colours.of(image)),
             _draw_map(grid, scale_rate, self.axes, colours.of(scale_rate)),
-            *(_draw_image(*pair, self.axes, limits) for pair in zip(slices, shown, strict=True)),
+            *(draw_image(*pair, self.axes, limits) for pair in zip(slices, shown, strict=True)),
         ]
-        self._name_slices(slices, chosen)
-        mean.set_title("mean over scale and rate", fontsize=_SIZES["titlesize"])
-        grid.set_title("mean over frequency and time", fontsize=_SIZES["titlesize"])
+        name_slices(slices, chosen, self.axes)
+        mean.set_title("mean over scale and rate", fontsize=SIZES["titlesize"])
+        grid.set_title("mean over frequency and time", fontsize=SIZES["titlesize"])
         self.im_ = np.array(images, dtype=object)
         self._draw_colorbars(mean, grid, slices, whole_rows=ax is None)
         return self
-
-    def _name_slices(self, slices, chosen) -> None:
-        for ax, (scale, rate) in zip(slices, chosen, strict=True):
-            name = _channel_name(self.axes[0].values[scale], self.axes[1].values[rate])
-            ax.set_title(name, fontsize=_SIZES["labelsize"])
-            ax.label_outer()
 
     def _draw_colorbars(self, mean, grid, slices, *, whole_rows) -> None:
         self.colorbars_ = []
@@ -197,116 +193,18 @@ class STRFDisplay:
             # Beside axes of a user's own there may be others: one bar beside the last slice.
             where = where if whole_rows or where is not slices else slices[-1]
             bar = self.figure_.colorbar(image, ax=where, pad=0.02, aspect=30)
-            bar.set_label(self.quantity, fontsize=_SIZES["labelsize"])
-            bar.ax.tick_params(labelsize=_SIZES["ticksize"])
+            bar.set_label(self.quantity, fontsize=SIZES["labelsize"])
+            bar.ax.tick_params(labelsize=SIZES["ticksize"])
             self.colorbars_.append(bar)
-
-
-class _Colours:
-    """Colours of the images of one tensor."""
-
-    def __init__(self, tensor: np.ndarray, cmap: Any):
-        self.largest = float(np.abs(tensor).max())
-        self.signed = bool((tensor < 0).any())
-        self.cmap = cmap or ("RdBu_r" if self.signed else "magma")
-
-    def of(self, *images: np.ndarray) -> dict[str, Any]:
-        """Colour map and range, one for all of the images."""
-        low, high = min(map(np.min, images)), max(map(np.max, images))
-        if self.signed:
-            # Means that cancel leave rounding, which is not to fill the range of colours.
-            high = max(-low, high, 1e-4 * self.largest)
-            low = -high
-        return {"cmap": self.cmap, "vmin": low, "vmax": high}
 
 
 def _magnitudes(estimator: Any, sound: np.ndarray) -> Any:
     """The estimator, fitted, with magnitudes for output; the one given stays as it is."""
     known = estimator.get_params()
     settings = {"output": "magnitude", "contrast": False}
-    return copy.copy(_fitted(estimator, sound)).set_params(
+    return copy.copy(fitted_on(estimator, sound)).set_params(
         **{name: value for name, value in settings.items() if name in known}
     )
-
-
-def _fitted(estimator: Any, sound: np.ndarray) -> Any:
-    from sklearn.base import clone
-    from sklearn.exceptions import NotFittedError
-
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return clone(estimator).fit(sound)
-    if sound.shape[1] != estimator.n_features_in_:
-        raise ValueError(
-            f"x has {sound.shape[1]} samples, but the {type(estimator).__name__} was fitted on "
-            f"sounds of {estimator.n_features_in_}. Give a sound of that length, or "
-            "sklearn.base.clone(estimator), which fits itself to x."
-        )
-    return estimator
-
-
-def _quantity(estimator: Any) -> str:
-    """What the values of a transformer's output are."""
-    compression = getattr(estimator, "compression", None)
-    if compression == "log":
-        return f"log(1 + response / {estimator.compression_floor:g})"
-    return "cube root of response" if compression == "cbrt" else "response"
-
-
-def _check(tensor: Any, axes: Sequence[Any]) -> np.ndarray:
-    """The tensor as an array of real numbers that fits the axes."""
-    array = to_numpy(tensor)
-    if np.iscomplexobj(array):
-        array = np.abs(array)
-    names = tuple(axis.name for axis in axes)
-    if names != _NAMES:
-        raise ValueError(f"axes must be {', '.join(_NAMES)}, in this order; got {names}.")
-    shape = tuple(len(axis.values) for axis in axes)
-    if array.shape != shape:
-        raise ValueError(
-            f"tensor must be that of one sound, of the shape {shape} of axes; "
-            f"got shape {array.shape}."
-        )
-    if not np.isfinite(array).all():
-        raise ValueError("tensor contains NaN or infinite values.")
-    return array
-
-
-def _chosen(channels: Any, axes: Sequence[Any]) -> list[tuple[int, int]]:
-    """Indices (scale, rate) of the channels to draw."""
-    scales, rates = (np.asarray(axis.values, dtype=float) for axis in axes[:2])
-    if channels is None:
-        positive = _spread(np.flatnonzero(rates > 0), 2)
-        chosen = [*_spread(np.flatnonzero(rates < 0), 2), *positive]
-        # Low scales at the bottom, as in the map.
-        return [(s, r) for s in _spread(np.arange(scales.size), 3)[::-1] for r in chosen]
-    pairs = [(_index(scales, s, "scale"), _index(rates, r, "rate")) for s, r in channels]
-    if not pairs:
-        raise ValueError("channels must name at least one (scale, rate), or be None.")
-    return pairs
-
-
-def _spread(indices: np.ndarray, n: int) -> list[int]:
-    """About `n` of the indices, evenly spaced and off both ends where there are enough."""
-    if indices.size <= n:
-        return indices.tolist()
-    places = np.linspace(0, indices.size - 1, n + 2)[1:-1]
-    return sorted({int(indices[round(place)]) for place in places})
-
-
-def _index(values: np.ndarray, wanted: float, name: str) -> int:
-    """Where `wanted` is; 1 % off is close enough for rounded powers of two."""
-    index = int(np.abs(values - wanted).argmin())
-    if not np.isclose(values[index], wanted, rtol=0.01, atol=0):
-        known = ", ".join(f"{value:.4g}" for value in values)
-        raise ValueError(f"channels: no {name} {wanted!r} in this tensor, it has {known}.")
-    return index
-
-
-def _channel_name(scale: float, rate: float) -> str:
-    direction = "upward" if rate < 0 else "downward"
-    return f"{scale:.3g} cyc/oct, {abs(rate):.3g} Hz {direction}"
 
 
 def _layout(n_slices: int) -> tuple[Any, np.ndarray]:
@@ -324,18 +222,6 @@ def _layout(n_slices: int) -> tuple[Any, np.ndarray]:
     return figure, np.concatenate([above, below[:n_slices]])
 
 
-def _draw_image(ax, image, axes, colours) -> Any:
-    """Frequency by time."""
-    times = cell_edges(axes[3].values)
-    frequencies = cell_edges(axes[2].values, log=True)
-    mesh = ax.pcolormesh(times, frequencies, image, rasterized=True, **colours)
-    ax.set_yscale("log")
-    frequency_axis(ax.yaxis, frequencies[0], frequencies[-1])
-    ax.set_ylim(frequencies[0], frequencies[-1])
-    _label(ax, f"time ({axes[3].unit})", f"frequency ({axes[2].unit})")
-    return mesh
-
-
 def _draw_map(ax, image, axes, colours) -> Any:
     """Scale by signed rate, every channel a cell of the same size."""
     scales, rates = (np.asarray(axis.values, dtype=float) for axis in axes[:2])
@@ -344,11 +230,5 @@ def _draw_map(ax, image, axes, colours) -> Any:
     tick_cells(ax.yaxis, scales)
     tick_cells(ax.xaxis, rates, mirrored=True)
     ax.axvline(np.sum(rates < 0) - 0.5, color="white", linewidth=1.5)
-    _label(ax, f"← upward    rate ({axes[1].unit})    downward →", f"scale ({axes[0].unit})")
+    label_axes(ax, f"← upward    rate ({axes[1].unit})    downward →", f"scale ({axes[0].unit})")
     return mesh
-
-
-def _label(ax, x: str, y: str) -> None:
-    ax.set_xlabel(x, fontsize=_SIZES["labelsize"])
-    ax.set_ylabel(y, fontsize=_SIZES["labelsize"])
-    ax.tick_params(labelsize=_SIZES["ticksize"])

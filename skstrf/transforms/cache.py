@@ -2,16 +2,209 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import joblib
 import numpy as np
 
+from .fingerprint import fingerprint
+
 __all__ = ["cached_rows"]
+
+_logger = logging.getLogger("skstrf")
+# Sounds computed before they are stored: what a killed run loses at most.
+_CHUNK = 8
+
+
+class _Missing(Exception):
+    """No entry for this sound."""
+
+
+# joblib files entries under the name of this function, and drops them all should its text
+# change: what decides on the numbers is in `key`, so it has no reason to.
+def recording(sound, key, row=None):
+    """Hand on what is to be stored for a sound."""
+    if row is None:
+        raise _Missing
+    return row
 
 
 def cached_rows(
     compute: Callable[[np.ndarray], np.ndarray], X: np.ndarray, *, memory: Any, key: dict
 ) -> np.ndarray:
-    """Rows of ``compute(X)``, taken from `memory` where it holds them."""
-    return compute(X)
+    """Rows of ``compute(X)``, taken from `memory` where it holds them.
+
+    joblib keeps one entry for every sound. Its name is made of the samples, shape and dtype of
+    the sound and of `key`. Rows that are missing are computed eight sounds at a time and stored
+    before the next eight, so that a killed run goes on where it stopped. Every entry has a
+    checksum: one that is damaged, cut short or not to be read is computed again and replaced,
+    with a warning in the log. Entries are put in place by renaming a complete file, so any
+    number of processes may share a folder; two that need the same sound at the same time both
+    compute it.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes sounds (n, n_times), gives an array whose first axis is the sounds. What it makes
+        of a sound must not depend on the others.
+    X : ndarray of shape (n_sounds, n_times)
+        The sounds.
+    memory : str, PathLike, joblib.Memory or None
+        A folder, made where it is missing and read by memory-mapping; or a joblib.Memory with
+        options of its own. None, or a Memory without a location, computes everything. A folder
+        that cannot be written is read, and what is missing computed and not stored, with a
+        warning in the log.
+    key : dict
+        Everything else that decides on the numbers: settings, the name of the algorithm and
+        its version. Together with the dtype of `X` it must imply the dtype of the rows.
+
+    Returns
+    -------
+    ndarray of shape (n_sounds, ...)
+        The rows, in memory.
+
+    Raises
+    ------
+    ValueError
+        When `memory` is something else, cannot be made a folder, holds rows of another
+        shape or dtype than `compute` gives, or `key` holds what cannot be pickled.
+
+    Notes
+    -----
+    The size of a cache and its end are joblib's business. For a folder ``cache``::
+
+        memory = joblib.Memory("cache")
+        memory.reduce_size(bytes_limit="20G")  # drops what was not used for longest
+        memory.reduce_size(age_limit=datetime.timedelta(days=30))
+        memory.clear()
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import joblib
+    >>> import numpy as np
+    >>> from skstrf.transforms.cache import cached_rows
+    >>> def compute(X):
+    ...     print("computing", len(X))
+    ...     return X**2
+    >>> X = np.arange(6.0).reshape(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = cached_rows(compute, X[:2], memory=folder, key={"version": 1})
+    ...     cached_rows(compute, X, memory=folder, key={"version": 1})
+    computing 2
+    computing 1
+    array([[ 0.,  1.],
+           [ 4.,  9.],
+           [16., 25.]])
+    """
+    store = _open_store(memory)
+    if store is None or not len(X):
+        return compute(X)
+    settings = fingerprint(key)
+    rows = _Rows(len(X))
+    missing: dict[str, list[int]] = {}
+    for index, sound in enumerate(X):
+        name = joblib.hash(np.asarray(np.ascontiguousarray(sound)))
+        row = _read(store, name, settings)
+        if row is None:
+            missing.setdefault(name, []).append(index)
+        else:
+            rows.put([index], row)
+    _logger.info("memory: %d of %d sounds are to be computed", len(missing), len(X))
+    for start in range(0, len(missing), _CHUNK):
+        chunk = list(missing)[start : start + _CHUNK]
+        computed = compute(X[[missing[name][0] for name in chunk]])
+        for name, row in zip(chunk, computed, strict=True):
+            if store is not None and not _write(store, name, settings, row):
+                store = None
+            rows.put(missing[name], row)
+    return rows.array
+
+
+class _Rows:
+    """An array that is made once the first of its rows is known."""
+
+    def __init__(self, n: int):
+        self.n = n
+
+    def put(self, indices: list[int], row: np.ndarray) -> None:
+        if not hasattr(self, "array"):
+            self.array = np.empty((self.n, *row.shape), dtype=row.dtype)
+        if row.shape != self.array.shape[1:] or row.dtype != self.array.dtype:
+            raise ValueError(
+                f"memory holds rows of shape {self.array.shape[1:]} and dtype "
+                f"{self.array.dtype} as well as {row.shape} and {row.dtype} for the same "
+                "settings: the algorithm has changed without a new version. Clear it with "
+                "joblib.Memory(folder).clear()."
+            )
+        self.array[indices] = row
+
+
+def _open_store(memory: Any) -> Any:
+    """Joblib's keeper of entries, or None where there is none to be had."""
+    if isinstance(memory, str | os.PathLike):
+        folder = os.fsdecode(memory)
+        try:
+            memory = joblib.Memory(folder, mmap_mode="r", verbose=0)
+        except OSError as error:
+            raise ValueError(
+                f"memory={folder!r} cannot be made a folder: {error}. "
+                "Name one that can be written, or None."
+            ) from error
+    if memory is None:
+        return None
+    if not isinstance(memory, joblib.Memory):
+        raise ValueError(
+            f"memory must be None, a folder or a joblib.Memory, got {type(memory).__name__}."
+        )
+    if memory.store_backend is None:
+        return None
+    try:
+        store = memory.cache(recording, ignore=["row"], verbose=0)
+        # The first look into a folder compares the function's text and always misses where
+        # another process is yet to write that text, so it is not to be one that counts.
+        store.call_and_shelve("", "")
+    except _Missing:
+        return store
+    except OSError as error:
+        _logger.warning("memory=%s cannot be used, all is computed: %s", memory.location, error)
+    return None
+
+
+def _read(store: Any, name: str, settings: str) -> np.ndarray | None:
+    try:
+        entry = store.call_and_shelve(name, settings).get()
+        row, checksum = entry["row"], entry["checksum"]
+        if checksum != _checksum(row, name, settings):
+            raise ValueError("its checksum is wrong")
+    except _Missing:
+        return None
+    except Exception as error:  # a damaged pickle may raise anything
+        _logger.warning("memory: the entry of a sound is damaged, it is made anew: %s", error)
+        return None
+    return row
+
+
+def _write(store: Any, name: str, settings: str, row: np.ndarray) -> bool:
+    """Store one row; whether that went well."""
+    row = np.ascontiguousarray(row)
+    entry = {"row": row, "checksum": _checksum(row, name, settings)}
+    reason = "see joblib's warning"
+    try:
+        store.call(name, settings, row=entry)  # joblib warns of what cannot be written
+        if store.check_call_in_cache(name, settings):
+            return True
+    except Exception as error:  # of reading back what was to be written
+        reason = str(error)
+    _logger.warning("memory cannot be written, the rest is computed and not kept: %s", reason)
+    return False
+
+
+def _checksum(row: np.ndarray, name: str, settings: str) -> int:
+    """CRC-32 of the values and of what they are, so that no entry passes for another."""
+    header = repr((name, settings, row.dtype.str, row.shape))
+    return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(header.encode()))

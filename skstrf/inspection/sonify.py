@@ -1,0 +1,181 @@
+"""From pictures back to the ear: spectrograms and tensors as sound."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skstrf import auditory
+from skstrf.persistence import replacing
+from skstrf.utils.arrays import to_numpy
+from skstrf.utils.validation import check_is_fitted
+
+__all__ = ["sonify"]
+
+_logger = logging.getLogger("skstrf")
+
+
+def sonify(
+    v: Any,
+    *,
+    transformer: Any = None,
+    sample_rate: float | None = None,
+    peak: float | None = 0.9,
+    path: str | os.PathLike[str] | None = None,
+    frame_length: float = 8.0,
+    time_constant: float = 8.0,
+    nonlinearity: str | float = "linear",
+    method: str = "gradient",
+    max_iter: int | None = None,
+) -> np.ndarray:
+    """Make a spectrogram or a tensor audible, at a level that is safe to play.
+
+    Parameters
+    ----------
+    v : array-like or torch.Tensor
+        An auditory spectrogram of shape (128, n_frames); or, with `transformer`, a tensor of
+        the shape that it gives for one sound. One more axis in front makes a batch.
+    transformer : SoundTransformer or None, default=None
+        Fitted, with an ``inverse_transform``, such as STRFTransformer: `v` is one of its tensors,
+        perhaps changed. None takes `v` for an auditory spectrogram.
+    sample_rate : float or None, default=None
+        Of the sound, in Hz. None takes that of `transformer`, or 16000.
+    peak : float or None, default=0.9
+        Largest absolute sample, in (0, 1]: 0.9 is 0.9 dB below full scale. A batch gets one gain,
+        so that levels within it compare; silence stays silence. None keeps the level, as far as
+        it can be played: what would clip is turned down to 1, which the log says.
+    path : str, PathLike or None, default=None
+        A ``.wav`` file to write as well, with 16 bits; complete or not at all. One that exists
+        is replaced.
+    frame_length, time_constant, nonlinearity
+        What the spectrogram was made with, see :func:`skstrf.auditory.auditory_spectrogram`. A
+        transformer knows its own.
+    method : {"gradient", "projection"}, default="gradient"
+        How the spectrogram is inverted, see
+        :func:`skstrf.auditory.invert_auditory_spectrogram`. Unused with a transformer.
+    max_iter : int or None, default=None
+        Iterations at most; None takes 100 of "gradient", 10 of "projection". Unused with a
+        transformer.
+
+    Returns
+    -------
+    ndarray of shape (n_times,) or (n_sounds, n_times)
+        Samples within -1 and 1. In a notebook,
+        ``IPython.display.Audio(y, rate=sample_rate, normalize=False)`` plays one sound.
+
+    Raises
+    ------
+    ValueError
+        When `v` has another number of axes, `peak` is not in (0, 1], `sample_rate` is not
+        that of the transformer, `path` cannot be the WAV file of one sound, or the sound is not
+        finite.
+
+    See Also
+    --------
+    skstrf.inspection.ReconstructionDisplay : How much is lost on the way.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.inspection import sonify
+    >>> from skstrf.transforms.stft import STFTTransformer
+    >>> X = np.random.default_rng(0).standard_normal((1, 4000))
+    >>> stft = STFTTransformer(output="complex").fit(X)
+    >>> y = sonify(stft.transform(X)[0], transformer=stft)
+    >>> y.shape, float(abs(y).max())
+    ((4000,), 0.9)
+    """
+    if peak is not None and not 0 < peak <= 1:
+        raise ValueError(f"peak must lie in (0, 1] or be None, got {peak!r}.")
+    n_axes = 2 if transformer is None else _n_axes(transformer)
+    values = to_numpy(v)
+    if values.ndim not in (n_axes, n_axes + 1):
+        what = "an auditory spectrogram" if transformer is None else "a tensor of the transformer"
+        raise ValueError(
+            f"v has {values.ndim} axes; {what} has {n_axes}, and a batch {n_axes + 1}. "
+            "Tensors need the transformer that made them."
+        )
+    rate = _sample_rate(sample_rate, transformer)
+    single = values.ndim == n_axes
+    if path is not None:
+        path = _check_path(path, rate, 1 if single else len(values))
+    batch = values[None] if single else values
+    if transformer is None:
+        sounds = auditory.invert_auditory_spectrogram(
+            batch,
+            sample_rate=rate,
+            frame_length=frame_length,
+            time_constant=time_constant,
+            nonlinearity=nonlinearity,
+            method=method,
+            max_iter=max_iter,
+        )
+    else:
+        sounds = _inverse(transformer, batch)
+    sounds = _playable(np.asarray(sounds), peak)
+    if path is not None:
+        _write(path, sounds[0], rate)
+    return sounds[0] if single else sounds
+
+
+def _n_axes(transformer: Any) -> int:
+    if not hasattr(transformer, "inverse_transform"):
+        raise ValueError(f"{type(transformer).__name__} has no inverse_transform.")
+    check_is_fitted(transformer)
+    return len(transformer.axes_)
+
+
+def _inverse(transformer: Any, tensors: np.ndarray) -> np.ndarray:
+    """Sounds of tensors; some transformers also give spectrograms and want to be told."""
+    wanted = inspect.signature(transformer.inverse_transform).parameters
+    return transformer.inverse_transform(tensors, **({"to": "sound"} if "to" in wanted else {}))
+
+
+def _sample_rate(sample_rate: float | None, transformer: Any) -> float:
+    known = getattr(transformer, "sample_rate", 16000)
+    if sample_rate is None:
+        return known
+    if transformer is not None and sample_rate != known:
+        raise ValueError(
+            f"sample_rate={sample_rate:g}, but the transformer's sounds have {known:g} Hz. "
+            "Leave sample_rate out and resample the result (skstrf.auditory.resample)."
+        )
+    return sample_rate
+
+
+def _check_path(path: Any, rate: float, n_sounds: int) -> Path:
+    path = Path(path)
+    if n_sounds != 1:
+        raise ValueError(f"path names one file for {n_sounds} sounds: sonify them one by one.")
+    if path.suffix.lower() != ".wav":
+        raise ValueError(f"path must end in .wav, got {path.name!r}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"path: the folder {str(path.parent)!r} does not exist. Make it first.")
+    if rate != int(rate):
+        raise ValueError(f"sample_rate must be whole in a WAV file, got {rate!r}.")
+    return path
+
+
+def _playable(sounds: np.ndarray, peak: float | None) -> np.ndarray:
+    if not np.isfinite(sounds).all():
+        raise ValueError("the sound is not finite: look for extreme values in v.")
+    largest = np.abs(sounds).max(initial=0)
+    if peak is None and largest > 1:
+        _logger.warning("sonify: turned down by %.1f dB to not clip", 20 * np.log10(largest))
+        peak = 1.0
+    if peak is None or largest == 0:
+        return sounds
+    # Divided first, so that no rounding of a tiny or huge gain takes a sample beyond the peak.
+    return np.clip(sounds / largest * sounds.dtype.type(peak), -peak, peak)
+
+
+def _write(path: Path, sound: np.ndarray, rate: float) -> None:
+    import soundfile
+
+    with replacing(path) as temporary:
+        soundfile.write(temporary, sound, int(rate), format="WAV", subtype="PCM_16")
