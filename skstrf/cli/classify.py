@@ -9,6 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from skstrf.cli.arguments import (
+    add_to,
+    folds,
+    numbers,
+    positive_float,
+    positive_int,
+    seed,
+    share,
+)
 from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
@@ -52,12 +61,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     argparse.ArgumentParser
         The parser of the command.
     """
-    parser = commands.add_parser(
+    parser = add_to(
+        commands,
         "classify",
-        help="learn from a folder of sounds, and report how well it works",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "learn from a folder of sounds, and report how well it works",
+        DESCRIPTION,
+        EPILOG,
     )
     parser.add_argument("directory", metavar="DIR", help="folder of sounds")
     parser.add_argument(
@@ -214,67 +223,3 @@ def _load(args: argparse.Namespace, notes: list[str]) -> Any:
             sounds[name] = sounds[name][usual]
     sounds.split = None
     return sounds
-
-
-def numbers(texts: list[str] | None, option: str) -> list[float] | str | None:
-    """Read the values of an option that takes numbers or the word "report".
-
-    Parameters
-    ----------
-    texts : list of str or None
-        What was given.
-    option : str
-        Its name, for the error.
-
-    Returns
-    -------
-    list of float, "report" or None
-        What the transformer takes.
-    """
-    if texts is None:
-        return None
-    if texts == ["report"]:
-        return "report"
-    try:
-        return [float(text) for text in texts]
-    except ValueError:
-        raise ValueError(
-            f"{option} takes numbers or the word report, got: {' '.join(texts)}."
-        ) from None
-
-
-def positive_float(text: str) -> float:
-    """Read a positive number, for argparse."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def positive_int(text: str) -> int:
-    """Read a positive whole number, for argparse."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
-    return int(text)
-
-
-def folds(text: str) -> int:
-    """Read a number of folds, for argparse."""
-    if int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text} folds are too few, 2 is the least")
-    return int(text)
-
-
-def share(text: str) -> float:
-    """Read a share, for argparse."""
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not in (0, 1]")
-    return value
-
-
-def seed(text: str) -> int:
-    """Read a seed, for argparse."""
-    if not 0 <= int(text) < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0 ... 2**32 - 1")
-    return int(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skstrf.cli.arguments import add_to
 from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
@@ -37,12 +38,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     argparse.ArgumentParser
         The parser of the command.
     """
-    parser = commands.add_parser(
-        "demo",
-        help="try it on recordings that come with it",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_to(
+        commands, "demo", "try it on recordings that come with it", DESCRIPTION, EPILOG
     )
     parser.add_argument(
         "-o",

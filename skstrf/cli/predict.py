@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from skstrf.cli.arguments import add_to
+
 __all__ = ["add_command", "run"]
 
 DESCRIPTION = "Say what class sounds are of, with a model that skstrf classify has written."
@@ -41,13 +43,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     argparse.ArgumentParser
         The parser of the command.
     """
-    parser = commands.add_parser(
-        "predict",
-        help="say what class sounds are of",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_to(commands, "predict", "say what class sounds are of", DESCRIPTION, EPILOG)
     parser.add_argument("model", metavar="MODEL", help="model.skops of skstrf classify")
     parser.add_argument(
         "files", metavar="FILES", nargs="+", help="sounds, and folders to search for sounds"

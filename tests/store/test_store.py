@@ -1,0 +1,234 @@
+"""A store of tensors: what goes in comes out, and nothing half-written is ever trusted."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+import zarr
+from filelock import FileLock
+
+from skstrf import AudioLoader, STRFTransformer
+from skstrf.store import open_tensors, store_tensors
+from skstrf.store import tensors as layout
+
+RATE = 16000
+STRF = STRFTransformer(rates=[4, 8], scales=[1.0], channel_step=8)
+
+
+@pytest.fixture
+def files(tmp_path):
+    rng = np.random.default_rng(0)
+    names = []
+    for index in range(7):
+        names.append(str(tmp_path / f"{index}.wav"))
+        soundfile.write(names[-1], 0.1 * rng.standard_normal(RATE).astype(np.float32), RATE)
+    return names
+
+
+@pytest.fixture
+def small_files(monkeypatch):
+    """Two recordings a file of the store."""
+    monkeypatch.setattr(layout, "FILE_BYTES", 2 * 4 * 16 * 4)
+
+
+def store(files, path, transformer=STRF, **settings):
+    return store_tensors(files, path, transformer, **{"duration": 1.0, **settings})
+
+
+def test_what_is_stored_is_what_loader_and_transformer_give(files, tmp_path, small_files):
+    labels = list("aabbccd")
+    stored = store(files, tmp_path / "a.zarr", y=labels, folder=tmp_path)
+    sounds = AudioLoader(duration=1.0).fit_transform(files)
+    expected = STRF.fit_transform(sounds)
+    np.testing.assert_allclose(stored.X[:], expected, rtol=1e-5)
+    assert stored.X.shards[0] == 2
+    assert stored.mask.all()
+    assert list(stored.y) == labels
+    assert list(stored.paths) == [f"{i}.wav" for i in range(7)]
+    assert stored.settings["algorithm"] == "STRFTransformer"
+    for axis, other in zip(stored.axes, STRF.fit(sounds).axes_, strict=True):
+        assert axis[:2] == other[:2]
+        np.testing.assert_array_equal(axis.values, other.values)
+
+
+def test_a_bad_file_costs_only_its_row_and_is_tried_again(files, tmp_path, small_files):
+    good = (tmp_path / "3.wav").read_bytes()
+    (tmp_path / "3.wav").write_bytes(good[:1000])
+    stored = store(files, tmp_path / "a.zarr", folder=tmp_path)
+    assert list(stored.mask) == [i != 3 for i in range(7)]
+    assert "cut short" in stored.errors["3.wav"]
+    assert np.isnan(stored.X[3]).all()
+    assert np.isfinite(stored.X[2]).all()
+    (tmp_path / "3.wav").write_bytes(good)
+    again = store(files, tmp_path / "a.zarr", folder=tmp_path)
+    assert again.mask.all()
+    assert not again.errors
+    assert np.isfinite(again.X[:]).all()
+    (tmp_path / "3.wav").unlink()
+    with pytest.raises(ValueError, match=r"3\.wav"):
+        store(files, tmp_path / "b.zarr", on_error="raise")
+
+
+def test_a_changed_file_is_computed_anew(files, tmp_path):
+    before = store(files, tmp_path / "a.zarr").X[:]
+    soundfile.write(files[2], np.sin(np.arange(RATE)).astype(np.float32), RATE)
+    after = store(files, tmp_path / "a.zarr").X[:]
+    changed = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert changed == [i == 2 for i in range(7)]
+
+
+KILLED = """
+import sys
+from skstrf import STRFTransformer
+from skstrf.store import store_tensors, tensors
+tensors.FILE_BYTES = 2 * 4 * 16 * 4
+strf = STRFTransformer(rates=[4, 8], scales=[1.0], channel_step=8)
+plain = STRFTransformer.transform
+def slowly(self, X):
+    import time
+    print("row", flush=True)
+    time.sleep(0.05)
+    return plain(self, X)
+STRFTransformer.transform = slowly
+store_tensors(sys.argv[2:], sys.argv[1], strf, duration=1.0)
+"""
+
+
+@pytest.mark.parametrize("n_seen", [2, 4])
+def test_a_killed_run_goes_on_where_it_was(files, tmp_path, small_files, n_seen):
+    path = tmp_path / "a.zarr"
+    run = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path), *files], stdout=subprocess.PIPE
+    )
+    for _ in range(n_seen):
+        run.stdout.readline()
+    time.sleep(0.02 * n_seen)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stdout.close()
+    with pytest.raises(ValueError, match="still to be transformed"):
+        open_tensors(path)
+    partial = open_tensors(path, allow_partial=True)
+    done = partial.X[:][partial.mask]
+    (path / "X" / "c.123.partial").write_bytes(b"half")
+    stored = store(files, path)
+    whole = store(files, tmp_path / "b.zarr")
+    np.testing.assert_array_equal(stored.X[:], whole.X[:])
+    np.testing.assert_array_equal(done, whole.X[:][partial.mask])
+    assert not list(path.rglob("*.partial"))
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_to_trust(
+    files, tmp_path, small_files, monkeypatch
+):
+    path = tmp_path / "a.zarr"
+    real, calls = os.fsync, []
+
+    def full(descriptor):
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        if "/X/c/" in name and name.endswith(".partial"):
+            calls.append(name)
+            if len(calls) > 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc to know files by their descriptors")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="make room"):
+        store(files, path)
+    monkeypatch.setattr(os, "fsync", real)
+    partial = open_tensors(path, allow_partial=True)
+    assert partial.mask.sum() == 4
+    assert np.isnan(partial.X[4:]).all()
+    assert store(files, path).mask.all()
+
+
+def test_damage_is_found_when_it_is_read(files, tmp_path):
+    store(files, tmp_path / "a.zarr")
+    (data,) = [p for p in (tmp_path / "a.zarr" / "X" / "c").rglob("*") if p.is_file()]
+    content = bytearray(data.read_bytes())
+    content[100] ^= 1
+    data.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match="checksum"):
+        open_tensors(tmp_path / "a.zarr").X[0]
+
+
+def test_other_settings_sounds_or_versions_are_refused_by_name(files, tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
+    store(files, path, y=list("aabbccd"))
+    other = STRFTransformer(rates=[4, 16], scales=[1.0], channel_step=8)
+    with pytest.raises(ValueError, match=r"rates=\[4, 8\], now \[4, 16\]"):
+        store(files, path, other)
+    with pytest.raises(ValueError, match="n_times=16000, now 8000"):
+        store(files, path, duration=0.5)
+    with pytest.raises(ValueError, match=r"1 gone, such as .*6\.wav"):
+        store(files[:-1], path)
+    with pytest.raises(ValueError, match="another order"):
+        store(files[::-1], path)
+    with pytest.raises(ValueError, match="other labels"):
+        store(files, path, y=list("abcdefg"))
+    monkeypatch.setattr(STRFTransformer, "_algorithm_version", 99)
+    with pytest.raises(ValueError, match=r"version 1 of the algorithm.*version 99.*remove"):
+        store(files, path)
+
+
+def test_what_does_not_change_numbers_does_not_matter(files, tmp_path):
+    path = tmp_path / "a.zarr"
+    store(files, path)
+    modified = [p.stat().st_mtime_ns for p in sorted((path / "X").rglob("*")) if p.is_file()]
+    assert store(files, path, n_jobs=2).mask.all()
+    assert modified == [
+        p.stat().st_mtime_ns for p in sorted((path / "X").rglob("*")) if p.is_file()
+    ]
+
+
+def test_other_things_are_not_taken_for_a_store(files, tmp_path):
+    (tmp_path / "text").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    zarr.create_group(tmp_path / "foreign.zarr")
+    for name in ("text", "full", "foreign.zarr"):
+        with pytest.raises(ValueError, match=name):
+            store(files, tmp_path / name)
+        with pytest.raises(ValueError, match=name):
+            open_tensors(tmp_path / name)
+    assert os.listdir(tmp_path / "full") == ["mine.txt"]
+    with pytest.raises(ValueError, match="does not exist"):
+        open_tensors(tmp_path / "missing")
+    with pytest.raises(ValueError, match="no sound files"):
+        store([], tmp_path / "a.zarr")
+
+
+def test_two_processes_do_not_write_at_once(files, tmp_path):
+    store(files, tmp_path / "a.zarr")
+    with (
+        FileLock(tmp_path / "a.zarr" / ".lock"),
+        pytest.raises(ValueError, match="another process"),
+    ):
+        store(files, tmp_path / "a.zarr")
+
+
+def test_long_sounds_go_block_by_block(tmp_path, monkeypatch):
+    """Two recordings of 125 s, one shorter (padded), one damaged in the middle."""
+    rng = np.random.default_rng(0)
+    names = [str(tmp_path / f"{i}.flac") for i in range(3)]
+    for name, seconds in zip(names, (130, 100, 130), strict=True):
+        soundfile.write(name, 0.1 * rng.standard_normal(seconds * RATE), RATE)
+    data = (tmp_path / "2.flac").read_bytes()
+    (tmp_path / "2.flac").write_bytes(data[: len(data) * 2 // 3])
+    monkeypatch.setattr(layout, "FILE_BYTES", 50 * 4 * 16 * 4)
+    strf = STRF.__class__(**{**STRF.get_params(), "compression": None, "contrast": False})
+    stored = store(names, tmp_path / "a.zarr", strf, duration=125.0)
+    assert list(stored.mask) == [True, True, False]
+    assert "cut short" in stored.errors[names[2]]
+    assert stored.X.chunks == (1, 1, 4, 16, 50)
+    expected = strf.fit_transform(AudioLoader(duration=125.0).fit_transform(names[:2]))
+    np.testing.assert_allclose(stored.X[:2], expected, atol=1e-4 * expected.max())
+    assert np.isnan(stored.X[2]).all()
