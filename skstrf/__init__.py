@@ -12,11 +12,31 @@ from ._version import __version__
 
 _attributes = {
     "augmented": ["AugmentedClassifier"],
-    "datasets": ["AudioLoader", "load_audio_folder", "load_instruments", "make_ripple_genres"],
+    "channels": ["ChannelSelector", "channel_scores"],
+    "datasets": [
+        "AudioLoader",
+        "fetch_gtzan",
+        "load_audio_folder",
+        "load_gtzan",
+        "load_instruments",
+        "load_million_song_genres",
+        "make_ripple_genres",
+    ],
     "decomposition": ["MPCA"],
     "neural": ["CNNClassifier"],
     "preprocessing": ["TensorScaler"],
-    "transforms": ["STRFTransformer"],
+    "stationarity": ["StationarityScorer"],
+    "transforms": [
+        "ChromaTransformer",
+        "CochleogramTransformer",
+        "GammatoneTransformer",
+        "MFCCTransformer",
+        "MelTransformer",
+        "STFTTransformer",
+        "STRFTransformer",
+        "ScatteringTransformer",
+        "WaveletTransformer",
+    ],
 }
 
 __getattr__, _list_names, _names = _lazy.attach(
@@ -24,6 +44,7 @@ __getattr__, _list_names, _names = _lazy.attach(
     submodules=[
         "auditory",
         "augmentation",
+        "channels",
         "datasets",
         "decomposition",
         "experiments",
@@ -32,6 +53,8 @@ __getattr__, _list_names, _names = _lazy.attach(
         "neural",
         "persistence",
         "preprocessing",
+        "stationarity",
+        "surrogates",
         "transforms",
     ],
     submod_attrs=_attributes,

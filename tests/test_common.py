@@ -24,7 +24,19 @@ EXPECTED_FAILURES = {
 }
 
 
-SOUND = {"AudioLoader", "AugmentedClassifier", "STRFTransformer"}
+SOUND = {
+    "AudioLoader",
+    "AugmentedClassifier",
+    "ChromaTransformer",
+    "CochleogramTransformer",
+    "GammatoneTransformer",
+    "MFCCTransformer",
+    "MelTransformer",
+    "STFTTransformer",
+    "STRFTransformer",
+    "ScatteringTransformer",
+    "WaveletTransformer",
+}
 
 
 def public_estimators():
@@ -32,6 +44,9 @@ def public_estimators():
     quick = {
         "CNNClassifier": {"max_epochs": 3, "random_state": 0},
         "AugmentedClassifier": {"random_state": 0},
+        "StationarityScorer": {"n_surrogates": 19, "random_state": 0},
+        "ScatteringTransformer": {"J": 6},
+        "ChannelSelector": {"k": 3},
     }
     classes = [getattr(skstrf, name) for name in skstrf.__all__ if name[0].isupper()]
     return [c(**quick.get(c.__name__, {})) for c in classes if issubclass(c, BaseEstimator)]

@@ -27,6 +27,7 @@ LAYERS = {
     "channels": 1,
     "datasets": 1,
     "persistence": 2,
+    "store": 2,
     "inspection": 2,
     "experiments": 3,
     "cli": 4,

@@ -38,7 +38,7 @@ __all__ = ["cortical_adjoint", "invert_cortical_transform"]
 
 _METHODS = ("least-squares", "normalised")
 _CONTENTS = ("complex", "real", "magnitude")
-_MAX_ITER = {"complex": 30, "real": 30, "magnitude": 200}
+_MAX_ITER = {"complex": 60, "real": 60, "magnitude": 200}
 # Of the accelerated projections; .99, the usual choice for spectrograms, overshoots here.
 _MOMENTUM = 0.9
 
@@ -89,7 +89,7 @@ def invert_cortical_transform(
     norm : float, default=0.9
         Of "normalised": 1 divides by the summed power of the filters, 0 not at all.
     max_iter : int, optional
-        Iterations of "least-squares" at most. None takes 30, for magnitudes 200.
+        Iterations of "least-squares" at most. None takes 60, for magnitudes 200.
     tol : float, default=1e-4
         "least-squares" stops when the residual of the normal equations has fallen to this share
         of its start (for magnitudes: when the spectrogram changes by less than this share).

@@ -1,15 +1,25 @@
 """What is shown: figures of tensors, reductions and trainings, and the report they go into."""
 
+from .channels import ChannelScoreDisplay
 from .confusion import confusion_matrix_display
 from .mpca import MPCADisplay
+from .receptive_fields import ReceptiveFieldDisplay
+from .reconstruction import ReconstructionDisplay
 from .report import Report
+from .sonify import sonify
+from .stationarity import StationarityDisplay
 from .strf import STRFDisplay
 from .training import TrainingDisplay
 
 __all__ = [
+    "ChannelScoreDisplay",
     "MPCADisplay",
+    "ReceptiveFieldDisplay",
+    "ReconstructionDisplay",
     "Report",
     "STRFDisplay",
+    "StationarityDisplay",
     "TrainingDisplay",
     "confusion_matrix_display",
+    "sonify",
 ]

@@ -7,13 +7,24 @@ from typing import Any, ClassVar
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
 
 from ..utils.arrays import is_torch, to_numpy
-from ..utils.validation import check_is_fitted, fit_context, validate_tensors
+from ..utils.validation import (
+    HasMethods,
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_is_fitted,
+    fit_context,
+    validate_tensors,
+)
 from .axes import Axis
 from .cache import cached_rows
+from .grid import frame_axis, hop_length
 
-__all__ = ["SoundTransformer", "check_sounds"]
+__all__ = ["FramedTransformer", "InvertibleTransformer", "SoundTransformer", "check_sounds"]
 
 
 class SoundTransformer(TransformerMixin, BaseEstimator):
@@ -95,12 +106,13 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
         """Transform a batch of checked float32 or float64 sounds."""
         raise NotImplementedError
 
-    def _each(self, function: Any, X: np.ndarray) -> np.ndarray:
-        """Stack ``function(sound)`` of every sound, computed in `n_jobs` threads."""
-        if self.n_jobs in (None, 1) or len(X) == 1:
-            return np.stack([function(x) for x in X])
-        rows = Parallel(n_jobs=self.n_jobs, prefer="threads")(delayed(function)(x) for x in X)
-        return np.stack(rows)
+    def _each(self, function: Any, *arrays: Any) -> np.ndarray:
+        """Stack ``function(x, ...)`` of every row of `arrays`, computed in `n_jobs` threads."""
+        rows = zip(*arrays, strict=True)
+        if self.n_jobs in (None, 1) or len(arrays[0]) == 1:
+            return np.stack([function(*row) for row in rows])
+        threads = Parallel(n_jobs=self.n_jobs, prefer="threads")
+        return np.stack(threads(delayed(function)(*row) for row in rows))
 
     def _cache_key(self) -> dict:
         """Everything but the sound that decides on the numbers."""
@@ -112,6 +124,158 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+class FramedTransformer(SoundTransformer):
+    """Base of the transformers whose last axis is time in frames at `frame_rate`.
+
+    A subclass writes ``_channel_axis``, which checks settings and returns the axis before time,
+    and ``_tensors``, which transforms a batch of the dtype asked for.
+
+    Attributes
+    ----------
+    hop_length_ : int
+        Samples from one frame to the next, see :func:`skstrf.transforms.grid.hop_length`.
+    """
+
+    _parameter_constraints: dict = {
+        "sample_rate": [Interval(Real, 0, None, closed="neither")],
+        "frame_rate": [Interval(Real, 0, None, closed="neither")],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "n_jobs": [Integral, None],
+        "memory": [str, HasMethods(["cache"]), HasMethods(["__fspath__"]), None],
+    }
+    _without_effect = SoundTransformer._without_effect | {"n_iter", "random_state"}
+
+    sample_rate: float
+    frame_rate: float
+    dtype: str | None
+
+    def _prepare(self, n_times: int) -> list[Axis]:
+        self.hop_length_ = hop_length(self.sample_rate, self.frame_rate)
+        self._prepare_frames()
+        return [self._channel_axis(), frame_axis(n_times, self.hop_length_, self.sample_rate)]
+
+    def _compute(self, X: np.ndarray) -> np.ndarray:
+        return self._tensors(X.astype(self.dtype or X.dtype, copy=False))
+
+    def _prepare_frames(self) -> None:
+        """Check and choose what depends on the hop; here there is nothing."""
+
+    def _channel_axis(self) -> Axis:
+        """Check settings; return the axis before time."""
+        raise NotImplementedError
+
+    def _tensors(self, X: np.ndarray) -> np.ndarray:
+        """Transform a batch of checked sounds."""
+        raise NotImplementedError
+
+    def _band(self, fmin: float, fmax: float | None) -> tuple[float, float]:
+        """Check the edges of a filter bank in Hz; None is half the sample rate."""
+        nyquist = self.sample_rate / 2
+        top = nyquist if fmax is None else fmax
+        if top > nyquist:
+            raise ValueError(
+                f"fmax={top:g} Hz is above half of sample_rate={self.sample_rate:g} Hz: such "
+                f"frequencies are not in the sounds. Set fmax to at most {nyquist:g}, or None."
+            )
+        if fmin >= top:
+            raise ValueError(
+                f"fmin={fmin:g} Hz is not below fmax={top:g} Hz"
+                f"{', half of sample_rate' if fmax is None else ''}: no band is left."
+            )
+        return float(fmin), float(top)
+
+
+class InvertibleTransformer(FramedTransformer):
+    """Base of the framed transformers that give sounds back.
+
+    A subclass writes ``_invert``, for one tensor, and a public ``inverse_transform`` that says
+    how well it does and calls ``_inverse``.
+    """
+
+    _parameter_constraints: dict = {
+        **FramedTransformer._parameter_constraints,
+        "n_iter": [Interval(Integral, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    n_iter: int
+    random_state: Any
+
+    def _invert(self, tensor: np.ndarray, hint: np.ndarray | None, rng: Any) -> np.ndarray:
+        """Return a sound for one tensor; `hint` is a sound or the phase of one."""
+        raise NotImplementedError
+
+    def _gives_complex(self) -> bool:
+        return getattr(self, "output", None) == "complex"
+
+    def _phase_shape(self) -> tuple[int, ...] | None:
+        """Shape of one sound's phases, where such can be a hint."""
+        return None
+
+    def _inverse(self, X: Any, phase: Any) -> Any:
+        """Check tensors and hints, then invert every tensor, each from the same random state."""
+        check_is_fitted(self)
+        tensors = self._check_tensors(X)
+        hints = [None] * len(tensors) if phase is None else self._check_phase(phase, len(tensors))
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+
+        def invert(tensor, hint):
+            return self._invert(tensor, hint, np.random.default_rng(seed))
+
+        sounds = self._each(invert, tensors, hints).astype(tensors.real.dtype, copy=False)
+        if is_torch(X):
+            import torch
+
+            return torch.from_numpy(sounds).to(X.device)
+        return sounds
+
+    def _check_tensors(self, X: Any) -> np.ndarray:
+        shape = tuple(len(axis.values) for axis in self.axes_)
+        tensors = _finite_array("X", X)
+        if tensors.shape[1:] != shape or not len(tensors):
+            raise ValueError(
+                f"X has shape {tensors.shape}; inverse_transform of this {type(self).__name__} "
+                f"takes what its transform gives, of shape (n_sounds, {str(shape)[1:]}."
+            )
+        wanted = self._gives_complex()
+        if np.iscomplexobj(tensors) != wanted:
+            found = "real" if wanted else "complex"
+            raise ValueError(
+                f"X is {found}, but transform of this {type(self).__name__} gives "
+                f"{'complex' if wanted else 'real'} tensors. Set output to what X is, and fit."
+            )
+        return tensors
+
+    def _check_phase(self, phase: Any, n_sounds: int) -> np.ndarray:
+        if self._gives_complex():
+            raise ValueError("phase is given, but complex tensors have their own: leave it out.")
+        hints = _finite_array("phase", phase)
+        shapes = [self.input_shape_]
+        if self._phase_shape() is not None:
+            shapes.append(self._phase_shape())
+        if hints.shape not in [(n_sounds, *shape) for shape in shapes]:
+            allowed = " or ".join(str((n_sounds, *shape)) for shape in shapes)
+            raise ValueError(
+                f"phase has shape {hints.shape}; it must be {allowed}: one sound, "
+                f"{'or its phases, ' if len(shapes) > 1 else ''}for every tensor in X."
+            )
+        if hints.ndim == 2 and np.iscomplexobj(hints):
+            raise ValueError("phase holds complex sounds; sounds are real.")
+        return hints
+
+
+def _finite_array(name: str, X: Any) -> np.ndarray:
+    """Return floating numbers, real or complex, float64 unless they are floating already."""
+    array = to_numpy(X)
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"{name} holds {array.dtype} instead of numbers.")
+    if array.dtype.char not in "fdFD":
+        array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} contains NaN or infinity.")
+    return array
 
 
 def check_sounds(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:

@@ -13,15 +13,18 @@ from ..auditory import (
     centre_frequencies,
     cortical_transform,
     frames_per_second,
+    invert_auditory_spectrogram,
+    invert_cortical_transform,
     model_sample_rate,
     signed_rates,
 )
 from ..auditory.modulation_filters import check_ascending
-from ..utils.arrays import to_numpy
+from ..utils.arrays import is_torch, to_numpy
 from ..utils.devices import resolve_device
-from ..utils.validation import HasMethods, Integral, Interval, Real, StrOptions
+from ..utils.validation import HasMethods, Integral, Interval, Real, StrOptions, check_is_fitted
 from .axes import Axis
 from .base import SoundTransformer
+from .strf_inverse import compress, decompress, fit_spectrogram
 
 __all__ = ["STRFTransformer"]
 
@@ -32,7 +35,6 @@ REPORT_SCALES = tuple(2.0 ** np.arange(-2, 3.25, 0.5))
 _CHUNK = 8
 # Size of the part of the output that the cortical stage works on at a time.
 _CORTICAL_BYTES = 64_000_000
-_TINY = 1e-30
 
 
 class STRFTransformer(SoundTransformer):
@@ -244,20 +246,166 @@ class STRFTransformer(SoundTransformer):
 
         tensor = cortical_transform(
             torch.from_numpy(spectrograms).to(device),
-            rates=self._rates,
-            scales=self.scales_,
-            frame_rate=frames_per_second(self.frame_length),
-            bandpass=self.bandpass,
             frame_step=self.frame_step,
-            channel_step=self.channel_step,
             output=self.output,
             pooling=self.pooling,
+            **self._bank(),
         )
+        return to_numpy(self._compressed(tensor))
+
+    def _compressed(self, tensor: Any) -> Any:
+        """Compression and contrast of a torch batch, every frame for itself."""
         if self.compression is not None:
             tensor = _compress(tensor, self.compression, self.compression_floor)
         if self._subtracts_mean():
-            tensor -= tensor.mean(dim=(1, 2), keepdim=True)
-        return to_numpy(tensor)
+            tensor = tensor - tensor.mean(dim=(1, 2), keepdim=True)
+        return tensor
+
+    def inverse_transform(self, X, *, to="sound", max_iter=None, random_state=0, verbose=False):
+        """Sounds, or auditory spectrograms, whose tensors are near to those given.
+
+        Parameters
+        ----------
+        X : array-like or torch.Tensor of shape (n_sounds, n_scales, n_rates, n_freqs, n_frames)
+            Tensors as :meth:`transform` gives them.
+        to : {"sound", "spectrogram"}, default="sound"
+            How far to go back.
+        max_iter : int, optional
+            Iterations of each stage at most. None takes what each stage takes by itself.
+        random_state : int, Generator or None, default=0
+            Of the noise that the sound is started from.
+        verbose : bool, default=False
+            Show the progress.
+
+        Returns
+        -------
+        ndarray or torch.Tensor
+            (n_sounds, n_times), or (n_sounds, 128, n_spectrogram_frames) non-negative.
+
+        Raises
+        ------
+        ValueError
+            When the shape or kind of `X` is not what transform gives, or on NaN and infinity.
+
+        See Also
+        --------
+        skstrf.auditory.invert_cortical_transform : The first stage back.
+        skstrf.auditory.invert_auditory_spectrogram : The second.
+
+        Notes
+        -----
+        What is lost depends on what was kept. Median relative L2 error of the auditory spectrogram
+        over ten excerpts of speech and music; the table is in :doc:`/results/inversion`.
+
+        * ``output="complex"`` or "real" with ``pooling="sample"``: below 1 percent up to
+          ``frame_step=4``, 6 percent at 8.
+        * "magnitude" of every frame (phase retrieval): 5 percent; of every eighth: 30 percent.
+        * Averages (``pooling="mean"``) and ``contrast`` keep statistics, not the moments of time:
+          what comes back is a spectrogram with nearly the same tensor, not the one that was.
+
+        With ``normalize=True`` the level of the sound is lost; it comes back at unit variance.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skstrf import STRFTransformer
+        >>> X = np.random.default_rng(0).standard_normal((1, 4000))
+        >>> strf = STRFTransformer(output="complex", frame_step=1, pooling="sample").fit(X)
+        >>> tensor = strf.transform(X)
+        >>> v = strf.inverse_transform(tensor, to="spectrogram")
+        >>> v.shape
+        (1, 128, 32)
+        >>> strf.inverse_transform(tensor, max_iter=20).shape
+        (1, 4000)
+        """
+        check_is_fitted(self)
+        if to not in ("sound", "spectrogram"):
+            raise ValueError(f"to must be 'sound' or 'spectrogram', got {to!r}.")
+        v = self._spectrograms(self._check_tensor(X), max_iter)
+        if to == "sound":
+            v = invert_auditory_spectrogram(
+                v,
+                sample_rate=self.sample_rate,
+                frame_length=self.frame_length,
+                time_constant=self.time_constant,
+                nonlinearity=self.nonlinearity,
+                n_times=self.n_features_in_,
+                max_iter=max_iter,
+                random_state=random_state,
+                verbose=verbose,
+            )
+        return v if is_torch(X) else to_numpy(v)
+
+    def _spectrograms(self, tensor: Any, max_iter: int | None) -> Any:
+        """Auditory spectrograms of a checked torch batch."""
+        averages = self.pooling == "mean" and self.frame_step > 1
+        n_frames = self._n_frames(self.n_features_in_)
+        if averages or self._subtracts_mean():
+            return self._fitted_spectrograms(tensor, n_frames, max_iter or 100)
+        return self._inverted(tensor, n_frames, max_iter)
+
+    def _inverted(self, tensor: Any, n_frames: int, max_iter: int | None) -> Any:
+        v = invert_cortical_transform(
+            decompress(tensor, self.compression, self.compression_floor),
+            content=self.output,
+            n_frames=n_frames,
+            frame_step=self.frame_step,
+            max_iter=max_iter,
+            **self._bank(),
+        )
+        return v.clamp(min=0)
+
+    def _fitted_spectrograms(self, tensor: Any, n_frames: int, max_iter: int) -> Any:
+        """Spectrograms fitted through the transform itself, where no algebra leads back."""
+        import torch
+
+        from ..auditory import Cortex
+
+        cortex = Cortex(
+            frame_step=self.frame_step, output=self.output, pooling=self.pooling, **self._bank()
+        )
+
+        def forward(v):
+            return self._compressed(cortex(v))
+
+        if self._subtracts_mean():  # what all channels share is lost
+            start = torch.ones_like(tensor[:, 0, 0, :1, :1]).expand(-1, 128, n_frames)
+        else:  # as if every average had been a sample
+            start = self._inverted(tensor, n_frames, None)
+        return torch.cat(
+            [
+                fit_spectrogram(tensor[i : i + 1], forward, start[i : i + 1], max_iter=max_iter)
+                for i in range(len(tensor))
+            ]
+        )
+
+    def _check_tensor(self, X: Any) -> Any:
+        import torch
+
+        tensor = X.detach() if is_torch(X) else torch.from_numpy(np.ascontiguousarray(X))
+        expected = tuple(len(axis.values) for axis in self.axes_)
+        if tensor.shape[1:] != expected or len(tensor) == 0:
+            names = ", ".join(axis.name for axis in self.axes_)
+            raise ValueError(
+                f"This transformer gives tensors of shape (n_sounds, {names}) = (n, "
+                f"{', '.join(map(str, expected))}); X has shape {tuple(tensor.shape)}. "
+                "Give tensors that it, or one with the same settings, has made."
+            )
+        if tensor.is_complex() != (self.output == "complex"):
+            raise ValueError(f"output={self.output!r}, but X is of dtype {tensor.dtype}.")
+        if not torch.isfinite(torch.view_as_real(tensor) if tensor.is_complex() else tensor).all():
+            raise ValueError("X contains NaN or infinity.")
+        return tensor if tensor.is_complex() or tensor.is_floating_point() else tensor.double()
+
+    def _bank(self) -> dict:
+        """Settings of the receptive fields, as the functions of the model take them."""
+        return {
+            "rates": self._rates,
+            "scales": self.scales_,
+            "frame_rate": frames_per_second(self.frame_length),
+            "bandpass": self.bandpass,
+            "channel_step": self.channel_step,
+        }
 
     def _subtracts_mean(self) -> bool:
         possible = self.compression == "log" and self.output == "magnitude"
@@ -287,13 +435,10 @@ class STRFTransformer(SoundTransformer):
 
 
 def _compress(tensor: Any, kind: str, floor: float) -> Any:
-    """Compress the magnitude of a torch tensor, in place where it is real and non-negative."""
-    if not tensor.is_complex() and not (tensor < 0).any():
-        return tensor.div_(floor).log1p_() if kind == "log" else tensor.pow_(1 / 3)
-    magnitude = tensor.abs()
-    compressed = (magnitude / floor).log1p_() if kind == "log" else magnitude.pow(1 / 3)
-    # Where the magnitude is 0 so is the compressed one, and any finite divisor will do.
-    return tensor * (compressed / magnitude.clamp(min=_TINY))
+    """Compress a torch tensor, in place where it is not negative and nobody wants gradients."""
+    if tensor.is_complex() or tensor.requires_grad or (tensor < 0).any():
+        return compress(tensor, kind, floor)
+    return tensor.div_(floor).log1p_() if kind == "log" else tensor.pow_(1 / 3)
 
 
 def _standardized(sounds: np.ndarray) -> np.ndarray:

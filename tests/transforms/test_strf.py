@@ -188,3 +188,73 @@ def test_bad_settings_are_named(sounds, options, words):
 def test_stereo_is_explained():
     with pytest.raises(ValueError, match="mono"):
         STRFTransformer().fit(np.zeros((2, 2, 1000)))
+
+
+def _relative(actual, expected):
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "bound"),
+    [
+        ({"output": "complex"}, 0.01),
+        ({"output": "complex", "compression": None}, 0.01),
+        ({"output": "complex", "compression": "cbrt", "frame_step": 4}, 0.02),
+        ({"output": "real"}, 0.01),
+        ({"output": "magnitude", "contrast": False}, 0.25),
+        ({"output": "complex", "frame_step": 8, "channel_step": 2}, 0.5),
+    ],
+)
+def test_inverse_gives_the_spectrogram_back(sounds, options, bound):
+    strf = STRFTransformer(**{"pooling": "sample", "frame_step": 1} | options)
+    tensor = strf.fit_transform(sounds[:1])
+    back = strf.inverse_transform(tensor, to="spectrogram")
+    x = sounds[:1] - sounds[:1].mean()
+    expected = auditory_spectrogram(x / x.std())
+    assert back.shape == expected.shape
+    assert back.dtype == np.float32
+    assert back.min() >= 0
+    assert _relative(back, expected) < bound
+
+
+@pytest.mark.parametrize("options", [{"frame_step": 8}, {"frame_step": 4, "contrast": False}])
+def test_inverse_of_averages_has_the_same_tensor(sounds, options):
+    strf = STRFTransformer(rates=(4, 16), scales=(0.5, 2), **options)
+    tensor = strf.fit_transform(sounds[:1, :4000])
+    back = strf.inverse_transform(tensor, to="spectrogram", max_iter=60)
+    again = strf._cortical(back, "cpu")
+    assert _relative(again, tensor) < 0.3
+
+
+def test_inverse_gives_sound_of_the_right_length(sounds):
+    strf = STRFTransformer(output="complex", frame_step=1, pooling="sample", sample_rate=22050)
+    tensor = strf.fit_transform(sounds[:2, :5000])
+    y = strf.inverse_transform(tensor, max_iter=40)
+    assert y.shape == (2, 5000)
+    assert _relative(strf.transform(y), tensor) < 0.3
+    once = strf.inverse_transform(tensor, max_iter=2)
+    from_torch = strf.inverse_transform(torch.from_numpy(tensor), max_iter=2)
+    np.testing.assert_array_equal(from_torch.numpy(), once)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        (lambda t: t[:, :5], {}, "scale, rate, frequency, time"),
+        (lambda t: t[..., :-1], {}, "settings"),
+        (lambda t: t * 1j, {}, "output"),
+        (lambda t: t * np.nan, {}, "NaN"),
+        (lambda t: t[:0], {}, "shape"),
+        (lambda t: t, {"to": "midi"}, "to must be"),
+    ],
+)
+def test_bad_tensors_are_named(sounds, change, options, words):
+    strf = STRFTransformer(frame_step=16).fit(sounds)
+    with pytest.raises(ValueError, match=words):
+        strf.inverse_transform(change(strf.transform(sounds[:1])), **options)
+
+
+def test_tensor_of_other_parameters_is_refused(sounds):
+    tensor = STRFTransformer(rates=(4, 8)).fit_transform(sounds)
+    with pytest.raises(ValueError, match="settings"):
+        STRFTransformer().fit(sounds).inverse_transform(tensor)

@@ -1,0 +1,145 @@
+"""ChromaTransformer: sound to energy in the twelve pitch classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..utils.validation import Integral, Interval, Options, Real
+from .axes import Axis
+from .fourier import FourierTransformer
+
+__all__ = ["ChromaTransformer"]
+
+
+class ChromaTransformer(FourierTransformer):
+    """Chromagram of every sound: the energy in each pitch class, octaves folded.
+
+    There is no inverse: which octave a pitch class came from is lost.
+
+    Parameters
+    ----------
+    sample_rate : float, default=16000
+        Of the sounds, in Hz.
+    frame_rate : float, default=62.5
+        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+    n_chroma : int, default=12
+        Pitch classes in an octave.
+    tuning : float or None, default=None
+        Deviation from A = 440 Hz, as a part of a pitch class; None estimates it for every sound
+        on its own.
+    ctroct, octwidth : float, float or None, default=5.0, 2.0
+        Octaves are weighted by a Gaussian centred at `ctroct` (octaves above 27.5 Hz) with
+        deviation `octwidth`; None weighs all alike.
+    norm : {1, 2, inf, None}, default=inf
+        Every frame is divided by this norm; silent frames stay 0.
+    n_fft : int or None, default=None
+        Samples of a frame, even. None: the first power of two of at least 120 ms and two hops;
+        2048 at 16 kHz, long enough to part semitones above 260 Hz or so.
+    win_length, window : int or None, str
+        Of the short-time Fourier transform, see :class:`STFTTransformer`.
+    dtype : {"float32", "float64"} or None, default=None
+        Of computation and output. None keeps the input's.
+    n_jobs : int or None, default=None
+        Threads.
+    memory : str, path, joblib.Memory or None, default=None
+        A folder in which the tensor of every recording is kept.
+
+    Attributes
+    ----------
+    axes_ : list of Axis
+        Pitch class (semitones above C) and time (s).
+    hop_length_ : int
+        Samples from one frame to the next.
+
+    See Also
+    --------
+    WaveletTransformer : Keeps the octaves apart.
+
+    Notes
+    -----
+    The numbers are those of :func:`librosa.feature.chroma_stft` for one sound, on the frames of
+    :class:`STFTTransformer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import ChromaTransformer
+    >>> tone = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    >>> chroma = ChromaTransformer().fit_transform(tone[None])
+    >>> chroma.shape, int(chroma.mean(axis=2).argmax())  # A is the ninth above C
+    ((1, 12, 63), 9)
+    """
+
+    _parameter_constraints: dict = {
+        **FourierTransformer._parameter_constraints,
+        "n_chroma": [Interval(Integral, 1, None, closed="left")],
+        "tuning": [Interval(Real, -0.5, 0.5, closed="both"), None],
+        "ctroct": [Interval(Real, 0, None, closed="left")],
+        "octwidth": [Interval(Real, 0, None, closed="neither"), None],
+        "norm": [Options(Real, {1, 2, np.inf}), None],
+    }
+
+    _window_seconds = 0.12
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        frame_rate=62.5,
+        *,
+        n_chroma=12,
+        tuning=None,
+        ctroct=5.0,
+        octwidth=2.0,
+        norm=np.inf,
+        n_fft=None,
+        win_length=None,
+        window="hann",
+        dtype=None,
+        n_jobs=None,
+        memory=None,
+    ):
+        self.sample_rate = sample_rate
+        self.frame_rate = frame_rate
+        self.n_chroma = n_chroma
+        self.tuning = tuning
+        self.ctroct = ctroct
+        self.octwidth = octwidth
+        self.norm = norm
+        self.n_fft = n_fft
+        self.win_length = win_length
+        self.window = window
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.memory = memory
+
+    def _channel_axis(self) -> Axis:
+        steps = np.arange(self.n_chroma) * 12 / self.n_chroma
+        return Axis("pitch class", "semitones above C", steps)
+
+    def _tensors(self, X: np.ndarray) -> np.ndarray:
+        # Sound by sound: librosa would estimate one tuning for the whole batch.
+        return self._each(self._chroma, X)
+
+    def _chroma(self, x: np.ndarray) -> np.ndarray:
+        import librosa
+
+        power = np.abs(self._fourier(x)) ** 2
+        return librosa.feature.chroma_stft(
+            S=power,
+            sr=self.sample_rate,
+            norm=self.norm,
+            tuning=self._tuning(power) if self.tuning is None else self.tuning,
+            n_chroma=self.n_chroma,
+            ctroct=self.ctroct,
+            octwidth=self.octwidth,
+        ).astype(x.dtype, copy=False)
+
+    def _tuning(self, power: np.ndarray) -> float:
+        """As librosa.estimate_tuning, and 0 where there is no pitch."""
+        import librosa
+
+        pitch, strength = librosa.piptrack(S=power, sr=self.sample_rate)
+        if not pitch.any():
+            return 0.0
+        strong = (pitch > 0) & (strength >= np.median(strength[pitch > 0]))
+        return librosa.pitch_tuning(pitch[strong], bins_per_octave=self.n_chroma)

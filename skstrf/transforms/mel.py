@@ -1,0 +1,331 @@
+"""MelTransformer: sound to spectra on the mel scale."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..utils.validation import Integral, Interval, Real, StrOptions
+from .axes import Axis
+from .base import InvertibleTransformer
+from .compression import COMPRESSION, compress, expand
+from .fourier import FourierTransformer
+
+__all__ = ["MelBankTransformer", "MelTransformer", "sound_from_mel"]
+
+
+class MelBankTransformer(FourierTransformer, InvertibleTransformer):
+    """Base of the transformers that have a bank of mel filters."""
+
+    _parameter_constraints: dict = {
+        **FourierTransformer._parameter_constraints,
+        **InvertibleTransformer._parameter_constraints,
+        "n_mels": [Interval(Integral, 1, None, closed="left")],
+        "fmin": [Interval(Real, 0, None, closed="left")],
+        "fmax": [Interval(Real, 0, None, closed="neither"), None],
+        "htk": ["boolean"],
+        "norm": [StrOptions({"slaney"}), None],
+    }
+
+    n_mels: int
+    fmin: float
+    fmax: float | None
+    htk: bool
+    norm: str | None
+
+    def _bank(self) -> dict[str, Any]:
+        """Settings of :func:`librosa.filters.mel`."""
+        fmin, fmax = self._band(self.fmin, self.fmax)
+        return {
+            "sr": self.sample_rate,
+            "n_fft": self.n_fft_,
+            "n_mels": self.n_mels,
+            "fmin": fmin,
+            "fmax": fmax,
+            "htk": self.htk,
+            "norm": self.norm,
+        }
+
+    def _mel_frequencies(self) -> np.ndarray:
+        import librosa
+
+        bank = self._bank()
+        if not _filters(**bank).any(axis=1).all():
+            raise ValueError(
+                f"n_mels={self.n_mels} is too many for n_fft={self.n_fft_}: some filters fall "
+                "between two frequencies of the transform and would be empty. Lower n_mels or "
+                "raise n_fft."
+            )
+        edges = librosa.mel_frequencies(
+            self.n_mels + 2, fmin=bank["fmin"], fmax=bank["fmax"], htk=self.htk
+        )
+        return edges[1:-1]
+
+    def _mel(self, X: np.ndarray, *, power: bool = True) -> np.ndarray:
+        """Filter powers or magnitudes of the spectra."""
+        spectra = np.abs(self._fourier(X))
+        if power:
+            spectra *= spectra
+        return _filters(**self._bank()).astype(X.dtype) @ spectra
+
+    def _from_mel(
+        self, mel: np.ndarray, hint: np.ndarray | None, rng: Any, *, power: bool = True
+    ) -> np.ndarray:
+        """Find one sound, starting from noise or from the phases of a hint."""
+        self._check_coverage()
+        weights = _filters(**self._bank()).astype(mel.dtype)
+        if hint is None:
+            frames = self._fourier(rng.standard_normal(self.n_features_in_))
+        else:
+            frames = _least_magnitude(weights, mel, power) * self._phases(hint)
+        frames = frames.astype(np.result_type(mel.dtype, np.complex64))
+        return sound_from_mel(
+            mel, weights, frames, self._fourier, self._sound, n_iter=self.n_iter, power=power
+        )
+
+
+def sound_from_mel(
+    mel: np.ndarray,
+    weights: np.ndarray,
+    frames: np.ndarray,
+    forward: Callable[[np.ndarray], np.ndarray],
+    backward: Callable[[np.ndarray], np.ndarray],
+    *,
+    n_iter: int,
+    power: bool = True,
+    momentum: float = 0.99,
+) -> np.ndarray:
+    """Find a sound with this mel spectrogram.
+
+    Fast Griffin-Lim with the mel spectrogram itself in place of magnitudes guessed from it: in
+    every iteration each frequency is multiplied by the mean of what the filters over it lack.
+
+    Parameters
+    ----------
+    mel : ndarray of shape (n_mels, n_frames)
+        Filtered powers or magnitudes.
+    weights : ndarray of shape (n_mels, n_bins)
+        The filters.
+    frames : ndarray of shape (n_bins, n_frames)
+        Complex transform to start from.
+    forward, backward : callable
+        Sound to complex transform, and its least-squares inverse.
+    n_iter : int
+        Iterations after the first.
+    power : bool
+        Whether powers were filtered.
+    momentum : float
+        How far to go beyond each step.
+
+    Returns
+    -------
+    ndarray
+        The sound.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.transforms.fourier import fourier_frames, sounds_from_frames
+    >>> from skstrf.transforms.mel import sound_from_mel
+    >>> def forward(x):
+    ...     return fourier_frames(x, n_fft=64, hop=16)
+    >>> def backward(frames):
+    ...     return sounds_from_frames(frames, 1000, hop=16)
+    >>> frames = forward(np.random.default_rng(0).standard_normal(1000))
+    >>> weights = np.repeat(np.eye(11), 3, axis=1)
+    >>> mel = weights @ np.abs(frames) ** 2
+    >>> x = sound_from_mel(mel, weights, np.ones_like(frames), forward, backward, n_iter=64)
+    >>> error = weights @ np.abs(forward(x)) ** 2 - mel
+    >>> bool(np.linalg.norm(error) < 0.1 * np.linalg.norm(mel))
+    True
+    """
+    tiny = np.finfo(mel.dtype).tiny
+    cover = np.maximum(weights.sum(axis=0), tiny)[:, None]
+    exponent = 2 if power else 1
+
+    def matched(frames: np.ndarray) -> np.ndarray:
+        present = weights @ np.abs(frames) ** exponent
+        lack = np.divide(mel, present, out=np.zeros_like(mel), where=present > np.sqrt(tiny))
+        return frames * (weights.T @ lack / cover) ** (1 / exponent)
+
+    previous = None
+    for _ in range(n_iter):
+        consistent = forward(backward(matched(frames)))
+        beyond = 0 if previous is None else momentum * (consistent - previous)
+        frames, previous = consistent + beyond, consistent
+    return backward(matched(frames))
+
+
+def _least_magnitude(weights: np.ndarray, mel: np.ndarray, power: bool) -> np.ndarray:
+    """Magnitudes with this mel spectrogram, by non-negative least squares."""
+    import librosa
+
+    spectra = np.maximum(librosa.util.nnls(weights, mel), 0)
+    return np.sqrt(spectra) if power else spectra
+
+
+class MelTransformer(MelBankTransformer):
+    """Mel spectrogram of every sound.
+
+    Parameters
+    ----------
+    sample_rate : float, default=16000
+        Of the sounds, in Hz.
+    frame_rate : float, default=62.5
+        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+    n_mels : int, default=128
+        Filters of the bank.
+    fmin : float, default=0.0
+        Lower edge of the lowest filter, in Hz.
+    fmax : float or None, default=None
+        Upper edge of the highest filter, in Hz; None: half the sample rate.
+    htk : bool, default=False
+        The mel scale of HTK instead of Slaney's.
+    norm : {"slaney", None}, default="slaney"
+        Filters of equal area, or of equal height.
+    n_fft, win_length, window : int or None, int or None, str
+        Of the short-time Fourier transform, see :class:`STFTTransformer`.
+    output : {"power", "magnitude"}, default="power"
+        What is filtered.
+    compression : {"db", "log", "cbrt"}, float or None, default="db"
+        As in :class:`STFTTransformer`. Decibels are re 1, never re the loudest frame: no sound
+        depends on its batch.
+    compression_floor : float, default=1e-10
+        In units of the uncompressed output.
+    n_iter, random_state : int, int or RandomState or None
+        Of `inverse_transform`, see :class:`STFTTransformer`.
+    dtype : {"float32", "float64"} or None, default=None
+        Of computation and output. None keeps the input's.
+    n_jobs : int or None, default=None
+        Threads of `inverse_transform`.
+    memory : str, path, joblib.Memory or None, default=None
+        A folder in which the tensor of every recording is kept.
+
+    Attributes
+    ----------
+    axes_ : list of Axis
+        Frequency (Hz, the peak of every filter) and time (s).
+    hop_length_ : int
+        Samples from one frame to the next.
+
+    See Also
+    --------
+    MFCCTransformer : The next step, cepstral coefficients.
+
+    Notes
+    -----
+    The numbers are those of :func:`librosa.feature.melspectrogram` and
+    :func:`librosa.power_to_db` (without `top_db`), on the frames of :class:`STFTTransformer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import MelTransformer
+    >>> X = np.random.default_rng(0).standard_normal((2, 16000)).astype("float32")
+    >>> MelTransformer(n_mels=64).fit_transform(X).shape
+    (2, 64, 63)
+    """
+
+    _parameter_constraints: dict = {
+        **MelBankTransformer._parameter_constraints,
+        **COMPRESSION,
+        "output": [StrOptions({"magnitude", "power"})],
+    }
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        frame_rate=62.5,
+        *,
+        n_mels=128,
+        fmin=0.0,
+        fmax=None,
+        htk=False,
+        norm="slaney",
+        n_fft=None,
+        win_length=None,
+        window="hann",
+        output="power",
+        compression="db",
+        compression_floor=1e-10,
+        n_iter=64,
+        random_state=None,
+        dtype=None,
+        n_jobs=None,
+        memory=None,
+    ):
+        self.compression = compression
+        self.compression_floor = compression_floor
+        self.dtype = dtype
+        self.fmax = fmax
+        self.fmin = fmin
+        self.frame_rate = frame_rate
+        self.htk = htk
+        self.memory = memory
+        self.n_fft = n_fft
+        self.n_iter = n_iter
+        self.n_jobs = n_jobs
+        self.n_mels = n_mels
+        self.norm = norm
+        self.output = output
+        self.random_state = random_state
+        self.sample_rate = sample_rate
+        self.win_length = win_length
+        self.window = window
+
+    def _channel_axis(self) -> Axis:
+        return Axis("frequency", "Hz", self._mel_frequencies())
+
+    def _tensors(self, X: np.ndarray) -> np.ndarray:
+        power = self.output == "power"
+        mel = self._mel(X, power=power)
+        return compress(mel, self.compression, self.compression_floor, power=power)
+
+    def inverse_transform(self, X, phase=None):
+        """Find sounds with these mel spectrograms.
+
+        By fast Griffin-Lim on the mel spectrogram itself, from noise, see :func:`sound_from_mel`.
+        On 28 bundled recordings of 2 s the mel magnitudes of the sounds found differ by .046 of
+        their norm in the median and .13 at worst (with non-negative least squares and Griffin-Lim
+        after it, as in librosa, .16 and .44). With the true phases as a hint and ``n_iter=0`` the
+        SNR of the sounds is 25 dB in the median, 11 dB at worst.
+
+        Parameters
+        ----------
+        X : array-like or torch.Tensor of shape (n_sounds, n_mels, n_frames)
+            As `transform` gives them.
+        phase : array-like of shape (n_sounds, n_times) or (n_sounds, 1 + n_fft / 2, n_frames)
+            Where to start from, see :meth:`STFTTransformer.inverse_transform`; None: chance.
+
+        Returns
+        -------
+        ndarray or torch.Tensor of shape (n_sounds, n_times)
+            Sounds of the length seen in fit.
+
+        Raises
+        ------
+        ValueError
+            If X or `phase` has another shape, is not finite or complex; or if the windows leave
+            samples uncovered.
+        """
+        return self._inverse(X, phase)
+
+    def _invert(self, tensor, hint, rng):
+        power = self.output == "power"
+        mel = expand(tensor, self.compression, self.compression_floor, power=power)
+        return self._from_mel(mel, hint, rng, power=power)
+
+
+@lru_cache(maxsize=8)
+def _filters(**bank: Any) -> np.ndarray:
+    import librosa
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty filters, which are refused
+        weights = librosa.filters.mel(**bank, dtype=np.float64)
+    weights.setflags(write=False)
+    return weights

@@ -1,0 +1,249 @@
+"""ScatteringTransformer: sound to averaged envelopes of wavelets, and of wavelets of these."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..utils.validation import Integral, Interval
+from .axes import Axis
+from .base import FramedTransformer
+from .compression import COMPRESSION, compress
+
+__all__ = ["ScatteringTransformer"]
+
+# kymatio subsamples by T / 2**_OVERSAMPLING; the low-pass filter leaves nothing between, so a
+# spline of this degree finds the values at the frames.
+_OVERSAMPLING, _DEGREE = 1, 5
+
+
+class ScatteringTransformer(FramedTransformer):
+    """Scattering transform of every sound in time.
+
+    Order 1 holds the averaged envelopes of a wavelet transform, order 2 those of a wavelet
+    transform of each envelope: how strongly it is modulated, and at which rate. There is no
+    inverse: kymatio has none, and which phases were averaged away is lost.
+
+    Parameters
+    ----------
+    sample_rate : float, default=16000
+        Of the sounds, in Hz.
+    frame_rate : float, default=62.5
+        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+    J : int, default=12
+        The longest wavelet takes ``2**J`` samples; 256 ms at 16 kHz.
+    Q : int or (int, int), default=(8, 1)
+        Wavelets per octave, of order 1 and of order 2; one number is that of order 1.
+    T : int or None, default=None
+        Samples averaged over, a power of two and at least a hop. None: ``2**J``, or the first
+        power of two that holds a hop if that is more.
+    orders : tuple of int, default=(1, 2)
+        Which to keep of 0 (the averaged sound, of both signs), 1 and 2.
+    compression : {"db", "log", "cbrt"}, float or None, default="db"
+        As in :class:`STFTTransformer`.
+    compression_floor : float, default=1e-5
+        In units of the uncompressed output.
+    dtype : {"float32", "float64"} or None, default=None
+        Of computation and output. None keeps the input's.
+    n_jobs : int or None, default=None
+        Threads, over sounds; torch has its own besides.
+    memory : str, path, joblib.Memory or None, default=None
+        A folder in which the tensor of every recording is kept.
+
+    Attributes
+    ----------
+    axes_ : list of Axis
+        Path (names such as "440 Hz" and "440 Hz, 12.5 Hz") and time (s).
+    paths_ : ndarray of shape (n_paths, 2)
+        Centre frequencies in Hz of the wavelets of order 1 and 2; NaN where there is none.
+    orders_ : ndarray of shape (n_paths,)
+        Order of every path.
+    hop_length_ : int
+        Samples from one frame to the next.
+
+    See Also
+    --------
+    STRFTransformer : Modulations over time and over frequency, with their direction.
+
+    Notes
+    -----
+    Computed by kymatio at intervals of ``T / 2`` and taken from there to the middles of the frames
+    by splines of fifth degree. kymatio 0.3 makes paths too small by powers of two when it
+    subsamples [3]_; this is undone, so that paths compare. The filters are made for the length of
+    the sounds, which takes longer than their use, and are kept for the next call (460 MB
+    for 30 s).
+
+    References
+    ----------
+    .. [1] J. Andén and S. Mallat, "Deep scattering spectrum", IEEE Trans. Signal Processing
+       62(16), 4114-4128, 2014.
+    .. [2] M. Andreux et al., "Kymatio: scattering transforms in Python", J. Machine Learning
+       Research 21(60), 2020.
+    .. [3] https://github.com/kymatio/kymatio/pull/736
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import ScatteringTransformer
+    >>> X = np.random.default_rng(0).standard_normal((2, 8000)).astype("float32")
+    >>> scattering = ScatteringTransformer(frame_rate=15.625, J=10).fit(X)
+    >>> scattering.transform(X).shape
+    (2, 373, 8)
+    >>> scattering.axes_[0].values[[0, 372]].tolist()
+    ['6966.09 Hz', '24.2699 Hz, 5.46875 Hz']
+    """
+
+    _parameter_constraints: dict = {
+        **FramedTransformer._parameter_constraints,
+        **COMPRESSION,
+        "J": [Interval(Integral, 1, None, closed="left")],
+        "Q": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "T": [Interval(Integral, 1, None, closed="left"), None],
+        "orders": [tuple, list],
+    }
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        frame_rate=62.5,
+        *,
+        J=12,
+        Q=(8, 1),
+        T=None,
+        orders=(1, 2),
+        compression="db",
+        compression_floor=1e-5,
+        dtype=None,
+        n_jobs=None,
+        memory=None,
+    ):
+        self.sample_rate = sample_rate
+        self.frame_rate = frame_rate
+        self.J = J
+        self.Q = Q
+        self.T = T
+        self.orders = orders
+        self.compression = compression
+        self.compression_floor = compression_floor
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.memory = memory
+
+    def _channel_axis(self) -> Axis:
+        settings = self._settings()
+        meta = _meta(settings["J"], settings["Q"], settings["T"], settings["max_order"])
+        kept = np.isin(meta["order"], self.orders)
+        paths = np.full((len(kept), 2), np.nan)
+        paths[:, : settings["max_order"]] = meta["xi"]
+        self._kept = np.flatnonzero(kept)
+        self.orders_ = np.asarray(meta["order"])[kept].astype(int)
+        self.paths_ = paths[kept] * self.sample_rate
+        return Axis("path", "Hz", np.array([_name(path) for path in self.paths_]))
+
+    def _settings(self) -> dict[str, Any]:
+        """Check parameters; return what kymatio is to get."""
+        orders = tuple(self.orders)
+        if not orders or not set(orders) <= {0, 1, 2}:
+            raise ValueError(f"orders={self.orders!r}: choose some of 0, 1 and 2.")
+        if 0 in orders and self.compression is not None:
+            raise ValueError(
+                f"orders={self.orders!r} holds 0, the averaged sound, which has both signs and "
+                "cannot be compressed: leave it out, or set compression=None."
+            )
+        Q = (self.Q, 1) if isinstance(self.Q, Integral) else tuple(self.Q)
+        if len(Q) != 2 or not all(isinstance(q, Integral) and int(q) >= 1 for q in Q):
+            raise ValueError(f"Q={self.Q!r} must be a positive integer, or two of them.")
+        hop = self.hop_length_
+        least = 1 << (hop - 1).bit_length()
+        T = max(2**self.J, least) if self.T is None else int(self.T)
+        if T & (T - 1) or hop > T:
+            raise ValueError(
+                f"T={self.T} must be a power of two and at least the hop of {hop} "
+                f"samples, or sound between frames is lost. Set T to {least} or more, or to None."
+            )
+        return {"J": int(self.J), "Q": Q, "T": T, "max_order": max(1, *orders)}
+
+    def _tensors(self, X: np.ndarray) -> np.ndarray:
+        return self._each(self._scattering, X)
+
+    def _scattering(self, x: np.ndarray) -> np.ndarray:
+        from scipy.interpolate import make_interp_spline
+
+        settings = self._settings()
+        T, hop, count = settings["T"], self.hop_length_, len(self.axes_[-1].values)
+        # Whole steps of kymatio's output, beyond the middle of the last frame, and enough of
+        # them for the spline and the longest wavelet.
+        steps = max(count * hop + T, 3 * T, 2 ** settings["J"])
+        n_times = -(-steps // T) * T
+        padded = np.zeros(n_times, dtype=x.dtype)
+        padded[: len(x)] = x
+        paths = _scatter(padded, tuple(sorted(settings.items())))[self._kept]
+        times = np.arange(paths.shape[1]) * (T >> _OVERSAMPLING)
+        middles = np.arange(count) * hop + hop // 2
+        spline = make_interp_spline(times, paths, k=_DEGREE, axis=1)
+        values = spline(middles).astype(x.dtype)
+        if 0 not in self.orders:
+            values = np.maximum(values, 0)  # rounding, or a spline's overshoot
+        return compress(values, self.compression, self.compression_floor)
+
+
+def _name(path: np.ndarray) -> str:
+    known = [f"{hz:g} Hz" for hz in path if not np.isnan(hz)]
+    return ", ".join(known) if known else "0 Hz"
+
+
+def _meta(J: int, Q: tuple[int, int], T: int, max_order: int) -> dict[str, Any]:
+    from kymatio.scattering1d.utils import compute_meta_scattering
+
+    # The last three are what kymatio's frontends set.
+    return compute_meta_scattering(J, Q, T, max_order, np.sqrt(0.5), 0.1, 5.0)
+
+
+def _scatter(x: np.ndarray, settings: tuple) -> np.ndarray:
+    """All paths of one sound, computed in the precision of `x`."""
+    frontend, scale = _frontend(len(x), x.dtype == np.float32, settings)
+    if x.dtype == np.float32:
+        import torch
+
+        return frontend(torch.from_numpy(x)).numpy() * scale
+    return frontend(x[None])[0] * scale
+
+
+@lru_cache(maxsize=2)
+def _frontend(n_times: int, single: bool, settings: tuple) -> tuple[Any, np.ndarray]:
+    """Transform of kymatio for one length, and what to multiply every path with."""
+    # By the deep path: kymatio.numpy and kymatio.torch load the 3-D transforms as well, which
+    # need a function that SciPy 1.17 no longer has.
+    if single:
+        from kymatio.scattering1d.frontend.torch_frontend import ScatteringTorch1D as frontend
+    else:
+        from kymatio.scattering1d.frontend.numpy_frontend import ScatteringNumPy1D as frontend
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the ends of short sounds, which are silence here
+        transform = frontend(shape=n_times, oversampling=_OVERSAMPLING, **dict(settings))
+    scale = _path_scales(transform).astype(np.float32 if single else np.float64)
+    return transform, scale[:, None]
+
+
+def _path_scales(transform: Any) -> np.ndarray:
+    """Undo that kymatio 0.3 divides its filters by the step at which they are sampled.
+
+    Each path would be too small by its own power of two. How much the filters were divided by is
+    read from the low-pass filter, whose gain at frequency 0 is to be 1; should kymatio mend this,
+    nothing is undone.
+    """
+    gains = [float(np.ravel(level)[0]) for level in transform.phi_f["levels"]]
+    most = transform.log2_T
+    scales = []
+    for path in transform.meta()["j"]:
+        steps = [int(j) for j in path if not np.isnan(j)]
+        k1 = max(min(steps[0], most) - _OVERSAMPLING, 0) if steps else 0
+        scale = gains[0] / gains[k1]
+        if len(steps) == 2:
+            k2 = max(min(steps[1], most) - k1 - _OVERSAMPLING, 0)
+            scale *= gains[0] / gains[k1 + k2]
+        scales.append(scale)
+    return np.array(scales)

@@ -1,0 +1,239 @@
+"""WaveletTransformer: sound to a scalogram, with frequencies in steps of constant ratio."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ..utils.validation import Integral, Interval
+from .bank import BankTransformer
+from .subbands import Bank
+
+__all__ = ["WaveletTransformer", "wavelet_bank"]
+
+# Of the wavelet's largest gain: where its flanks are cut.
+_FLOOR = 1e-5
+_FAMILIES = ("cmor", "shan", "fbsp")
+# Points of the mother wavelet, and of its spectrum.
+_TIMES, _FREQUENCIES = 2**14, 2**20
+
+
+def wavelet_bank(wavelet: str, fmin: float, fmax: float, bins_per_octave: int) -> Bank:
+    """Dilations of a complex wavelet of PyWavelets on a logarithmic grid of frequencies.
+
+    Parameters
+    ----------
+    wavelet : str
+        Such as "cmor16-1.0".
+    fmin, fmax : float
+        Lowest frequency, and the one that none is above, in Hz.
+    bins_per_octave : int
+        Wavelets in an octave.
+
+    Returns
+    -------
+    Bank
+        As :func:`pywt.cwt` but for the factor that makes the largest gain 1; below 1e-5 of that
+        the flanks are cut.
+
+    Raises
+    ------
+    ValueError
+        If PyWavelets has no such wavelet, or it is none with a bandwidth and a centre.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.transforms.wavelet import wavelet_bank
+    >>> bank = wavelet_bank("cmor16-1.0", 220.0, 1000.0, 1)
+    >>> bank.frequencies
+    array([220., 440., 880.])
+    >>> bank.response(1, np.array([440.0, 880.0])).round(3) + 0.0
+    array([1., 0.])
+    """
+    ratio, gain = _mother(wavelet)
+    count = int(np.floor(bins_per_octave * np.log2(fmax / fmin) + 1e-9)) + 1
+    frequencies = fmin * 2.0 ** (np.arange(count) / bins_per_octave)
+
+    def response(channel: int, hz: np.ndarray) -> np.ndarray:
+        return np.interp(hz / frequencies[channel], ratio, gain, left=0.0, right=0.0)
+
+    # The flanks hold about six deviations of a Gaussian to each side.
+    ringing = 10 / ((ratio[-1] - ratio[0]) * fmin)
+    return Bank(frequencies, ratio[0] * frequencies, ratio[-1] * frequencies, response, ringing)
+
+
+@lru_cache(maxsize=8)
+def _mother(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Spectrum of a mother wavelet: gain, conjugate as in pywt.cwt, at parts of its peak."""
+    import pywt
+
+    try:
+        wavelet = pywt.ContinuousWavelet(name)
+    except ValueError as error:
+        raise ValueError(f"wavelet={name!r} is unknown to PyWavelets: {error}") from None
+    family = wavelet.short_family_name
+    if family not in _FAMILIES:
+        raise ValueError(
+            f"wavelet={name!r} is not one with a bandwidth and a centre: take 'cmorB-C' (complex "
+            "Morlet, such as 'cmor16-1.0'), 'shanB-C' (Shannon) or 'fbspM-B-C' (B-spline)."
+        )
+    if family == "cmor":  # PyWavelets' bounds cut wide ones short
+        bound = 6 * np.sqrt(wavelet.bandwidth_frequency)
+        wavelet.lower_bound, wavelet.upper_bound = -bound, bound
+    psi, times = wavelet.wavefun(length=_TIMES)
+    step = times[1] - times[0]
+    hz = np.fft.fftfreq(_FREQUENCIES, step)[: _FREQUENCIES // 2]
+    spectrum = np.fft.fft(psi, _FREQUENCIES)[: _FREQUENCIES // 2]
+    spectrum = (spectrum * np.exp(-2j * np.pi * times[0] * hz)).conj()
+    gain = spectrum / np.abs(spectrum).max()
+    if np.abs(gain.imag).max() < 1e-9:
+        gain = gain.real
+    above = np.flatnonzero(np.abs(gain) > _FLOOR)
+    inside = slice(max(1, above[0]), above[-1] + 1)
+    return hz[inside] / wavelet.center_frequency, gain[inside]
+
+
+class WaveletTransformer(BankTransformer):
+    """Continuous wavelet transform of every sound on a logarithmic grid of frequencies.
+
+    Parameters
+    ----------
+    sample_rate : float, default=16000
+        Of the sounds, in Hz.
+    frame_rate : float, default=62.5
+        Frames per second. Magnitudes and powers are root mean squares and means over each frame;
+        complex coefficients are those at its middle.
+    wavelet : str, default="cmor16-1.0"
+        As PyWavelets names it: "cmorB-C" is the complex Morlet wavelet of bandwidth B and centre
+        C, whose quality factor (centre over half-power bandwidth) is ``2.67 * C * sqrt(B)``, 10.7
+        by default; "shanB-C" and "fbspM-B-C" can be had too.
+    bins_per_octave : int, default=12
+        Wavelets in an octave.
+    fmin : float, default=32.7
+        Centre of the lowest wavelet, in Hz; C1.
+    fmax : float or None, default=None
+        No centre is above it, in Hz; None: 0.45 of the sample rate.
+    output : {"magnitude", "power", "complex"}, default="magnitude"
+        What to keep; 1 for a sine of amplitude 1 at a centre.
+    compression : {"db", "log", "cbrt"}, float or None, default="db"
+        As in :class:`STFTTransformer`.
+    compression_floor : float, default=1e-5
+        In units of the uncompressed output.
+    n_iter : int, default=32
+        Iterations of `inverse_transform`.
+    random_state : int, RandomState or None, default=None
+        Of the noise that `inverse_transform` starts from.
+    dtype : {"float32", "float64"} or None, default=None
+        Of computation and output. None keeps the input's.
+    n_jobs : int or None, default=None
+        Threads, over sounds.
+    memory : str, path, joblib.Memory or None, default=None
+        A folder in which the tensor of every recording is kept.
+
+    Attributes
+    ----------
+    axes_ : list of Axis
+        Frequency (Hz, logarithmic) and time (s).
+    hop_length_ : int
+        Samples from one frame to the next.
+
+    See Also
+    --------
+    GammatoneTransformer : Filters as wide as those of the ear.
+
+    Notes
+    -----
+    The wavelet is that of PyWavelets, divided by its scale rather than by the scale's root, so
+    that a tone has the same magnitude at any frequency. :func:`pywt.cwt` takes it at the nearest
+    of 4096 points and computes every scale at every sample; here its spectrum is multiplied with
+    the sound's and each scale is computed at the rate that its bandwidth needs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import WaveletTransformer
+    >>> tone = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    >>> cwt = WaveletTransformer(compression=None).fit(tone[None])
+    >>> tensor = cwt.transform(tone[None])
+    >>> tensor.shape
+    (1, 94, 63)
+    >>> float(cwt.axes_[0].values[tensor[0, :, 30].argmax()].round())
+    440.0
+    """
+
+    _parameter_constraints: dict = {
+        **BankTransformer._parameter_constraints,
+        "wavelet": [str],
+        "bins_per_octave": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        frame_rate=62.5,
+        *,
+        wavelet="cmor16-1.0",
+        bins_per_octave=12,
+        fmin=32.7,
+        fmax=None,
+        output="magnitude",
+        compression="db",
+        compression_floor=1e-5,
+        n_iter=32,
+        random_state=None,
+        dtype=None,
+        n_jobs=None,
+        memory=None,
+    ):
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+        self.random_state = random_state
+        self.n_iter = n_iter
+        self.compression_floor = compression_floor
+        self.compression = compression
+        self.output = output
+        self.fmax = fmax
+        self.fmin = fmin
+        self.bins_per_octave = bins_per_octave
+        self.wavelet = wavelet
+        self.frame_rate = frame_rate
+        self.sample_rate = sample_rate
+
+    def _design(self):
+        fmax = 0.45 * self.sample_rate if self.fmax is None else self.fmax
+        fmin, fmax = self._band(self.fmin, fmax)
+        return wavelet_bank, (self.wavelet, fmin, fmax, self.bins_per_octave)
+
+    def inverse_transform(self, X, phase=None):
+        """Find sounds with these wavelet transforms.
+
+        From complex coefficients by the dual frame of the bank and GMRES; from magnitudes and
+        powers by changing noise, or the hint, until its envelopes are right. What is below `fmin`
+        or above `fmax` is lost. On 28 bundled recordings of 2 s complex coefficients give an SNR
+        of 38 dB in the median at 1000 frames per second and more, 34 dB at 250 (16 dB at worst:
+        a drum with much above 7.2 kHz), 60 dB where nothing is outside the bands. Magnitudes at
+        62.5 frames per second are found again to .058 of their norm in the median, .16 at worst;
+        with the true sound as a hint and ``n_iter=0`` the SNR is 27 dB in the median.
+
+        Parameters
+        ----------
+        X : array-like or torch.Tensor of shape (n_sounds, n_freqs, n_frames)
+            As `transform` gives them.
+        phase : array-like of shape (n_sounds, n_times), default=None
+            Sounds to start from, instead of noise, for magnitudes and powers.
+
+        Returns
+        -------
+        ndarray or torch.Tensor of shape (n_sounds, n_times)
+            Sounds of the length seen in fit.
+
+        Raises
+        ------
+        ValueError
+            If X or `phase` has another shape, is not finite, or is complex where it should be
+            real.
+        """
+        return self._inverse(X, phase)
