@@ -35,8 +35,10 @@ _OUTPUTS = ("complex", "magnitude", "real")
 _POOLINGS = ("sample", "mean")
 # Scale-filter bins below this gain are left out; far below float32's resolution of the output.
 _NEGLIGIBLE = 1e-9
-# Aim at work arrays of about this many complex numbers.
-_WORKSPACE = 8_000_000
+# Share of a GPU's free memory that work arrays may take unless a limit is given.
+_GPU_SHARE = 0.25
+# Arrays of the size of a sound's spectrum, and of a channel's responses, alive at a time.
+_COPIES = 4
 
 
 class CorticalPlan(NamedTuple):
@@ -91,6 +93,7 @@ def cortical_transform(
     full_frequency: float = 0.0,
     output: str = "complex",
     pooling: str = "sample",
+    max_memory: float | None = None,
 ) -> Any:
     r"""Responses of a bank of spectro-temporal receptive fields.
 
@@ -123,6 +126,9 @@ def cortical_transform(
     pooling : {"sample", "mean"}, default="sample"
         "mean" averages `output` over each window of `frame_step` frames instead of taking its
         first frame; a last, shorter window is averaged over what it holds.
+    max_memory : float, optional
+        Bytes that work arrays on a GPU may take beyond input and result; None takes a quarter of
+        what is free. On a CPU one sound is worked on at a time.
 
     Returns
     -------
@@ -173,7 +179,8 @@ def cortical_transform(
         channel_step, full_time, full_frequency,
     )  # fmt: skip
     flat = spectrogram.reshape(-1, *spectrogram.shape[-2:])
-    result = analyse(flat, plan, output, frame_step if pooling == "mean" else 1)
+    window = frame_step if pooling == "mean" else 1
+    result = analyse(flat, plan, output, window, max_memory)
     result = result.reshape(*spectrogram.shape[:-2], *result.shape[1:])
     return result.numpy() if from_numpy else result
 
@@ -255,7 +262,11 @@ def _power_of_two(n: int) -> int:
 
 
 def analyse(
-    v: torch.Tensor, plan: CorticalPlan, output: str = "complex", window: int = 1
+    v: torch.Tensor,
+    plan: CorticalPlan,
+    output: str = "complex",
+    window: int = 1,
+    max_memory: float | None = None,
 ) -> torch.Tensor:
     """Responses of a flat batch (n, n_freqs, n_frames)."""
     import torch
@@ -269,9 +280,7 @@ def analyse(
     shape = (len(v), len(bank.synthesis), len(bank.rates), n_rows, n_out)
     dtype = bank.rates.dtype if output == "complex" else v.dtype
     result = torch.empty(shape, dtype=dtype, device=v.device)
-    # One sound at a time on a CPU: every product then is written where it belongs.
-    on_cpu = v.device.type == "cpu"
-    step = 1 if on_cpu else max(1, _WORKSPACE // (n_rows * max(plan.n_fft, n_kept * 2)))
+    step = _sounds_at_a_time(plan, n_kept, v, max_memory)
     scratch = torch.empty((step, n_rows, n_kept), dtype=bank.rates.dtype, device=v.device)
     for i in range(0, len(v), step):
         part = result[i : i + step]
@@ -279,6 +288,19 @@ def analyse(
             for j, matrix in enumerate(bank.synthesis):
                 _write_response(part[:, j, r], matrix, frames, scratch, output, window)
     return result
+
+
+def _sounds_at_a_time(plan: CorticalPlan, n_kept: int, v, max_memory: float | None) -> int:
+    """How many sounds' work arrays fit; on a CPU one, as every product then lands in place."""
+    import torch
+
+    if v.device.type != "cuda":
+        return 1
+    if max_memory is None:
+        max_memory = _GPU_SHARE * torch.cuda.mem_get_info(v.device)[0]
+    numbers = plan.n_fft_channels // 2 * plan.n_fft + len(plan.synthesis[0]) * n_kept
+    per_sound = _COPIES * numbers * 2 * v.element_size()
+    return min(len(v), max(1, int(max_memory / per_sound)))
 
 
 class FilterBank(NamedTuple):

@@ -85,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
     int
         Exit status: 1 when a file could not be used.
     """
-    from skstrf import StationarityScorer
     from skstrf.datasets import find_audio_files
     from skstrf.experiments import choose_duration, run_stationarity, write_stationarity_report
+    from skstrf.stationarity import StationarityScorer
 
     files = find_audio_files(args.directory)
     if not files:

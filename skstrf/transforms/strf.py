@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -32,9 +34,9 @@ __all__ = ["STRFTransformer"]
 REPORT_RATES = tuple(2.0 ** np.arange(1, 5.25, 0.5))
 REPORT_SCALES = tuple(2.0 ** np.arange(-2, 3.25, 0.5))
 # Sounds whose auditory spectrograms are held at a time.
-_CHUNK = 8
+_CHUNK = 16
 # Size of the part of the output that the cortical stage works on at a time.
-_CORTICAL_BYTES = 64_000_000
+_PART_BYTES = {"cpu": 64_000_000, "gpu": 2_000_000_000}
 
 
 class STRFTransformer(SoundTransformer):
@@ -223,11 +225,25 @@ class STRFTransformer(SoundTransformer):
         shape = (len(X), *(len(axis.values) for axis in self.axes_))
         complex_type = np.result_type(dtype, np.complex64)
         result = np.empty(shape, dtype=complex_type if self.output == "complex" else dtype)
-        # Sounds share threads in the cochlea; the cortical stage takes as many as fit its part.
-        n_cortical = max(1, _CORTICAL_BYTES // max(1, result[:1].nbytes))
-        for start in range(0, len(X), _CHUNK):
-            chunk = X[start : start + _CHUNK]
-            spectrograms = auditory_spectrogram(
+        # The cortical stage takes as many sounds at a time as fit its part.
+        part_bytes = _PART_BYTES["cpu" if device == "cpu" else "gpu"]
+        n_part = max(1, part_bytes // max(1, result[:1].nbytes))
+        start = 0
+        for spectrograms in self._spectrogram_chunks(X, dtype, ahead=device != "cpu"):
+            for first in range(0, len(spectrograms), n_part):
+                part = spectrograms[first : first + n_part]
+                self._cortical(part, device, into=result[start : start + len(part)])
+                start += len(part)
+        return result
+
+    def _spectrogram_chunks(self, X: np.ndarray, dtype: Any, ahead: bool) -> Iterator[np.ndarray]:
+        """Auditory spectrograms, some sounds at a time, which share threads in the cochlea.
+
+        With `ahead` the next ones are computed while the caller is busy on another device.
+        """
+
+        def spectrograms(chunk):
+            return auditory_spectrogram(
                 _standardized(chunk) if self.normalize else chunk,
                 sample_rate=self.sample_rate,
                 frame_length=self.frame_length,
@@ -235,13 +251,23 @@ class STRFTransformer(SoundTransformer):
                 nonlinearity=self.nonlinearity,
                 n_jobs=self.n_jobs,
             ).astype(dtype, copy=False)
-            for first in range(0, len(chunk), n_cortical):
-                part = spectrograms[first : first + n_cortical]
-                into = slice(start + first, start + first + len(part))
-                result[into] = self._cortical(part, device)
-        return result
 
-    def _cortical(self, spectrograms: np.ndarray, device: str) -> np.ndarray:
+        chunks = [X[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)]
+        if not ahead:
+            yield from map(spectrograms, chunks)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(spectrograms, chunks[0])
+            for chunk in chunks[1:]:
+                ready = following.result()
+                following = pool.submit(spectrograms, chunk)
+                yield ready
+            yield following.result()
+
+    def _cortical(
+        self, spectrograms: np.ndarray, device: str, into: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Tensors of a batch of spectrograms, written into an array where one is given."""
         import torch
 
         tensor = cortical_transform(
@@ -251,7 +277,11 @@ class STRFTransformer(SoundTransformer):
             pooling=self.pooling,
             **self._bank(),
         )
-        return to_numpy(self._compressed(tensor))
+        tensor = self._compressed(tensor)
+        if into is None:
+            return to_numpy(tensor)
+        torch.from_numpy(into).copy_(tensor)
+        return into
 
     def _compressed(self, tensor: Any) -> Any:
         """Compression and contrast of a torch batch, every frame for itself."""

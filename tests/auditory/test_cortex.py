@@ -14,6 +14,7 @@ from skstrf.auditory import (
     scale_filter,
     signed_rates,
 )
+from skstrf.auditory.cortex import _sounds_at_a_time, cortical_plan
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
 BANK = {"rates": (4, 8, 16, 32), "scales": (0.25, 0.5, 1, 2, 4, 8)}
@@ -142,11 +143,31 @@ def test_is_linear_and_batched():
     np.testing.assert_allclose(both[1, 0], cortical_transform(b), atol=1e-14)
 
 
-def test_large_batches_are_worked_in_parts(monkeypatch):
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+@pytest.mark.parametrize("options", [{}, {"output": "magnitude", "pooling": "mean"}])
+def test_batches_worked_in_parts_are_the_same(monkeypatch, step, options):
     v = np.random.default_rng(0).random((5, 128, 20))
-    whole = cortical_transform(v)
-    monkeypatch.setattr("skstrf.auditory.cortex._WORKSPACE", 1)
-    np.testing.assert_allclose(cortical_transform(v), whole, atol=1e-13)
+    whole = np.stack([cortical_transform(one, frame_step=4, **options) for one in v])
+    monkeypatch.setattr("skstrf.auditory.cortex._sounds_at_a_time", lambda *_: step)
+    actual = cortical_transform(v, frame_step=4, **options)
+    np.testing.assert_allclose(actual, whole, atol=1e-13)
+
+
+def test_parts_fit_the_memory_given():
+    class OnGPU:
+        device = torch.device("cuda")
+
+        def __len__(self):
+            return 100
+
+        def element_size(self):
+            return 4
+
+    plan = cortical_plan((128, 1000), np.array([4.0]), np.array([1.0]), 125, 24, False, 1, 1, 0, 0)
+    sounds = [_sounds_at_a_time(plan, 1000, OnGPU(), memory) for memory in (1e6, 1e8, 1e9, 1e12)]
+    assert sounds[0] == 1  # less than one sound there cannot be
+    assert sounds[1] < sounds[2] < sounds[3] == 100
+    assert sounds[2] * 4 * 8 * (128 * 2048 + 128 * 1000) <= 1e9
 
 
 def test_torch_stays_torch_and_carries_gradients():

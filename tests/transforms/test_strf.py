@@ -258,3 +258,24 @@ def test_tensor_of_other_parameters_is_refused(sounds):
     tensor = STRFTransformer(rates=(4, 8)).fit_transform(sounds)
     with pytest.raises(ValueError, match="settings"):
         STRFTransformer().fit(sounds).inverse_transform(tensor)
+
+
+def test_spectrograms_made_ahead_are_the_same(sounds):
+    X = np.concatenate([sounds] * 12)
+    strf = STRFTransformer().fit(X)
+    chunks = list(strf._spectrogram_chunks(X, np.float32, ahead=True))
+    expected = list(strf._spectrogram_chunks(X, np.float32, ahead=False))
+    assert len(chunks) == len(expected) > 1
+    for chunk, other in zip(chunks, expected, strict=True):
+        np.testing.assert_array_equal(chunk, other)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("options", [{}, {"frame_step": 16, "pooling": "sample"}])
+def test_cuda_gives_the_same_numbers(sounds, options):
+    on_cpu = STRFTransformer(device="cpu", compression=None, contrast=False, **options)
+    on_gpu = STRFTransformer(device="cuda", compression=None, contrast=False, **options)
+    expected = on_cpu.fit_transform(sounds)
+    actual = on_gpu.fit_transform(sounds)
+    assert np.abs(actual - expected).max() < 1e-4 * expected.max()

@@ -1,0 +1,256 @@
+"""Surrogates and the tests against them: outside references, laws, calibration and power."""
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from skstrf.surrogates import (
+    automatic_block_length,
+    colour,
+    fit_autoregression,
+    gaussianized,
+    iaaft_surrogates,
+    kpss_statistic,
+    lines_test,
+    local_spectra,
+    make_field,
+    median_polish,
+    null_share,
+    phase_surrogates,
+    plane_test,
+    resample_axis,
+    resample_plane,
+    sieve_surrogates,
+    stationarity_rate,
+    stationary_bootstrap,
+    whiten,
+)
+from skstrf.surrogates.fields import CHANGING, HETEROGENEOUS, STATIONARY
+from skstrf.surrogates.rates import combined_p_values, rank_p_values
+
+SHAPE = (64, 128)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+# Outside references
+
+
+def test_kpss_statistic_is_that_of_arch():
+    unitroot = pytest.importorskip("arch.unitroot")
+    x = rng().standard_normal((128, 5)).cumsum(axis=0)
+    expected = [unitroot.KPSS(line, lags=0, trend="c").stat for line in x.T]
+    np.testing.assert_allclose(kpss_statistic(x - x.mean(axis=0)), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+def test_block_length_is_that_of_arch(correlation):
+    bootstrap = pytest.importorskip("arch.bootstrap")
+    x = lfilter([1], [1, -correlation], rng().standard_normal((8, 500)))
+    expected = [bootstrap.optimal_block_length(line)["stationary"].iloc[0] for line in x]
+    # arch counts the first negligible lag to the window, the paper the last one before it, which
+    # matters little.
+    np.testing.assert_allclose(automatic_block_length(x), np.maximum(expected, 1), rtol=0.3)
+
+
+def test_autoregression_is_yule_walker_when_nothing_is_corrected():
+    linalg = pytest.importorskip("scipy.linalg")
+    x = lfilter([1], [1, -0.6, 0.2], rng().standard_normal(4000))
+    x -= x.mean()
+    covariance = [x[: len(x) - h] @ x[h:] / (len(x) - h) for h in range(4)]
+    expected = linalg.solve_toeplitz(covariance[:3], covariance[1:])
+    np.testing.assert_allclose(fit_autoregression(x[:, None], 3)[:, 0], expected, atol=3e-3)
+
+
+# Models
+
+
+@pytest.mark.parametrize("n_slow", [0, 2, 4])
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
+def test_leaving_slow_cosines_out_does_not_bias_the_fit(correlation, n_slow):
+    x = lfilter([1], [1, -correlation], rng().standard_normal((400, 3000)), axis=0)[200:]
+    fitted = fit_autoregression(x - x.mean(axis=0), 1, n_slow=n_slow)
+    assert np.mean(fitted) == pytest.approx(correlation, abs=0.012)
+
+
+def test_a_trend_does_not_become_part_of_the_model():
+    noise = rng().standard_normal((128, 200))
+    x = noise + np.linspace(-3, 3, 128)[:, None]
+    assert abs(fit_autoregression(x - x.mean(axis=0), 1, n_slow=2).mean()) < 0.1
+    assert fit_autoregression(x - x.mean(axis=0), 1, n_slow=0).mean() > 0.6
+
+
+def test_random_walks_get_stable_models():
+    x = rng().standard_normal((128, 300)).cumsum(axis=0)
+    coefficients = fit_autoregression(x - x.mean(axis=0), 4, n_slow=2)
+    assert coefficients.sum(axis=0).max() <= 1 - 1 / np.sqrt(128) + 1e-3
+    for model in coefficients.T:
+        assert np.abs(np.roots([1, *-model])).max() < 1
+
+
+def test_colour_undoes_whiten():
+    x = rng().standard_normal((60, 7))
+    coefficients = rng(1).uniform(-0.3, 0.3, (3, 7))
+    left = whiten(x, coefficients)
+    exact = x[3:] - sum(coefficients[k] * x[2 - k : 59 - k] for k in range(3))
+    np.testing.assert_allclose(left, exact - exact.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(colour(exact, coefficients, x[:3]), x, atol=1e-12)
+
+
+# Generators
+
+
+def test_phase_surrogates_keep_spectra_of_lines_and_between_them():
+    x = rng().standard_normal((3, 64))
+    spectrum = np.fft.rfft(x)
+    for copy in np.fft.rfft(phase_surrogates(x, 4, rng(1))):
+        np.testing.assert_allclose(np.abs(copy), np.abs(spectrum), atol=1e-9)
+        np.testing.assert_allclose(copy[0] * copy[1].conj(), spectrum[0] * spectrum[1].conj())
+
+
+def test_phase_surrogates_of_planes_keep_the_mean_and_are_real():
+    x = rng().standard_normal((15, 32)) + 3
+    copies = phase_surrogates(x, 3, rng(1), axes=(-2, -1))
+    np.testing.assert_allclose(copies.mean(axis=(1, 2)), x.mean())
+    np.testing.assert_allclose(np.abs(np.fft.fft2(copies[2])), np.abs(np.fft.fft2(x)), atol=1e-9)
+    assert np.abs(copies[0] - copies[1]).max() > 1
+
+
+def test_iaaft_keeps_values_exactly_and_the_spectrum_nearly():
+    x = np.exp(lfilter([1], [1, -0.8], rng().standard_normal(256)))
+    copies = iaaft_surrogates(x, 3, rng(1))
+    np.testing.assert_array_equal(np.sort(copies), np.sort(x)[None].repeat(3, axis=0))
+    error = np.abs(np.abs(np.fft.rfft(copies)) - np.abs(np.fft.rfft(x)))[:, 1:]
+    assert np.sqrt((error**2).mean()) < 0.05 * np.abs(np.fft.rfft(x))[1:].mean()
+
+
+def test_blocks_of_the_stationary_bootstrap_have_the_expected_length():
+    index = stationary_bootstrap(1000, 200, 10.0, rng())
+    follows = (np.diff(index) % 1000) == 1
+    assert 1 / (1 - follows.mean()) == pytest.approx(10, rel=0.05)
+    counts = np.bincount(index.ravel(), minlength=1000)
+    assert counts.min() > 100
+
+
+def test_gaussianized_keeps_order_and_ties():
+    x = np.array([[3.0, 1.0], [3.0, -7.0]])
+    scores = gaussianized(x)
+    assert scores[0, 0] == scores[1, 0] > scores[0, 1] > scores[1, 1]
+    assert gaussianized(rng().standard_cauchy(5000)).std() == pytest.approx(1, abs=0.01)
+
+
+def test_sieve_surrogates_keep_variance_dependence_and_correlation_of_lines():
+    plane = make_field("separable AR .5 x .9", (32, 512), rng()).T
+    copies = sieve_surrogates(plane, 40, rng(1))
+    centred = plane - plane.mean(axis=0)
+    assert copies.var() == pytest.approx(centred.var(), rel=0.25)
+    for lag, shift in ((1, (1, 0)), (0, (0, 1))):
+        a, b = (centred[lag:, shift[1] :], centred[: 512 - lag, : 32 - shift[1]])
+        expected = (a * b).mean() / centred.var()
+        found = (copies[lag:, :, shift[1] :] * copies[: 512 - lag, :, : 32 - shift[1]]).mean()
+        assert found / copies.var() == pytest.approx(expected, abs=0.06)
+
+
+# p-values and rates
+
+
+def test_p_values_of_exchangeable_statistics_are_uniform():
+    statistics = rng().standard_normal((2, 20, 4000))
+    np.testing.assert_allclose(rank_p_values(statistics[0]).mean(), 10.5 / 20)
+    p = combined_p_values(*statistics)
+    assert np.mean(p <= 0.1) == pytest.approx(0.1, abs=0.02)
+
+
+def test_equal_statistics_speak_against_nothing():
+    assert rank_p_values(np.zeros(20))[0] == 1
+    assert combined_p_values(np.zeros(20), np.zeros(20)) == 1
+
+
+def test_rates():
+    p = np.concatenate([np.full(30, 1e-4), np.linspace(0.01, 1, 70)])
+    assert stationarity_rate(p) == pytest.approx(0.69, abs=0.02)
+    assert null_share(p) == pytest.approx(0.70, abs=0.02)
+    assert null_share(np.ones(4)) == stationarity_rate(np.ones(4)) == 1
+
+
+# Grids
+
+
+def test_averaging_keeps_the_mean_and_lines_stay_lines():
+    x = rng().standard_normal((3, 513))
+    np.testing.assert_allclose(resample_axis(x, 64).mean(axis=1), x.mean(axis=1))
+    line = np.arange(100.0)
+    np.testing.assert_allclose(np.diff(resample_axis(line, 25)), 4)
+    np.testing.assert_allclose(np.diff(resample_axis(line, 150))[2:-2], 100 / 150)
+    np.testing.assert_allclose(resample_axis(x, 171), x.reshape(3, 171, 3).mean(axis=2))
+    assert resample_plane(x.astype(np.float32), (2, 700)).dtype == np.float32
+
+
+def test_median_polish_takes_profiles_off():
+    plane = np.add.outer(rng().standard_normal(20), rng(1).standard_normal(30))
+    np.testing.assert_allclose(median_polish(plane), 0, atol=1e-12)
+
+
+def test_local_spectra_tell_where_a_ripple_is():
+    t = np.arange(128)
+    plane = np.where(t < 64, np.cos(np.pi / 4 * t), np.cos(np.pi / 1.3 * t)) * np.ones((64, 1))
+    spectra = local_spectra(plane).reshape(4, 4, -1)
+    np.testing.assert_array_equal(spectra[:, :2].argmax(axis=-1), spectra[0, 0].argmax())
+    np.testing.assert_array_equal(spectra[:, 2:].argmax(axis=-1), spectra[0, 3].argmax())
+    assert spectra[0, 0].argmax() != spectra[0, 3].argmax()
+
+
+# The tests as a whole: planes with known answers. The full table, with 500 draws for each field,
+# is made by benchmarks/stationarity_calibration.py. Here stationary fields may be rejected so
+# often that a test of level 8 % would be rejected more often with a chance of 1 in 1000.
+
+
+@pytest.mark.parametrize("name", sorted(STATIONARY))
+def test_stationary_planes_are_seldom_rejected(name):
+    n_draws, rejected = 24, np.zeros(2)
+    for draw in range(n_draws):
+        plane = make_field(name, SHAPE, rng([draw, 1]))
+        tests = lines_test(plane, 39, draw), plane_test(plane, 39, draw)
+        rejected += [test.p_value <= 0.05 for test in tests]
+    assert rejected.max() <= 7
+
+
+@pytest.mark.parametrize("name", sorted(CHANGING))
+def test_changes_in_time_are_found(name):
+    p = [lines_test(make_field(name, SHAPE, rng(seed)), 39, 0).p_value for seed in range(5)]
+    assert np.sum(np.array(p) <= 0.05) >= 4
+
+
+@pytest.mark.parametrize("name", sorted(HETEROGENEOUS))
+def test_heterogeneous_planes_are_found(name):
+    found = [plane_test(make_field(name, SHAPE, rng(seed)), 39, 0) for seed in range(5)]
+    assert sum(test.p_value <= 0.05 for test in found) == 5
+    assert max(test.score for test in found) < 0.8
+
+
+def test_level_and_variability_are_told_apart():
+    step = lines_test(make_field("mean step", SHAPE, rng(3)), 99, 0)
+    doubled = lines_test(make_field("deviation doubled", SHAPE, rng(3)), 99, 0)
+    assert step.level_p_value == 0.01 < 0.05 < step.variance_p_value
+    assert doubled.variance_p_value == 0.01 < 0.05 < doubled.level_p_value
+
+
+def test_harmonic_comb_is_stationary_in_time_only():
+    plane = make_field("harmonic comb", SHAPE, rng())
+    assert stationarity_rate(lines_test(plane, 199, 0).p_values) > 0.9
+    assert stationarity_rate(lines_test(plane.T, 199, 0).p_values) < 0.3
+
+
+def test_silence_after_a_sound_has_a_finite_effect():
+    plane = make_field("white", SHAPE, rng())
+    plane[:, 96:] = -100
+    found = plane_test(plane, 39, 0)
+    assert found.p_value <= 0.05
+    assert 2 < found.effect < 20
+
+
+def test_unknown_fields_are_refused():
+    with pytest.raises(ValueError, match="harmonic comb"):
+        make_field("pink", SHAPE, rng())
