@@ -139,7 +139,8 @@ def _add_clips(report: Report, results: ClassificationResults, n_clips: int) -> 
         report.add_sound("Some sounds", played, loader.sample_rate, caption=caption)
         if strf is not None:
             # Frames short enough to see; the classifier's may last a second.
-            fine = clone(strf).set_params(frame_step=min(strf.frame_step, PICTURE_STEP))
+            step = min(strf.frame_step_, PICTURE_STEP)
+            fine = clone(strf).set_params(frame_step=step, frame_rate=None)
             display = STRFDisplay.from_estimator(fine, sound)
             alt = f"scale, rate, frequency and time of {caption}"
             report.add_figure("Some sounds", display.figure_, alt=alt, caption=caption)

@@ -109,7 +109,7 @@ def long_axes(strf: STRFTransformer, n_times: int) -> list[Axis]:
     [6, 10, 128, 3600]
     """
     settled = _settled(strf)
-    n_frames = -(-settled._n_frames(n_times) // settled.frame_step)
+    n_frames = -(-settled._n_frames(n_times) // settled.frame_step_)
     return settled._make_axes(len(settled.axes_[2].values), n_frames)
 
 
@@ -133,7 +133,7 @@ def _transformed(
             scales=strf.scales_,
             frame_rate=frame_rate,
             bandpass=strf.bandpass,
-            frame_step=strf.frame_step,
+            frame_step=strf.frame_step_,
             channel_step=strf.channel_step,
             output=strf.output,
             pooling=strf.pooling,

@@ -67,6 +67,10 @@ class STRFTransformer(SoundTransformer):
         Frames of the auditory spectrogram per frame of the tensor: 125 are one second, the
         texture window that classified best (see :doc:`/results/classification`). Take 8 or 16
         to look at the tensor, 1 for every frame.
+    frame_rate : float or None, default=None
+        Frames of the tensor per second, instead of `frame_step`; the rate of the auditory
+        spectrogram (125) divided by a whole number. Puts the tensor on the grid that the other
+        transformers have for the same `frame_rate`.
     channel_step : int, default=1
         Keep every `channel_step`-th frequency channel.
     pooling : {"mean", "sample"}, default="mean"
@@ -105,6 +109,8 @@ class STRFTransformer(SoundTransformer):
         Signed, ascending: negative = upward-moving, positive = downward-moving.
     scales_ : ndarray of shape (n_scales,)
         Cycles/octave.
+    frame_step_ : int
+        As given, or as `frame_rate` asks for.
     n_features_in_ : int
         Samples of every sound.
 
@@ -153,6 +159,7 @@ class STRFTransformer(SoundTransformer):
         "bandpass": ["boolean"],
         "output": [StrOptions({"magnitude", "complex", "real"})],
         "frame_step": [Interval(Integral, 1, None, closed="left")],
+        "frame_rate": [Interval(Real, 0, None, closed="neither"), None],
         "channel_step": [Interval(Integral, 1, None, closed="left")],
         "pooling": [StrOptions({"mean", "sample"})],
         "compression": [StrOptions({"log", "cbrt"}), None],
@@ -177,6 +184,7 @@ class STRFTransformer(SoundTransformer):
         bandpass=False,
         output="magnitude",
         frame_step=125,
+        frame_rate=None,
         channel_step=1,
         pooling="mean",
         compression="log",
@@ -197,6 +205,7 @@ class STRFTransformer(SoundTransformer):
         self.bandpass = bandpass
         self.output = output
         self.frame_step = frame_step
+        self.frame_rate = frame_rate
         self.channel_step = channel_step
         self.pooling = pooling
         self.compression = compression
@@ -212,6 +221,7 @@ class STRFTransformer(SoundTransformer):
         rates = REPORT_RATES if isinstance(self.rates, str) else self.rates
         scales = REPORT_SCALES if isinstance(self.scales, str) else self.scales
         self._rates = check_ascending(rates, "rates")
+        self.frame_step_ = self._chosen_step()
         self.scales_ = check_ascending(scales, "scales")
         self.rates_ = signed_rates(self._rates)
         # A silent sound of the right length tells shapes and raises on bad rates and scales.
@@ -272,7 +282,7 @@ class STRFTransformer(SoundTransformer):
 
         tensor = cortical_transform(
             torch.from_numpy(spectrograms).to(device),
-            frame_step=self.frame_step,
+            frame_step=self.frame_step_,
             output=self.output,
             pooling=self.pooling,
             **self._bank(),
@@ -368,7 +378,7 @@ class STRFTransformer(SoundTransformer):
 
     def _spectrograms(self, tensor: Any, max_iter: int | None) -> Any:
         """Auditory spectrograms of a checked torch batch."""
-        averages = self.pooling == "mean" and self.frame_step > 1
+        averages = self.pooling == "mean" and self.frame_step_ > 1
         n_frames = self._n_frames(self.n_features_in_)
         if averages or self._subtracts_mean():
             return self._fitted_spectrograms(tensor, n_frames, max_iter or 100)
@@ -379,7 +389,7 @@ class STRFTransformer(SoundTransformer):
             decompress(tensor, self.compression, self.compression_floor),
             content=self.output,
             n_frames=n_frames,
-            frame_step=self.frame_step,
+            frame_step=self.frame_step_,
             max_iter=max_iter,
             **self._bank(),
         )
@@ -392,7 +402,7 @@ class STRFTransformer(SoundTransformer):
         from ..auditory import Cortex
 
         cortex = Cortex(
-            frame_step=self.frame_step, output=self.output, pooling=self.pooling, **self._bank()
+            frame_step=self.frame_step_, output=self.output, pooling=self.pooling, **self._bank()
         )
 
         def forward(v):
@@ -447,6 +457,19 @@ class STRFTransformer(SoundTransformer):
             )
         return possible and bool(self.contrast)
 
+    def _chosen_step(self) -> int:
+        if self.frame_rate is None:
+            return int(self.frame_step)
+        highest = frames_per_second(self.frame_length)
+        step = max(1, round(highest / self.frame_rate))
+        if abs(highest / step - self.frame_rate) > 0.01 * self.frame_rate:
+            raise ValueError(
+                f"frame_rate={self.frame_rate:g} must be the {highest:g} frames a second of the "
+                "auditory spectrogram divided by a whole number; the nearest are "
+                f"{highest / (step + 1):g}, {highest / step:g} and {highest / max(1, step - 1):g}."
+            )
+        return step
+
     def _n_frames(self, n_times: int) -> int:
         rate = model_sample_rate()
         n_resampled = max(1, round(n_times * rate / self.sample_rate))
@@ -454,7 +477,7 @@ class STRFTransformer(SoundTransformer):
         return int(-(-n_resampled // per_frame))
 
     def _make_axes(self, n_freqs: int, n_frames: int) -> list[Axis]:
-        step = self.frame_step / frames_per_second(self.frame_length)
+        step = self.frame_step_ / frames_per_second(self.frame_length)
         offset = step / 2 if self.pooling == "mean" else 0.0
         return [
             Axis("scale", "cycles/octave", self.scales_),

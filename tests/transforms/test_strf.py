@@ -279,3 +279,18 @@ def test_cuda_gives_the_same_numbers(sounds, options):
     expected = on_cpu.fit_transform(sounds)
     actual = on_gpu.fit_transform(sounds)
     assert np.abs(actual - expected).max() < 1e-4 * expected.max()
+
+
+@pytest.mark.parametrize(("frame_rate", "step"), [(125, 1), (125 / 8, 8), (62.5, 2), (1, 125)])
+def test_frame_rate_stands_for_frame_step(sounds, frame_rate, step):
+    by_rate = STRFTransformer(frame_rate=frame_rate).fit(sounds)
+    by_step = STRFTransformer(frame_step=step).fit(sounds)
+    assert by_rate.frame_step_ == step
+    np.testing.assert_array_equal(by_rate.transform(sounds), by_step.transform(sounds))
+    np.testing.assert_array_equal(by_rate.axes_[3].values, by_step.axes_[3].values)
+
+
+@pytest.mark.parametrize("frame_rate", [300, 100, 85])
+def test_frame_rate_must_divide_that_of_the_spectrogram(sounds, frame_rate):
+    with pytest.raises(ValueError, match="frame_rate"):
+        STRFTransformer(frame_rate=frame_rate).fit(sounds)
