@@ -382,7 +382,9 @@ def test_models_that_cannot_be_used_are_refused(sounds, tmp_path, capsys):
 # ---------------------------------------------------------------- the program
 
 
-@pytest.mark.parametrize("command", [[], ["classify"], ["predict"], ["demo"]])
+@pytest.mark.parametrize(
+    "command", [[], ["classify"], ["predict"], ["channels"], ["transfer"], ["demo"]]
+)
 def test_help_says_what_to_do(capsys, command):
     assert main([*command, "--help"]) == 0
     text = capsys.readouterr().out

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from skstrf.datasets import AudioLoader, AudioReadError, audio_info
 from skstrf.decomposition import MPCA
 from skstrf.experiments.evaluation import Stopwatch, evaluate
-from skstrf.experiments.folds import Plan, check_names, held_back_share, plan_folds, plan_split
+from skstrf.experiments.folds import held_back_share
 from skstrf.experiments.results import ClassificationResults
+from skstrf.experiments.sounds import Sounds, warn_of_skipped
 from skstrf.experiments.summary import describe_model, summarise
 from skstrf.experiments.tensors import (
     MAX_BYTES,
     check_parameters,
-    compute_tensors,
     divide_pipeline,
 )
 from skstrf.neural import CNNClassifier
@@ -257,7 +254,7 @@ def run_classification(
     >>> results.evaluation, len(results.folds)
     ('stratified 2-fold cross-validation', 2)
     """
-    sounds = _Sounds.checked(filenames, y, groups, split)
+    sounds = Sounds.checked(filenames, y, groups, split)
     if pipeline is None:
         pipeline = make_classification_pipeline(
             duration=choose_duration(sounds.files), random_state=random_state
@@ -270,14 +267,10 @@ def run_classification(
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
         with watch("tensors"):
-            X, errors = compute_tensors(
-                head, sounds.files, folder=place, max_bytes=max_bytes, verbose=verbose
-            )
-        skipped = [(sounds.files[row], reason) for row, reason in errors.items()]
+            X, sounds, skipped = sounds.tensors(head, place, max_bytes, verbose)
         if skipped:
-            sounds = sounds.without(set(errors))
             plan = sounds.plan(cv, random_state, held_back_share(tail[-1]))
-            _warn_of_skipped(skipped, len(filenames))
+            warn_of_skipped(skipped, len(filenames))
         evaluation = evaluate(
             tail, X, sounds.y, plan, baseline=baseline, watch=watch, verbose=verbose
         )
@@ -291,49 +284,3 @@ def run_classification(
         "random_state": random_state,
     }
     return summarise(model, sounds.files, sounds.y, plan, evaluation, found)
-
-
-class _Sounds(NamedTuple):
-    """Files with what is known of each."""
-
-    files: list[str]
-    y: np.ndarray
-    groups: np.ndarray | None
-    split: np.ndarray | None
-
-    @classmethod
-    def checked(cls, filenames: Any, y: Any, groups: Any, split: Any) -> _Sounds:
-        if isinstance(filenames, (str, os.PathLike)):
-            raise ValueError(f"filenames must be a list of paths, got {filenames!r}.")
-        files, y = [os.fspath(name) for name in filenames], column_or_1d(y)
-        check_classification_targets(y)
-        if len(files) != len(y):
-            raise ValueError(f"There are {len(files)} filenames, but y has {len(y)} classes.")
-        if not files:
-            raise ValueError("filenames is empty: there is nothing to learn from.")
-        more = {"groups": groups, "split": split}
-        checked = {name: check_names(v, len(y), name) for name, v in more.items()}
-        return cls(files, y, **checked)
-
-    def plan(self, cv: Any, random_state: int, held_back: float) -> Plan:
-        """Divide the sounds; raises where they cannot be divided."""
-        if self.split is not None:
-            return plan_split(self.y, self.split, self.groups)
-        return plan_folds(self.y, self.groups, cv, random_state, held_back=held_back)
-
-    def without(self, rows: set[int]) -> _Sounds:
-        """Leave some sounds out."""
-        kept = [row for row in range(len(self.files)) if row not in rows]
-        groups, split = (None if v is None else v[kept] for v in (self.groups, self.split))
-        return _Sounds([self.files[row] for row in kept], self.y[kept], groups, split)
-
-
-def _warn_of_skipped(skipped: list[tuple[str, str]], n_files: int) -> None:
-    named = "\n".join(f"  {path}: {reason}" for path, reason in skipped[:5])
-    more = f"\n  and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    warnings.warn(
-        f"{len(skipped)} of {n_files} sound files cannot be used and were left out:\n"
-        f"{named}{more}",
-        UserWarning,
-        stacklevel=3,
-    )

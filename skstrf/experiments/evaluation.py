@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
@@ -17,7 +17,16 @@ from skstrf.experiments.folds import Fold, Plan
 from skstrf.experiments.scores import fold_scores
 from skstrf.experiments.tensors import fit_reduction, transform_rows
 
-__all__ = ["Evaluation", "FittedTail", "Stopwatch", "evaluate", "fit_baseline", "fit_tail"]
+__all__ = [
+    "Evaluation",
+    "FittedTail",
+    "Flatten",
+    "Stopwatch",
+    "evaluate",
+    "fit_baseline",
+    "fit_tail",
+    "linear_classifier",
+]
 
 logger = logging.getLogger("skstrf")
 
@@ -33,6 +42,21 @@ class Stopwatch(dict[str, float]):
             yield
         finally:
             self[name] = self.get(name, 0.0) + time.perf_counter() - start
+
+
+class Flatten(TransformerMixin, BaseEstimator):
+    """Features of any order as rows: (n_sounds, n_features)."""
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Flatten:
+        """Learn nothing."""
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Give each sample as a row."""
+        return np.asarray(X).reshape(len(X), -1)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
 
 
 class FittedTail(NamedTuple):
@@ -181,24 +205,43 @@ def fit_baseline(features: np.ndarray, y: np.ndarray) -> Pipeline:
     Returns
     -------
     Pipeline
-        Takes features as rows: (n_sounds, n_features).
+        Takes features of any order.
 
     Notes
     -----
     There are far more features than sounds, so it works in the space that the training sounds
     span, which changes nothing of the result.
     """
+    return linear_classifier().fit(features, y)
+
+
+def linear_classifier() -> Pipeline:
+    """Make the logistic regression of `fit_baseline`, not fitted.
+
+    Returns
+    -------
+    Pipeline
+        Takes features of any order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.experiments.evaluation import linear_classifier
+    >>> X = np.random.default_rng(0).standard_normal((8, 2, 3, 4))
+    >>> linear_classifier().fit(X, [0, 1] * 4).predict(X).tolist()
+    [0, 1, 0, 1, 0, 1, 0, 1]
+    """
     from sklearn.decomposition import KernelPCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(
+    return make_pipeline(
+        Flatten(),
         StandardScaler(),
         KernelPCA(kernel="linear", eigen_solver="dense", remove_zero_eig=True),
         LogisticRegression(max_iter=2000),
     )
-    return model.fit(_rows(features), y)
 
 
 def describe_training(classifier: Any) -> dict[str, Any]:
@@ -241,11 +284,7 @@ def _test(
         return rows, float("nan")
     with watch("baseline"):
         model = fit_baseline(fitted.features, y[train])
-        return rows, float(model.score(_rows(features), y[test]))
-
-
-def _rows(features: np.ndarray) -> np.ndarray:
-    return features.reshape(len(features), -1)
+        return rows, float(model.score(features, y[test]))
 
 
 def _with_progress(folds: list[Fold], verbose: bool) -> Iterator[Fold]:

@@ -16,13 +16,52 @@ from sklearn.pipeline import Pipeline
 from skstrf._version import __version__
 from skstrf.persistence import replacing
 
-__all__ = ["ClassificationResults", "changed_settings", "plain", "settings", "versions"]
+__all__ = [
+    "ClassificationResults",
+    "WrittenResults",
+    "changed_settings",
+    "format_score",
+    "plain",
+    "settings",
+    "versions",
+]
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "skorch", "soundfile", "soxr", "skops")
 
 
+class WrittenResults:
+    """Base of dataclasses that can be written down."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything but models as plain numbers, texts, lists and dicts.
+
+        Returns
+        -------
+        dict
+            What `write_json` writes.
+        """
+        return plain(self._plain_fields())
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write what `to_dict` gives to a JSON file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, ``results.json`` by custom.
+        """
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        with replacing(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def _plain_fields(self) -> dict[str, Any]:
+        """Give the fields by name, those that need it in another form."""
+        names = [item.name for item in fields(self)]  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names if name != "model"}
+
+
 @dataclass
-class ClassificationResults:
+class ClassificationResults(WrittenResults):
     """Everything an experiment found; all but `model` in plain numbers and texts.
 
     Parameters
@@ -85,29 +124,6 @@ class ClassificationResults:
     seconds: dict[str, float]
     random_state: int
     versions: dict[str, str] = field(default_factory=lambda: versions())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give everything but the model as plain numbers, texts, lists and dicts.
-
-        Returns
-        -------
-        dict
-            What `write_json` writes.
-        """
-        names = [item.name for item in fields(self) if item.name != "model"]
-        return {name: plain(getattr(self, name)) for name in names}
-
-    def write_json(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but the model to a JSON file, whole or not at all.
-
-        Parameters
-        ----------
-        path : str or Path
-            The file, ``results.json`` by custom.
-        """
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        with replacing(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
 
     def summary(self) -> str:
         """Say the accuracy with its spread, beside chance.

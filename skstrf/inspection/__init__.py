@@ -10,6 +10,7 @@ from .sonify import sonify
 from .stationarity import StationarityDisplay
 from .strf import STRFDisplay
 from .training import TrainingDisplay
+from .transfer import TransferDisplay
 
 __all__ = [
     "ChannelScoreDisplay",
@@ -20,6 +21,7 @@ __all__ = [
     "STRFDisplay",
     "StationarityDisplay",
     "TrainingDisplay",
+    "TransferDisplay",
     "confusion_matrix_display",
     "sonify",
 ]

@@ -151,6 +151,10 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     frozen_layers : int or sequence of str, default=0
         Layers to leave as they start: the first so many, or by name ("conv1",
         "conv2", ..., "hidden", "output").
+    layer_lr : float or dict of str to float, default=1.0
+        What `lr` is multiplied by in some layers: a number is for all that
+        `warm_start_from` filled (0.1 lets them move slowly under a new output
+        layer), a dict has names as in `frozen_layers`.
     device : str, default="auto"
         "cpu", "cuda" (or "cuda:1" ...), or "auto": CUDA when there is one.
     compile : bool, default=False
@@ -171,8 +175,9 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         The labels.
     history_ : list of dict
         One an epoch, of plain numbers: ``epoch``, ``train_loss`` (of the
-        augmented training data), ``lr``, ``seconds`` and, with a validation
-        part, ``valid_loss`` and ``valid_accuracy``.
+        augmented training data), ``lr`` (the highest of all layers),
+        ``seconds`` and, with a validation part, ``valid_loss`` and
+        ``valid_accuracy``.
     n_epochs_to_best_ : int
         Epochs until the weights that were kept.
     n_iter_ : int
@@ -182,6 +187,8 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         layer's kernel, stride, pool and outgoing image.
     device_ : str
         Where the network is.
+    layer_lr_ : dict of str to float
+        Factors of the learning rate by layer, those that differ from 1.
     input_shape_ : tuple of int
         Axes of a sample.
     n_features_in_ : int
@@ -250,6 +257,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "warm_start_from": [HasMethods(["predict_proba"]), str, os.PathLike, None],
         "frozen_layers": [Interval(Integral, 0, None, closed="left"), "array-like"],
+        "layer_lr": [Interval(Real, 0, None, closed="neither"), dict],
         "device": [str],
         "compile": ["boolean"],
         "random_state": ["random_state"],
@@ -289,6 +297,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         class_weight=None,
         warm_start_from=None,
         frozen_layers=0,
+        layer_lr=1.0,
         device="auto",
         compile=False,
         random_state=None,
@@ -324,6 +333,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         self.class_weight = class_weight
         self.warm_start_from = warm_start_from
         self.frozen_layers = frozen_layers
+        self.layer_lr = layer_lr
         self.device = device
         self.compile = compile
         self.random_state = random_state

@@ -27,6 +27,7 @@ from skstrf.neural.networks import (
 )
 from skstrf.neural.plan import design_network
 from skstrf.neural.training import (
+    OPTIMISATION,
     history_rows,
     make_callbacks,
     make_net,
@@ -141,6 +142,24 @@ def _names_to_freeze(
     return list(names)
 
 
+def _layer_rates(module: ConvolutionalNet, layer_lr: Any, copied: list[str]) -> dict[str, float]:
+    """Read the factors of the learning rate: by name, or one for all layers that were copied."""
+    if not isinstance(layer_lr, Mapping):
+        return {name: float(layer_lr) for name in copied if layer_lr != 1}
+    module.check_names(layer_lr)
+    bad = {name: f for name, f in layer_lr.items() if not (_is_number(f) and 0 < f < math.inf)}
+    if bad:
+        raise ValueError(
+            f"layer_lr has {bad}: factors of the learning rate are positive numbers. Name layers "
+            "that shall not learn in frozen_layers."
+        )
+    return {name: float(factor) for name, factor in layer_lr.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and value is not True
+
+
 def _source_module(source: Any) -> ConvolutionalNet:
     """Find the network to start from in a fitted classifier or a saved one."""
     from skstrf.neural.classifier import CNNClassifier
@@ -172,6 +191,7 @@ def _new_module(
     names = _names_to_freeze(module, settings["frozen_layers"], copied)
     classifier.architecture_["frozen"] = names
     module.freeze(names)
+    classifier.layer_lr_ = _layer_rates(module, settings["layer_lr"], copied or [])
     return module, "conv1" in (copied or [])
 
 
@@ -229,6 +249,7 @@ def fit_classifier(
     stops = settings["early_stopping"] and valid is not None
     settings = {
         **settings,
+        "layer_lr": classifier.layer_lr_,
         "patience": settings["patience"] if stops else None,
         "batch_size": _batch_size(settings, len(rows)),
     }
@@ -291,6 +312,7 @@ def continue_classifier(
     else:
         module = raw_module(classifier.net_)
     if not getattr(classifier, "_incremental", False):
+        settings = {**settings, "layer_lr": classifier.layer_lr_}
         classifier.net_ = _plain_net(module, classifier.device_, settings)
         classifier._incremental = True
     net, seeds = classifier.net_, _seeds(classifier._seed, classifier.n_iter_ + 1)
@@ -306,10 +328,7 @@ def continue_classifier(
 
 def _plain_net(module: ConvolutionalNet, device: str, settings: Mapping[str, Any]) -> NeuralNet:
     """Make a net that trains at a constant rate, epoch by epoch, without validation."""
-    keys = ("optimizer", "lr", "weight_decay", "batch_size")
-    callbacks = make_callbacks(
-        max_epochs=1, n_batches=1, lr=settings["lr"], compile_module=settings["compile"]
-    )
+    callbacks = make_callbacks(max_epochs=1, n_batches=1, compile_module=settings["compile"])
     return make_net(
         module,
         device=device,
@@ -317,7 +336,7 @@ def _plain_net(module: ConvolutionalNet, device: str, settings: Mapping[str, Any
         generator=torch.Generator(),
         mixup_alpha=settings["mixup"],
         compile_module=settings["compile"],
-        **{key: settings[key] for key in keys},
+        **{key: settings[key] for key in OPTIMISATION},
     )
 
 

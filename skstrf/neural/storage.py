@@ -29,6 +29,7 @@ FITTED = (
     "device_",
     "history_",
     "input_shape_",
+    "layer_lr_",
     "n_epochs_to_best_",
     "n_features_in_",
     "n_iter_",

@@ -19,6 +19,7 @@ __all__ = [
     "history_rows",
     "make_callbacks",
     "make_net",
+    "parameter_groups",
     "run_epochs",
     "train_network",
 ]
@@ -32,13 +33,18 @@ OPTIMIZERS = {
 }
 
 
+# Settings of the classifier that decide on the steps of the optimiser.
+OPTIMISATION = ("optimizer", "lr", "layer_lr", "weight_decay", "batch_size")
+
+
 class Recorder(Callback):
     """Notes the learning rate and the share of validation samples that are right."""
 
     def on_epoch_begin(self, net, **kwargs):
         """Start counting."""
         self.right_, self.total_ = 0, 0
-        net.history.record("lr", float(net.optimizer_.param_groups[0]["lr"]))
+        rates = [float(group["lr"]) for group in net.optimizer_.param_groups]
+        net.history.record("lr", max(rates))
 
     def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
         """Count the right answers of a validation batch."""
@@ -111,7 +117,7 @@ class Progress(Callback):
         self.bar_.close()
 
 
-def _schedule(name: str, lr: float, n_epochs: int, n_batches: int, monitor: str) -> LRScheduler:
+def _schedule(name: str, n_epochs: int, n_batches: int, monitor: str) -> LRScheduler:
     """Make the skorch callback of a learning-rate schedule."""
     schedulers = torch.optim.lr_scheduler
     steps = n_epochs * n_batches
@@ -119,14 +125,50 @@ def _schedule(name: str, lr: float, n_epochs: int, n_batches: int, monitor: str)
         return LRScheduler(schedulers.ReduceLROnPlateau, monitor=monitor, factor=0.3, patience=5)
     if name == "cosine":
         return LRScheduler(schedulers.CosineAnnealingLR, step_every="batch", T_max=steps)
-    return LRScheduler(schedulers.OneCycleLR, step_every="batch", max_lr=lr, total_steps=steps)
+    return LRScheduler(_one_cycle, step_every="batch", total_steps=steps)
+
+
+def _one_cycle(optimizer: torch.optim.Optimizer, **options: Any) -> Any:
+    """Make a cycle for every group of parameters, up to the rate it was made with."""
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peaks, **options)
+
+
+def parameter_groups(lr: float, layer_lr: Mapping[str, float]) -> list[tuple[str, dict[str, Any]]]:
+    """Divide parameters by what the optimiser does with them.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate of layers that are not named.
+    layer_lr : mapping of str to float
+        What `lr` is multiplied by in the named layers.
+
+    Returns
+    -------
+    list of (str, dict)
+        Patterns of names and the settings of their group, as skorch takes them: the first
+        pattern that fits counts. Biases and normalisation are without weight decay.
+
+    Examples
+    --------
+    >>> from skstrf.neural.training import parameter_groups
+    >>> [pattern for pattern, _ in parameter_groups(0.1, {"conv1": 0.5})]
+    ['*conv1.*.bias', '*conv1.norm.*', '*conv1.*', '*.bias', '*.norm.*']
+    """
+    groups: list[tuple[str, dict[str, Any]]] = []
+    for name, factor in layer_lr.items():
+        # A compiled network has a prefix before its layers' names.
+        rate = {"lr": lr * factor}
+        bare = rate | {"weight_decay": 0.0}
+        groups += [(f"*{name}.*.bias", bare), (f"*{name}.norm.*", bare), (f"*{name}.*", rate)]
+    return groups + [(pattern, {"weight_decay": 0.0}) for pattern in ("*.bias", "*.norm.*")]
 
 
 def make_callbacks(
     *,
     max_epochs: int,
     n_batches: int,
-    lr: float,
     lr_schedule: str | None = None,
     patience: int | None = None,
     has_validation: bool = False,
@@ -139,8 +181,6 @@ def make_callbacks(
     ----------
     max_epochs, n_batches : int
         Epochs at most, and batches in one of them: the length of a schedule.
-    lr : float
-        Highest learning rate.
     lr_schedule : {"onecycle", "cosine", "plateau"} or None
         See :class:`~skstrf.neural.CNNClassifier`.
     patience : int or None
@@ -166,7 +206,7 @@ def make_callbacks(
         callbacks.append(("warm_statistics", WarmStatistics()))
     if lr_schedule is not None:
         monitor = "valid_loss" if has_validation else "train_loss"
-        schedule = _schedule(lr_schedule, lr, max_epochs, n_batches, monitor)
+        schedule = _schedule(lr_schedule, max_epochs, n_batches, monitor)
         callbacks.append(("lr_schedule", schedule))
     if verbose:
         callbacks.append(("progress", Progress(max_epochs)))
@@ -185,6 +225,7 @@ def make_net(
     device: str,
     optimizer: str = "adamw",
     lr: float = 1e-3,
+    layer_lr: Mapping[str, float] | None = None,
     weight_decay: float = 0.0,
     batch_size: int = 50,
     max_epochs: int = 1,
@@ -206,6 +247,8 @@ def make_net(
         The last with Nesterov momentum of 0.9.
     lr, weight_decay : float
         The decay leaves biases and normalisation alone.
+    layer_lr : mapping of str to float, optional
+        What `lr` is multiplied by in the layers named.
     batch_size, max_epochs : int
         Samples in a batch, and epochs of a call of its ``fit``.
     callbacks : sequence of (str, Callback)
@@ -243,7 +286,7 @@ def make_net(
         device=device,
         compile=compile_module,
         optimizer__weight_decay=weight_decay,
-        optimizer__param_groups=[(p, {"weight_decay": 0.0}) for p in ("*.bias", "*.norm.*")],
+        optimizer__param_groups=parameter_groups(lr, layer_lr or {}),
         **{f"optimizer__{key}": value for key, value in options.items()},
     )
     return net.initialize()
@@ -318,8 +361,9 @@ def train_network(
         The two parts; the second may be None.
     settings : mapping
         ``optimizer``, ``lr``, ``weight_decay``, ``lr_schedule``, ``batch_size``,
-        ``max_epochs``, ``patience`` (None: to the end), ``mixup``, ``compile``
-        and ``verbose``, as in :class:`~skstrf.neural.CNNClassifier`.
+        ``layer_lr`` (by names of layers), ``max_epochs``, ``patience`` (None: to
+        the end), ``mixup``, ``compile`` and ``verbose``, as in
+        :class:`~skstrf.neural.CNNClassifier`.
     device : str
         Where to train.
     seeds : sequence of int
@@ -337,7 +381,7 @@ def train_network(
         n_batches=-(-len(training) // settings["batch_size"]),
         has_validation=validation is not None,
         compile_module=settings["compile"],
-        **{key: settings[key] for key in ("lr", "lr_schedule", "patience", "verbose")},
+        **{key: settings[key] for key in ("lr_schedule", "patience", "verbose")},
     )
     net = make_net(
         module,
@@ -347,7 +391,7 @@ def train_network(
         mixup_alpha=settings["mixup"],
         compile_module=settings["compile"],
         validation=validation,
-        **{key: settings[key] for key in ("optimizer", "lr", "weight_decay", "batch_size")},
+        **{key: settings[key] for key in OPTIMISATION},
     )
     run_epochs(net, training, settings["max_epochs"])
     module.use_generator(None)

@@ -419,6 +419,11 @@ def test_cloning_keeps_the_network_to_start_from(data, fitted):
         ({"frozen_layers": 4}, "no layer to train"),
         ({"frozen_layers": ["conv1", "conv2", "hidden", "output"]}, "no layer to train"),
         ({"warm_start_from": CNNClassifier()}, "no trained network"),
+        ({"layer_lr": {"conv7": 0.1}}, "conv7"),
+        ({"layer_lr": {"conv1": 0.0}}, "layer_lr has .*'conv1': 0.0.*frozen_layers"),
+        ({"layer_lr": {"conv1": float("nan")}}, "layer_lr has"),
+        ({"layer_lr": {"conv1": "slow"}}, "layer_lr has .*'slow'"),
+        ({"layer_lr": -0.1}, "layer_lr"),
     ],
 )
 def test_impossible_starts_are_refused(data, params, word):
@@ -430,6 +435,70 @@ def test_frozen_layers_that_could_not_be_copied_are_refused(data, fitted):
     params = {**FAST, "n_filters": 9, "warm_start_from": fitted, "frozen_layers": 1}
     with pytest.raises(ValueError, match=r"conv1.*other shapes"):
         CNNClassifier(**params).fit(*data)
+
+
+def _rates(clf, key="lr"):
+    """Learning rates and decays of the parameters of a net, by name."""
+    names = {id(p): name for name, p in clf.net_.module_.named_parameters()}
+    return {
+        names[id(p)]: (group[key], group["weight_decay"])
+        for group in clf.net_.optimizer_.param_groups
+        for p in group["params"]
+    }
+
+
+def test_copied_layers_may_learn_more_slowly_than_the_new_output(data, fitted):
+    X, y = data
+    plain = {**FAST, "lr_schedule": None, "early_stopping": False, "weight_decay": 0.25}
+    clf = CNNClassifier(**plain, lr=1e-3, warm_start_from=fitted, layer_lr=0.1).fit(X, y)
+    assert clf.layer_lr_ == {"conv1": 0.1, "conv2": 0.1, "hidden": 0.1}
+    rates = _rates(clf)
+    assert set(rates) == {name for name, _ in clf.net_.module_.named_parameters()}
+    for name, (lr, decay) in rates.items():
+        assert lr == pytest.approx(1e-3 if name.startswith("output") else 1e-4)
+        assert decay == (0.0 if name.endswith("bias") or ".norm." in name else 0.25)
+    assert clf.history_[0]["lr"] == pytest.approx(1e-3)
+    # Without a network to start from there is nothing that a single number is for.
+    assert CNNClassifier(**FAST, layer_lr=0.1).fit(X, y).layer_lr_ == {}
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "plateau", None])
+def test_every_schedule_keeps_the_ratio_of_the_rates(data, schedule):
+    options = {**FAST, "lr_schedule": schedule, "early_stopping": False, "max_epochs": 2}
+    clf = CNNClassifier(**options, layer_lr={"conv1": 0.01, "output": 2.0}).fit(*data)
+    # A cosine ends at nothing: what it came down from is compared there.
+    key = "initial_lr" if schedule == "cosine" else "lr"
+    rates = {name: lr for name, (lr, _) in _rates(clf, key).items()}
+    base = rates["conv2.columns.weight"]
+    assert base > 0
+    assert rates["conv1.columns.weight"] == pytest.approx(0.01 * base)
+    assert rates["output.dense.weight"] == pytest.approx(2 * base)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_layer_moves_by_its_own_rate(data, fitted, optimizer):
+    start = fitted.net_.module_.state_dict()["conv1.columns.weight"].clone()
+    moved = []
+    for factor in (1e-3, 1.0):
+        clf = CNNClassifier(
+            **{**FAST, "optimizer": optimizer, "max_epochs": 2, "weight_decay": 0.0},
+            warm_start_from=fitted,
+            layer_lr={"conv1": factor},
+        ).fit(*data)
+        after = clf.net_.module_.state_dict()["conv1.columns.weight"]
+        moved.append(float((after - start).abs().max()))
+    assert 0 < moved[0] < 1e-2 * moved[1]
+
+
+def test_rates_of_layers_come_along_when_saved(data, fitted, tmp_path):
+    clf = CNNClassifier(**FAST, warm_start_from=fitted, layer_lr=0.5).fit(*data)
+    clf.save(tmp_path / "a.safetensors")
+    twin = CNNClassifier.load(tmp_path / "a.safetensors")
+    assert twin.layer_lr_ == clf.layer_lr_
+    twin.partial_fit(*data)
+    rates = _rates(twin)
+    lr = rates["output.dense.weight"][0]
+    assert rates["hidden.dense.weight"][0] == pytest.approx(0.5 * lr)
 
 
 # ---- partial_fit ----
