@@ -1,6 +1,6 @@
 # Every target sets up what it needs, so one command is enough:
 #   make demo    install, then run the whole pipeline on the bundled recordings
-#   make test    install, then run the test suite
+#   make test    install, then run the test suite, one process a core with one thread each
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/skstrf demo -o $(OUT)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

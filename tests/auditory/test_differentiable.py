@@ -69,8 +69,9 @@ def test_cochlea_of_any_length_and_setting(
 @pytest.mark.parametrize("nonlinearity", ["linear", "half-wave", 0.1])
 def test_gradients_of_the_cochlea(nonlinearity):
     cochlea = Cochlea(frame_length=1, nonlinearity=nonlinearity)
-    x = torch.from_numpy(np.random.default_rng(0).standard_normal(40)).requires_grad_()
-    assert torch.autograd.gradcheck(cochlea, (x,))
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 40))).requires_grad_()
+    assert torch.autograd.gradcheck(cochlea, (x,), fast_mode=True)
+    assert torch.autograd.gradcheck(cochlea, (x[:1, :12],))  # every single derivative
 
 
 @pytest.mark.parametrize("output", ["magnitude", "real", "complex"])
