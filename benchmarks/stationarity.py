@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from sklearn.base import clone
 
 from skstrf import StationarityScorer
 from skstrf.experiments import make_representations, run_stationarity, write_stationarity_report
@@ -76,9 +77,12 @@ def stratified(folder, per_class, shortest, seed=0):
 
 def compare(files, duration, detrend, args, name):
     """Run one comparison and write what it found."""
+    representations = make_representations(duration)
+    # What the report called STRF: without the division by the mean of all channels.
+    plain = clone(representations["STRF"]).set_params(contrast=False)
     results = run_stationarity(
         files,
-        representations=make_representations(duration),
+        representations=representations | {"STRF, no contrast": plain},
         duration=duration,
         scorer=StationarityScorer(n_surrogates=args.surrogates, detrend=detrend, random_state=0),
         on_error="warn",

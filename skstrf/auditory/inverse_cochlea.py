@@ -100,9 +100,9 @@ def invert_auditory_spectrogram(
 
     Notes
     -----
-    Squared relative error :math:`\sum (V' - V)^2 / \sum V^2` after 100 iterations: below
-    1 percent in linear and below 6 percent in half-wave mode on all reference signals, speech
-    and music tried; figures in :doc:`/results/inversion`.
+    Squared relative error :math:`\sum (V' - V)^2 / \sum V^2` after 100 iterations, at worst over
+    reference signals, speech and music: .24 percent in linear and 1.6 percent in half-wave mode
+    (:doc:`/results/inversion`).
 
     References
     ----------
