@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..utils.arrays import is_torch
 from .cochlea import resample
+from .cortex import _check_spectrogram
 from .filterbanks import N_CHANNELS, cochlear_filters
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def invert_auditory_spectrogram(
     from .differentiable import Cochlea
 
     _check_options(method, max_iter, tol)
-    wanted, from_numpy = _check_spectrogram(v, torch)
+    wanted, from_numpy = _check_channels(v, torch)
     cochlea = Cochlea(frame_length, time_constant, nonlinearity, octave_shift)
     where = torch.device(resolve_device(device)) if from_numpy else wanted.device
     cochlea = cochlea.to(where)
@@ -362,23 +362,12 @@ def _check_options(method, max_iter, tol) -> None:
         raise ValueError(f"max_iter must be at least 1, tol at least 0: got {max_iter}, {tol}.")
 
 
-def _check_spectrogram(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
-    from_numpy = not is_torch(v)
-    if from_numpy:
-        array = np.asarray(v)
-        if array.dtype.kind not in "fiu":
-            raise ValueError(
-                f"A spectrogram must be real, got dtype {array.dtype}. Take the real part."
-            )
-        if array.dtype not in (np.float32, np.float64):
-            array = array.astype(np.float64)
-        v = torch.from_numpy(np.ascontiguousarray(array))
-    if v.ndim < 2 or v.shape[-2] != N_CHANNELS or v.shape[-1] == 0:
-        swapped = v.ndim >= 2 and v.shape[-1] == N_CHANNELS
+def _check_channels(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
+    checked, from_numpy = _check_spectrogram(v, torch)
+    if checked.shape[-2] != N_CHANNELS:
+        swapped = checked.shape[-1] == N_CHANNELS
         raise ValueError(
             f"An auditory spectrogram has the axes (..., {N_CHANNELS}, n_frames); got shape "
-            f"{tuple(v.shape)}." + (" Time and frequency look swapped." if swapped else "")
+            f"{tuple(checked.shape)}." + (" Time and frequency look swapped." if swapped else "")
         )
-    if not torch.isfinite(v).all():
-        raise ValueError("The spectrogram contains NaN or infinite values.")
-    return v.detach().clamp(min=0), from_numpy
+    return checked.detach().clamp(min=0), from_numpy

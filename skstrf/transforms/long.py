@@ -11,7 +11,6 @@ from sklearn.base import clone
 from ..auditory import (
     auditory_spectrogram_blocks,
     cortical_transform_blocks,
-    frames_per_second,
 )
 from ..auditory.long import FrameFile
 from ..utils.arrays import to_numpy
@@ -123,23 +122,18 @@ def _transformed(
 ) -> Iterator[np.ndarray]:
     import torch
 
-    frame_rate = frames_per_second(strf.frame_length)
     device = resolve_device(strf.device)
     spectrogram = _spectrogram(strf, blocks, folder)
     try:
         for block in cortical_transform_blocks(
             spectrogram,
-            rates=strf._rates,
-            scales=strf.scales_,
-            frame_rate=frame_rate,
-            bandpass=strf.bandpass,
             frame_step=strf.frame_step_,
-            channel_step=strf.channel_step,
             output=strf.output,
             pooling=strf.pooling,
             block_length=block_length,
             folder=folder,
             device=device,
+            **strf._bank(),
         ):
             yield to_numpy(strf._compressed(torch.from_numpy(block)[None]))[0]
     finally:

@@ -337,12 +337,11 @@ class STRFTransformer(SoundTransformer):
         What is lost depends on what was kept. Median relative L2 error of the auditory spectrogram
         over ten excerpts of speech and music; the table is in :doc:`/results/inversion`.
 
-        * ``output="complex"`` with ``pooling="sample"``: .03 percent from every frame, 1.3 from every
-          fourth, 7 from every eighth, 12 from every sixteenth; "real", every frame: .2 percent.
+        * ``output="complex"`` with ``pooling="sample"``: .03 percent from every frame, 1.3 from
+          every fourth, 7 from every eighth, 12 from every sixteenth. "real": .2 percent.
         * "magnitude" of every frame (phase retrieval): 4 percent; of every eighth: 40 percent.
         * Averages (``pooling="mean"``) and ``contrast`` keep statistics, not the moments of time:
-          what comes back is a spectrogram with nearly the same tensor, not the one that was (errors
-          of 46 to 90 percent).
+          what comes back has nearly the same tensor, but errors of 46 to 90 percent.
 
         With ``normalize=True`` the level of the sound is lost; it comes back at unit variance.
 
