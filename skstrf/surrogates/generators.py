@@ -67,7 +67,7 @@ def phase_surrogates(
 
     Returns
     -------
-    ndarray of shape (n_surrogates, *x.shape)
+    ndarray of shape (n_surrogates, ...)
         Of the dtype of `x`, and of its mean.
 
     References
@@ -118,7 +118,7 @@ def iaaft_surrogates(
 
     Returns
     -------
-    ndarray of shape (n_surrogates, *x.shape)
+    ndarray of shape (n_surrogates, ...)
         Rearrangements of the values of `x`.
 
     References

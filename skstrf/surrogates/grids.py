@@ -51,7 +51,7 @@ def resample_plane(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (..., *shape)
+    ndarray of shape (..., n_rows, n_columns)
         Of the dtype of `x`.
 
     Examples
