@@ -353,10 +353,12 @@ def _write_response(target, matrix, frames, scratch, output: str, window: int) -
         torch.matmul(matrix, frames, out=target)
         return
     response = torch.matmul(matrix, frames, out=scratch[: len(frames)])
-    if output == "magnitude" and window == 1:
-        torch.abs(response, out=target)
-    else:
+    if output != "magnitude" or response.device.type != "cpu":
         target.copy_(_output(response, output, window))
+    elif window == 1:  # numpy takes magnitudes five times faster than torch
+        np.abs(response.numpy(), out=target.numpy())
+    else:
+        target.copy_(_pooled(torch.from_numpy(np.abs(response.numpy())), window))
 
 
 def filtered_frames(spectrum, response, upward: bool, plan: CorticalPlan) -> torch.Tensor:
@@ -384,12 +386,17 @@ def filtered_frames(spectrum, response, upward: bool, plan: CorticalPlan) -> tor
 
 
 def _output(block: torch.Tensor, output: str, window: int) -> torch.Tensor:
-    import torch
-
     if output == "magnitude":
         block = block.abs()
     elif output == "real":
         block = block.real
+    return _pooled(block, window)
+
+
+def _pooled(block: torch.Tensor, window: int) -> torch.Tensor:
+    """Mean of every `window` frames; a last, shorter window is averaged over what it holds."""
+    import torch
+
     if window == 1:
         return block
     n_whole = block.shape[-1] // window * window
