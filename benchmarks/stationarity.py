@@ -90,7 +90,7 @@ def compare(files, duration, detrend, args, name):
         verbose=True,
     )
     args.output.mkdir(parents=True, exist_ok=True)
-    results.write_json(args.output / f"{name}.json")
+    results.write_json(args.output / f"{name}.json")  # holds paths: for oneself
     with (args.output / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         rows = results.table()
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
