@@ -38,26 +38,25 @@ def main():
 
 
 def summarise(folder):
-    """One table of all comparisons: rate with its interval, and effect, per axis."""
-    names = [f"{data}_{how}" for data in ("cc0_instruments", "cc_music_excerpts")
-             for how in ("raw", "polish")]  # fmt: skip
-    rows = []
-    for name in names:
-        with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    """One small table a comparison: rate, half its interval, and effect, per axis."""
+    for path in sorted(folder.glob("c*_[rp]*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
             found = list(csv.DictReader(file))
+        rows = []
         for kind in dict.fromkeys(row["representation"] for row in found):
             cells = {r["axis"]: r for r in found if r["representation"] == kind}
-            data, _, how = name.rpartition("_")
-            row = {"sounds": data, "profiles": how, "representation": kind}
+            row = {"": kind}
             for axis in ("time", "frequency", "plane"):
-                numbers = [float(cells[axis][k]) for k in ("rate", "rate_low", "rate_high")]
-                row[axis] = "{:.2f} ({:.2f} to {:.2f})".format(*numbers)
-                row[f"{axis} effect"] = f"{float(cells[axis]['effect']):.2f}"
+                rate, low, high = (
+                    float(cells[axis][k]) for k in ("rate", "rate_low", "rate_high")
+                )
+                row[axis] = f"{rate:.2f} ± {(high - low) / 2:.2f}"
+                row[f"{axis}, effect"] = f"{float(cells[axis]['effect']):.2f}"
             rows.append(row)
-    with (folder / "summary.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+        with (folder / f"summary_{path.name}").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
 
 
 def stratified(folder, per_class, shortest, seed=0):
