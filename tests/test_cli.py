@@ -432,8 +432,15 @@ def test_an_interrupt_in_the_middle_is_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "skstrf: interrupted\n"
 
 
+@pytest.fixture
+def listening():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
-def test_an_interrupt_that_a_library_makes_into_an_error_is_130(monkeypatch):
+def test_an_interrupt_that_a_library_makes_into_an_error_is_130(monkeypatch, listening):
     import skstrf.persistence
 
     def swallow(path):
@@ -465,7 +472,14 @@ def _started(sounds, out):
     (out / "report.html").write_text("old")
     command = [sys.executable, "-m", "skstrf", "classify", str(sounds), "-o", str(out), *FAST]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*command, "-v"], stderr=subprocess.PIPE, env=environment, text=True)
+    return subprocess.Popen(
+        [*command, "-v"], stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=_listen
+    )
+
+
+def _listen():
+    """Undo what a shell does to its background jobs: it has them ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _ended(process, number, out):

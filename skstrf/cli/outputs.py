@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,12 +51,13 @@ def output_folder(path: str) -> Iterator[Path]:
     """
     target = Path(path)
     made = _make(target)
+    # Named before it is made, so that an interrupt at any moment finds it to be cleared away.
+    staging = target / f".skstrf-{secrets.token_hex(8)}"
     try:
-        staging = Path(tempfile.mkdtemp(prefix=".skstrf-", dir=target))
-    except OSError as error:
-        _remove_empty(made)
-        raise _not_writable(target, error) from error
-    try:
+        try:
+            staging.mkdir(mode=0o700)
+        except OSError as error:
+            raise _not_writable(target, error) from error
         yield staging
         with _uninterrupted():
             for file in sorted(staging.iterdir()):
