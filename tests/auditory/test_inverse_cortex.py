@@ -13,7 +13,8 @@ from skstrf.auditory import (
     scale_transform,
 )
 from skstrf.auditory.cortex import analyse, cortical_plan
-from skstrf.auditory.inverse_cortex import _System, cortical_adjoint
+from skstrf.auditory.cortical_operator import CorticalOperator
+from skstrf.auditory.inverse_cortex import cortical_adjoint
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
 BANK = {"rates": (4, 8, 16, 32), "scales": (0.25, 0.5, 1, 2, 4, 8)}
@@ -111,7 +112,7 @@ def test_adjoint_identity_and_normal_operator(options, n_frames):
     forward = float((response.conj() * c).sum().real)
     backward = float((v * cortical_adjoint(c, plan)).sum())
     assert forward == pytest.approx(backward, rel=1e-10, abs=1e-9)
-    system = _System(plan, torch.float64, v.device)
+    system = CorticalOperator(plan, torch.float64, v.device)
     expected = cortical_adjoint(response, plan)
     assert float((system.normal(v) - expected).norm()) <= 1e-12 * float(expected.norm())
 
