@@ -1,9 +1,9 @@
 r"""The cortical transform of one spectrogram as a linear operator.
 
 How least squares are solved with it. With :math:`B_j` the filter of scale :math:`j` along
-frequency and :math:`T_r` that of rate :math:`r` along time, the tensor of a real spectrogram :math:`V` has
-the channels :math:`B_j V T_r` (downward) and :math:`B_j V \bar T_r` (upward). Both together give
-the normal operator
+frequency and :math:`T_r` that of rate :math:`r` along time, the tensor of a real spectrogram
+:math:`V` has the channels :math:`B_j V T_r` (downward) and :math:`B_j V \bar T_r` (upward). Both
+together give the normal operator
 
 .. math:: A^H A = 2\,\mathrm{Re}\Big(\sum_j B_j^H B_j\Big) \otimes
                   \sum_r \mathrm{Re}(T_r^H T_r),
