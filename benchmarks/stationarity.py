@@ -42,21 +42,22 @@ def summarise(folder):
     for path in sorted(folder.glob("c*_[rp]*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             found = list(csv.DictReader(file))
-        rows = []
+        rows = [["", "time", "effect", "frequency", "effect", "plane", "effect"]]
         for kind in dict.fromkeys(row["representation"] for row in found):
             cells = {r["axis"]: r for r in found if r["representation"] == kind}
-            row = {"": kind}
+            row = [kind]
             for axis in ("time", "frequency", "plane"):
                 rate, low, high = (
                     float(cells[axis][k]) for k in ("rate", "rate_low", "rate_high")
                 )
-                row[axis] = f"{rate:.2f} ± {(high - low) / 2:.2f}"
-                row[f"{axis}, effect"] = f"{float(cells[axis]['effect']):.2f}"
+                # No line break between a number and its spread.
+                row.append(
+                    f"{rate:.2f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{(high - low) / 2:.2f}"
+                )
+                row.append(f"{float(cells[axis]['effect']):.2f}")
             rows.append(row)
         with (folder / f"summary_{path.name}").open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def stratified(folder, per_class, shortest, seed=0):
