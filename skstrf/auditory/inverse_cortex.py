@@ -170,15 +170,10 @@ class _Options(NamedTuple):
 
 
 def _invert_one(c, system: CorticalOperator, content, method, norm, max_iter, tol) -> torch.Tensor:
-    options = _Options(max_iter, tol)
-    # Every number of the tensor has a part in this one, which is quicker to look through.
-    b = system.adjoint(c)
-    if not b.isfinite().all():
-        raise ValueError(
-            "The cortical tensor contains NaN or infinite values, or overflows its dtype."
-        )
     if method == "normalised":
-        return _normalised(c, system, norm)
+        return _finite(_normalised(c, system, norm))
+    options = _Options(max_iter, tol)
+    b = _finite(system.adjoint(c))
     if content == "magnitude":
         return _from_magnitudes(c.to(system.dtype), system, options)
     if content == "real":
@@ -186,6 +181,15 @@ def _invert_one(c, system: CorticalOperator, content, method, norm, max_iter, to
             lambda v: system.adjoint(system.forward(v).real), b, system.precondition, options
         )
     return _conjugate_gradients(system.normal, b, system.precondition, options)
+
+
+def _finite(sums: torch.Tensor) -> torch.Tensor:
+    """Every number of a tensor has a part in these sums, which are quicker to look through."""
+    if not sums.isfinite().all():
+        raise ValueError(
+            "The cortical tensor contains NaN or infinite values, or overflows its dtype."
+        )
+    return sums
 
 
 def _normalised(c: torch.Tensor, system: CorticalOperator, norm: float) -> torch.Tensor:

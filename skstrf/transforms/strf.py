@@ -298,7 +298,7 @@ class STRFTransformer(SoundTransformer):
         if self.compression is not None:
             tensor = _compress(tensor, self.compression, self.compression_floor)
         if self._subtracts_mean():
-            tensor = tensor - tensor.mean(dim=(1, 2), keepdim=True)
+            tensor -= tensor.mean(dim=(1, 2), keepdim=True)
         return tensor
 
     def inverse_transform(self, X, *, to="sound", max_iter=None, random_state=0, verbose=False):
