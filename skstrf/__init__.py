@@ -55,6 +55,7 @@ __getattr__, _list_names, _names = _lazy.attach(
         "preprocessing",
         "stationarity",
         "surrogates",
+        "texture",
         "transforms",
     ],
     submod_attrs=_attributes,
