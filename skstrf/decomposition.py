@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from functools import reduce
 from math import prod
 from typing import ClassVar
 
@@ -10,9 +12,19 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 
-from skstrf.multilinear import mpca, project, reconstruct
+from skstrf.multilinear import (
+    Moments,
+    merge_moments,
+    moments,
+    mpca,
+    mpca_from_moments,
+    project,
+    reconstruct,
+)
 from skstrf.multilinear.streaming import like
 from skstrf.utils.arrays import is_torch
+from skstrf.utils.blocks import is_dask, map_samples, whole_samples
+from skstrf.utils.stored import stored
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -29,6 +41,15 @@ __all__ = ["MPCA"]
 
 def _gives_features(estimator):
     return estimator.vectorize
+
+
+def _learns_in_one_pass(estimator):
+    if estimator.whiten:
+        raise AttributeError(
+            "MPCA(whiten=True) has no partial_fit: the variance of the outputs takes a second "
+            "pass over the data. Use fit, or leave whitening out."
+        )
+    return True
 
 
 class MPCA(TransformerMixin, BaseEstimator):
@@ -56,8 +77,8 @@ class MPCA(TransformerMixin, BaseEstimator):
         bases, looked for below the ranks at which each of N modes loses a share
         ``(1 - n_components) / N``, which are always enough.
     max_iter : int, default 1
-        Most sweeps over the modes. On the data of the tests, twenty keep at most 0.0002 of the
-        total variance more than one.
+        Most sweeps over the modes; with 0 every axis keeps its initial basis. On the data of the
+        tests, twenty keep at most 0.0002 of the total variance more than one.
     tol : float, default 0.0
         Stop when a sweep adds less than this share of the total variation. With 0 all `max_iter`
         sweeps are made.
@@ -94,6 +115,8 @@ class MPCA(TransformerMixin, BaseEstimator):
         Shape of one transformed sample: (P_1, ..., P_N), or (prod(P_n),) with `vectorize`.
     n_iter_ : int
         Sweeps made.
+    n_samples_seen_ : int
+        Samples the bases were found on, over all calls of `partial_fit` since the last `fit`.
     n_features_in_ : int
         Length of axis 1 of X.
 
@@ -107,10 +130,20 @@ class MPCA(TransformerMixin, BaseEstimator):
     Notes
     -----
     X is read in chunks of samples, three times for one sweep, and neither changed nor copied; the
-    extra memory is some chunks and at most a quarter of X. torch tensors are worked on where they
-    are and transform to torch tensors; the fitted attributes are numpy arrays in the dtype of X
-    (statistics in float64). Data that do not vary keep one component a mode and transform to
-    zeros.
+    extra memory is some chunks and at most a quarter of X or 512 MB, whichever is less. torch
+    tensors are worked on where they are and transform to torch tensors; the fitted attributes are
+    numpy arrays in the dtype of X (statistics in float64). Data that do not vary keep one
+    component a mode and transform to zeros.
+
+    X may be larger than memory. A `numpy.memmap` or zarr array is read in chunks from the disk. Of
+    a dask array, cut into blocks of whole samples, every block is reduced where it is computed
+    and the results are put together in a tree; transform and inverse_transform are lazy. dask
+    computes X anew in each pass, so persist or store one that was dear to make. For data that can
+    be seen only once there is `partial_fit`, which ends at the bases of ``max_iter=0``. Mode
+    scatter does not tell which entries of the core vary most together, so after it there are no
+    ``scatter_``, ``explained_variance_`` and ``explained_variance_ratio_`` (the last is at least
+    one minus what the modes lose, added up), ``feature_order_`` follows products of the modes'
+    eigenvalues, and ``criterion="total"`` keeps the ranks that are always enough.
 
     References
     ----------
@@ -140,7 +173,7 @@ class MPCA(TransformerMixin, BaseEstimator):
             np.ndarray,
         ],
         "criterion": [StrOptions({"per-mode", "total"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "vectorize": ["boolean"],
         "whiten": ["boolean"],
@@ -169,7 +202,7 @@ class MPCA(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, I_1, ..., I_N)
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, I_1, ..., I_N)
             Two or more samples. float32 and float64 keep their dtype, the rest becomes float64.
         y : None
             Ignored.
@@ -182,9 +215,10 @@ class MPCA(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            On one sample, NaN or infinity in X, or an `n_components` that does not fit its axes.
+            On one sample, NaN or infinity in X (the sample is named), chunks of unknown size or
+            blocks of differing shapes, or an `n_components` that does not fit its axes.
         """
-        X = check_batch(self, X, reset=True, ensure_min_samples=2)
+        X = self._checked(X, reset=True, ensure_min_samples=2)
         found = mpca(
             X,
             self.n_components,
@@ -192,36 +226,97 @@ class MPCA(TransformerMixin, BaseEstimator):
             max_iter=self.max_iter,
             tol=self.tol,
         )
-        self._store(found, str(X.dtype).removeprefix("torch."), X.shape[0])
-        return self
-
-    def _store(self, found, dtype, n_samples):
-        kept = [c.shape[0] for c in found.components]
-        self.components_ = [c.astype(dtype) for c in found.components]
-        self.mean_ = found.mean.astype(dtype)
-        self.mode_eigenvalues_ = found.eigenvalues
-        self.mode_explained_variance_ratio_ = np.array(
-            [_share(v[:p].sum(), v.sum()) for v, p in zip(found.eigenvalues, kept, strict=True)]
-        )
-        self.explained_variance_ratio_ = _share(found.scatter[-1], found.total_scatter)
-        self.explained_variance_ = found.feature_scatter / (n_samples - 1)
+        self._store_bases(found.components, found.eigenvalues, found.moments, _dtype(X))
         self.scatter_ = found.scatter
         self.n_iter_ = found.scatter.size - 1
+        self.explained_variance_ratio_ = _share(found.scatter[-1], found.total_scatter)
+        self.explained_variance_ = found.feature_scatter / (X.shape[0] - 1)
         self.feature_order_ = np.argsort(-found.feature_scatter, axis=None, kind="stable")
-        self.output_shape_ = (prod(kept),) if self.vectorize else tuple(kept)
+        return self
+
+    @available_if(_learns_in_one_pass)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Add samples to those that the bases were found on; there unless ``whiten=True``.
+
+        The samples are seen once: their number, mean and mode scatter are added to what earlier
+        calls, or `fit`, have seen, and the bases are those of ``fit`` with ``max_iter=0`` on
+        all of them together, whatever the sizes and the order of the batches. Sweeps need the
+        data again.
+
+        Parameters
+        ----------
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, I_1, ..., I_N)
+            One or more samples.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        MPCA
+            This object, without the attributes that take a second pass: ``scatter_``,
+            ``explained_variance_`` and ``explained_variance_ratio_``.
+
+        Raises
+        ------
+        ValueError
+            On NaN or infinity in X, or samples of another shape than before. What was learned
+            before stays.
+        """
+        first = not hasattr(self, "n_samples_seen_")
+        X = self._checked(X, reset=first)
+        known, dtype = moments(X), np.dtype(_dtype(X))
+        if not first:
+            known = merge_moments([self._moments(), known])
+            dtype = np.promote_types(dtype, self.mean_.dtype)
+        components, eigenvalues = mpca_from_moments(
+            known, self.n_components, criterion=self.criterion, eps=np.finfo(dtype).eps
+        )
+        self._store_bases(components, eigenvalues, known, dtype)
+        for name in ("scatter_", "explained_variance_", "explained_variance_ratio_"):
+            self.__dict__.pop(name, None)
+        self.n_iter_ = 0
+        likely = reduce(np.multiply.outer, self._kept_eigenvalues())
+        self.feature_order_ = np.argsort(-likely, axis=None, kind="stable")
+        return self
+
+    def _checked(self, X, **options):
+        return check_batch(self, stored(X), keep_lazy=True, **options)
+
+    def _moments(self):
+        return Moments(self.n_samples_seen_, self._mean, self._mode_scatters)
+
+    def _store_bases(self, components, eigenvalues, known, dtype):
+        self.n_samples_seen_, self._mean, self._mode_scatters = known
+        self.components_ = [c.astype(dtype) for c in components]
+        self.mean_ = known.mean.astype(dtype)
+        self.mode_eigenvalues_ = eigenvalues
+        self.mode_explained_variance_ratio_ = np.array(
+            [
+                _share(part.sum(), whole.sum())
+                for part, whole in zip(self._kept_eigenvalues(), eigenvalues, strict=True)
+            ]
+        )
+        kept = tuple(len(c) for c in components)
+        self.output_shape_ = (prod(kept),) if self.vectorize else kept
+
+    def _kept_eigenvalues(self):
+        pairs = zip(self.mode_eigenvalues_, self.components_, strict=True)
+        return [values[: len(c)] for values, c in pairs]
 
     def transform(self, X):
         """Project X on the bases.
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, I_1, ..., I_N)
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, I_1, ..., I_N)
             Samples of the shape seen in fit.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_samples, P_1, ..., P_N) or (n_samples, prod(P_n))
-            The projections, float32 for float32; vectors with `vectorize`.
+        ndarray, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
+            The projections, float32 for float32; vectors of shape (prod(P_n),) with `vectorize`.
+            Lazy for a dask array, block by block.
 
         Raises
         ------
@@ -229,7 +324,13 @@ class MPCA(TransformerMixin, BaseEstimator):
             When the shape differs from that seen in fit, or X is not finite.
         """
         check_is_fitted(self)
-        X = check_batch(self, X, reset=False)
+        X = self._checked(X, reset=False)
+        if is_dask(X):
+            # A copy: fitting again must not change what is still to be computed.
+            return map_samples(X, copy(self)._transform, self.output_shape_, X.dtype)
+        return self._transform(X)
+
+    def _transform(self, X):
         out = all_finite(self, project(X, self.mean_, self._bases()))
         if self.whiten:
             out = out / like(self._deviations(), out)
@@ -246,13 +347,13 @@ class MPCA(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, P_1, ..., P_N) or (n_samples, prod P)
+        X : array-like, torch.Tensor or dask array of shape (n_samples, *output_shape_)
             As transform gives them.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_samples, I_1, ..., I_N)
-            The points of the projected subspace that X stands for.
+        ndarray, torch.Tensor or dask array of shape (n_samples, I_1, ..., I_N)
+            The points of the projected subspace that X stands for; lazy for a dask array.
 
         Raises
         ------
@@ -260,16 +361,26 @@ class MPCA(TransformerMixin, BaseEstimator):
             When the samples of X do not have the shape ``output_shape_``.
         """
         check_is_fitted(self)
-        if not is_torch(X):
+        if is_dask(X):
+            X = whole_samples(X, "MPCA.inverse_transform")
+        elif not is_torch(X):
             X = check_array(X, allow_nd=True, dtype=[np.float64, np.float32])
         if tuple(X.shape[1:]) != self.output_shape_:
             raise ValueError(
                 f"MPCA.inverse_transform takes samples of shape {self.output_shape_}, as "
                 f"transform gives them, and got samples of shape {tuple(X.shape[1:])}."
             )
+        if is_dask(X):
+            return map_samples(X, copy(self)._checked_inverse, self.input_shape_, X.dtype)
+        return self._inverse(X)
+
+    def _checked_inverse(self, X):
+        return self._inverse(all_finite(self, X))
+
+    def _inverse(self, X):
         if self.vectorize:
             X = X[:, np.argsort(self.feature_order_)]
-            X = X.reshape(X.shape[0], *self.explained_variance_.shape)
+            X = X.reshape(X.shape[0], *[len(c) for c in self.components_])
         if self.whiten:
             X = X * like(self._deviations(), X)
         return reconstruct(X, self.mean_, self._bases())
@@ -297,6 +408,11 @@ class MPCA(TransformerMixin, BaseEstimator):
 
     def _deviations(self):
         """Standard deviation of every output entry; 1 where it is nothing but rounding."""
+        if not hasattr(self, "explained_variance_"):
+            raise ValueError(
+                "whiten=True needs the variance of every output entry, which partial_fit does "
+                "not find in one pass: use MPCA(whiten=True).fit."
+            )
         std = np.sqrt(self.explained_variance_)
         return np.where(std > 10 * np.finfo(self.mean_.dtype).eps * std.max(), std, 1.0)
 
@@ -305,6 +421,10 @@ class MPCA(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _dtype(X):
+    return str(X.dtype).removeprefix("torch.")
 
 
 def _share(part, whole):

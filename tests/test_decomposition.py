@@ -285,7 +285,7 @@ def test_not_finite(x, value):
         {"n_components": 7},
         {"n_components": (1, 2)},
         {"criterion": "both"},
-        {"max_iter": 0},
+        {"max_iter": -1},
         {"tol": -1.0},
     ],
 )

@@ -23,6 +23,7 @@ from skstrf.multilinear.streaming import (
     subtract,
 )
 from skstrf.utils.arrays import is_torch
+from skstrf.utils.blocks import is_dask, map_samples
 
 __all__ = [
     "Bases",
@@ -134,7 +135,7 @@ def project(x: Any, mean: Any, components: Bases) -> Any:
 
     Parameters
     ----------
-    x : ndarray or torch.Tensor of shape (n_samples, I_1, ..., I_N)
+    x : ndarray, torch.Tensor or dask array of shape (n_samples, I_1, ..., I_N)
         A batch of tensors; not changed.
     mean : ndarray of shape (I_1, ..., I_N)
         What is taken off.
@@ -143,8 +144,8 @@ def project(x: Any, mean: Any, components: Bases) -> Any:
 
     Returns
     -------
-    ndarray or torch.Tensor of shape (n_samples, P_1, ..., P_N)
-        The projections, of the kind, dtype and device of `x`.
+    ndarray, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
+        The projections, of the kind, dtype and device of `x`; lazy for a dask array.
 
     Examples
     --------
@@ -156,6 +157,8 @@ def project(x: Any, mean: Any, components: Bases) -> Any:
     if numpy_view(x) is not x:
         return like(project(numpy_view(x), mean, components), x)
     sizes = [i if c is None else c.shape[0] for i, c in zip(x.shape[1:], components, strict=True)]
+    if is_dask(x):
+        return map_samples(x, project, tuple(sizes), x.dtype, mean, components)
     out, projected = empty_like(x, (x.shape[0], *sizes)), projector(x, mean, components)
 
     def task(rows: slice) -> None:
@@ -170,7 +173,7 @@ def reconstruct(y: Any, mean: Any, components: Bases) -> Any:
 
     Parameters
     ----------
-    y : ndarray or torch.Tensor of shape (n_samples, P_1, ..., P_N)
+    y : ndarray, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
         Projections.
     mean : ndarray of shape (I_1, ..., I_N)
         Added at the end.
@@ -179,8 +182,8 @@ def reconstruct(y: Any, mean: Any, components: Bases) -> Any:
 
     Returns
     -------
-    ndarray or torch.Tensor of shape (n_samples, I_1, ..., I_N)
-        The points of the projected subspace that `y` stands for.
+    ndarray, torch.Tensor or dask array of shape (n_samples, I_1, ..., I_N)
+        The points of the projected subspace that `y` stands for; lazy for a dask array.
 
     Examples
     --------
@@ -191,6 +194,8 @@ def reconstruct(y: Any, mean: Any, components: Bases) -> Any:
     """
     if numpy_view(y) is not y:
         return like(reconstruct(numpy_view(y), mean, components), y)
+    if is_dask(y):
+        return map_samples(y, reconstruct, mean.shape, y.dtype, mean, components)
     mean = like(mean, y)
     bases = [None if c is None else like(c, y).T for c in components]
     out = empty_like(y, (y.shape[0], *mean.shape))

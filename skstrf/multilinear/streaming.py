@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -26,6 +26,7 @@ __all__ = [
     "numpy_view",
     "single_threaded_blas",
     "subtract",
+    "sum_in_double",
 ]
 
 T = TypeVar("T")
@@ -47,8 +48,8 @@ def chunk_slices(x: Any) -> list[slice]:
 
     Parameters
     ----------
-    x : ndarray or torch.Tensor of shape (n_samples, ...)
-        The batch.
+    x : ndarray, torch.Tensor or Stored of shape (n_samples, ...)
+        The batch. Of one that is read from disk in chunks, slices are whole chunks.
 
     Returns
     -------
@@ -60,6 +61,8 @@ def chunk_slices(x: Any) -> list[slice]:
     sample_bytes = prod(x.shape[1:]) * (x.element_size() if is_torch(x) else x.itemsize)
     limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"])
     rows = min(max(1, limit // max(1, sample_bytes)), CHUNK_ROWS)
+    together = getattr(x, "rows_together", 1)
+    rows = max(rows // together, 1) * together
     return [slice(i, i + rows) for i in range(0, x.shape[0], rows)]
 
 
@@ -164,6 +167,29 @@ class Scratch(threading.local):
         if held is None or held.size < size or held.dtype != dtype:
             held = self.arrays[name] = np.empty(size, dtype)
         return held[:size].reshape(shape)
+
+
+def sum_in_double(terms: Iterable[list[Any]]) -> list[Any]:
+    """Add up lists of arrays entry by entry, in float64.
+
+    Parameters
+    ----------
+    terms : iterable of lists of arrays
+        Lists of one length; the first one's arrays may be changed.
+
+    Returns
+    -------
+    list of arrays
+        The sums.
+    """
+    totals: list[Any] = []
+    for arrays in terms:
+        if not totals:
+            totals = [double(array) for array in arrays]
+            continue
+        for total, array in zip(totals, arrays, strict=True):
+            total += array
+    return totals
 
 
 def subtract(x: Any, offset: Any, scratch: Scratch) -> Any:

@@ -23,6 +23,8 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .arrays import is_torch
+from .blocks import is_dask, whole_samples
+from .stored import Stored
 
 __all__ = [
     "HasMethods",
@@ -127,8 +129,10 @@ def check_same_shape(estimator: Any, shape: tuple[int, ...]) -> None:
         )
 
 
-def check_batch(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Any:
-    """Check shape and dtype of a batch of tensors, numpy or torch; leave its values unread.
+def check_batch(
+    estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int = 1, keep_lazy: bool = False
+) -> Any:
+    """Check shape and dtype of a batch of tensors of any kind; leave its values unread.
 
     Reading hundreds of megabytes to look for NaN takes as long as projecting them, and NaN
     survives every sum: the estimator looks for it in its result instead.
@@ -137,16 +141,18 @@ def check_batch(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
     ----------
     estimator : BaseEstimator
         Gets ``input_shape_`` when `reset` is true, is compared with it otherwise.
-    X : array-like or torch.Tensor of shape (n_samples, ...)
+    X : array-like, torch.Tensor, Stored or dask array of shape (n_samples, ...)
         Two or more axes.
     reset : bool
         True in fit.
     ensure_min_samples : int
         The fewest samples accepted.
+    keep_lazy : bool
+        Whether arrays on disk and dask arrays come back as they are; else they are read.
 
     Returns
     -------
-    ndarray or torch.Tensor
+    ndarray, torch.Tensor, Stored or dask array
         float32 or float64.
 
     Raises
@@ -156,6 +162,10 @@ def check_batch(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
     """
     options: dict[str, Any] = {"reset": reset, "ensure_min_samples": ensure_min_samples}
     with config_context(assume_finite=True):
+        if keep_lazy and (isinstance(X, Stored) or is_dask(X)):
+            X = _float_blocks(estimator, X)
+            _validate_stand_in(estimator, X, **options)
+            return X
         if not is_torch(X):
             return validate_tensors(estimator, X, **options)
         import torch
@@ -169,10 +179,31 @@ def check_batch(estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int 
             X = X.float()
         elif X.dtype not in (torch.float32, torch.float64):
             X = X.double()
-        # A numpy array of the same shape that owns a single number stands in for the tensor.
-        dtype = str(X.dtype).removeprefix("torch.")
-        validate_tensors(estimator, np.broadcast_to(np.zeros((), dtype), X.shape), **options)
+        _validate_stand_in(estimator, X, **options)
         return X
+
+
+def _validate_stand_in(estimator: Any, X: Any, **options: Any) -> None:
+    """Let a numpy array of the same shape that owns a single number stand in for `X`."""
+    dtype = str(X.dtype).removeprefix("torch.")
+    validate_tensors(estimator, np.broadcast_to(np.zeros((), dtype), X.shape), **options)
+
+
+def _float_blocks(estimator: Any, X: Any) -> Any:
+    """Refuse what is not a real number; of dask arrays see to the chunks and the dtype."""
+    name = type(estimator).__name__
+    kind = np.dtype(X.stored_dtype if isinstance(X, Stored) else X.dtype).kind
+    if kind == "c":
+        raise ValueError(
+            f"Complex data not supported by {name}: give the magnitude, abs(X), or real and "
+            "imaginary part as two channels."
+        )
+    if kind not in "fiub":
+        raise ValueError(f"{name} takes numbers, and got an array of dtype {X.dtype}.")
+    if isinstance(X, Stored):
+        return X
+    X = whole_samples(X, name)
+    return X if X.dtype in FLOATS else X.astype(np.float64)
 
 
 def all_finite(estimator: Any, out: Any) -> Any:
