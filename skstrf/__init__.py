@@ -24,6 +24,7 @@ _attributes = {
     ],
     "decomposition": ["MPCA"],
     "neural": ["CNNClassifier"],
+    "pipeline": ["CachedPipeline"],
     "preprocessing": ["TensorScaler"],
     "stationarity": ["StationarityScorer"],
     "transforms": [
@@ -52,6 +53,7 @@ __getattr__, _list_names, _names = _lazy.attach(
         "multilinear",
         "neural",
         "persistence",
+        "pipeline",
         "preprocessing",
         "stationarity",
         "surrogates",

@@ -4,23 +4,30 @@ import copy
 import pickle
 import subprocess
 import sys
+import tempfile
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skstrf
 
 # Exceptions to scikit-learn's checks, each with its reason.
 EXPECTED_FAILURES = {
+    "CachedPipeline": dict.fromkeys(
+        ["check_estimators_overwrite_params", "check_dont_overwrite_parameters"],
+        "puts the fitted stages into `steps`, as scikit-learn's own Pipeline does",
+    ),
     "CNNClassifier": {
         "check_sample_weight_equivalence_on_dense_data": (
             "batches, validation part and batch statistics depend on the number of rows, as in "
             "scikit-learn's own SGD estimators; integer weights are repetitions where they can be "
             "(tests/neural/test_classifier.py)"
         )
-    }
+    },
 }
 
 
@@ -39,6 +46,13 @@ SOUND = {
 }
 
 
+class NamelessMemory(joblib.Memory):
+    """Keeps its folder out of the names of tests, which are to be the same in every process."""
+
+    def __repr__(self):
+        return "Memory()"
+
+
 def public_estimators():
     """One quick instance of every estimator that `skstrf` exports."""
     quick = {
@@ -47,6 +61,14 @@ def public_estimators():
         "StationarityScorer": {"n_surrogates": 19, "random_state": 0},
         "ScatteringTransformer": {"J": 6},
         "ChannelSelector": {"k": 3},
+        "CachedPipeline": {
+            "steps": [
+                ("scaler", skstrf.TensorScaler()),
+                ("mpca", skstrf.MPCA(vectorize=True)),
+                ("last", LogisticRegression()),
+            ],
+            "memory": NamelessMemory(tempfile.mkdtemp(prefix="skstrf-tests-"), verbose=0),
+        },
     }
     classes = [getattr(skstrf, name) for name in skstrf.__all__ if name[0].isupper()]
     return [c(**quick.get(c.__name__, {})) for c in classes if issubclass(c, BaseEstimator)]
@@ -82,6 +104,8 @@ def test_scikit_learn_checks(estimator, check):
 
 @every
 def test_constructs_without_arguments(estimator):
+    if type(estimator) is skstrf.CachedPipeline:
+        pytest.skip("without steps there is no pipeline, as in scikit-learn")
     type(estimator)()
 
 

@@ -25,6 +25,7 @@ LAYERS = {
     "neural": 1,
     "style": 1,
     "channels": 1,
+    "pipeline": 1,
     "datasets": 1,
     "persistence": 2,
     "store": 2,

@@ -13,7 +13,7 @@ import numpy as np
 
 from .fingerprint import fingerprint
 
-__all__ = ["cached_rows"]
+__all__ = ["cached_rows", "open_store", "read_row", "write_row"]
 
 _logger = logging.getLogger("skstrf")
 # Sounds computed before they are stored: what a killed run loses at most.
@@ -101,7 +101,7 @@ def cached_rows(
            [ 4.,  9.],
            [16., 25.]])
     """
-    store = _open_store(memory)
+    store = open_store(memory)
     if store is None or not len(X):
         return compute(X)
     settings = fingerprint(key)
@@ -109,7 +109,7 @@ def cached_rows(
     missing: dict[str, list[int]] = {}
     for index, sound in enumerate(X):
         name = joblib.hash(np.asarray(np.ascontiguousarray(sound)))
-        row = _read(store, name, settings)
+        row = read_row(store, name, settings)
         if row is None:
             missing.setdefault(name, []).append(index)
         else:
@@ -119,7 +119,7 @@ def cached_rows(
         chunk = list(missing)[start : start + _CHUNK]
         computed = compute(X[[missing[name][0] for name in chunk]])
         for name, row in zip(chunk, computed, strict=True):
-            if store is not None and not _write(store, name, settings, row):
+            if store is not None and not write_row(store, name, settings, row):
                 store = None
             rows.put(missing[name], row)
     return rows.array
@@ -144,8 +144,24 @@ class _Rows:
         self.array[indices] = row
 
 
-def _open_store(memory: Any) -> Any:
-    """Joblib's keeper of entries, or None where there is none to be had."""
+def open_store(memory: Any) -> Any:
+    """Give joblib's keeper of entries.
+
+    Parameters
+    ----------
+    memory : str, PathLike, joblib.Memory or None
+        See `cached_rows`.
+
+    Returns
+    -------
+    object or None
+        For `read_row` and `write_row`; None where there is none to be had.
+
+    Raises
+    ------
+    ValueError
+        When `memory` is something else or cannot be made a folder.
+    """
     if isinstance(memory, str | os.PathLike):
         folder = os.fsdecode(memory)
         try:
@@ -175,7 +191,21 @@ def _open_store(memory: Any) -> Any:
     return None
 
 
-def _read(store: Any, name: str, settings: str) -> np.ndarray | None:
+def read_row(store: Any, name: str, settings: str) -> np.ndarray | None:
+    """Read one entry.
+
+    Parameters
+    ----------
+    store : object
+        From `open_store`.
+    name, settings : str
+        What the entry is filed under.
+
+    Returns
+    -------
+    ndarray or None
+        None where there is none, or it is damaged.
+    """
     try:
         entry = store.call_and_shelve(name, settings).get()
         row, checksum = entry["row"], entry["checksum"]
@@ -189,8 +219,23 @@ def _read(store: Any, name: str, settings: str) -> np.ndarray | None:
     return row
 
 
-def _write(store: Any, name: str, settings: str, row: np.ndarray) -> bool:
-    """Store one row; whether that went well."""
+def write_row(store: Any, name: str, settings: str, row: np.ndarray) -> bool:
+    """Store one entry.
+
+    Parameters
+    ----------
+    store : object
+        From `open_store`.
+    name, settings : str
+        What to file it under.
+    row : ndarray
+        What to store.
+
+    Returns
+    -------
+    bool
+        Whether that went well.
+    """
     row = np.ascontiguousarray(row)
     entry = {"row": row, "checksum": _checksum(row, name, settings)}
     reason = "see joblib's warning"
