@@ -40,6 +40,9 @@ MARGIN = 512
 # Codings whose seek is exact. Seeking in Vorbis and MP3 can land on wrong samples
 # (libsndfile issue 885), so those are decoded from their start.
 EXACT_SEEK = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+# Of a block or MP3 frame that is cut, libsndfile makes samples up, and longer blocks are unknown:
+# what lies this close to the end of a file that is cut short is not believed.
+BLOCK_GUARD = 4096
 
 SAMPLE_RATE = Interval(Integral, MIN_SAMPLE_RATE, MAX_SAMPLE_RATE, closed="both")
 OFFSET = Interval(Real, 0, np.inf, closed="left")
@@ -229,13 +232,22 @@ def _plan(info: AudioInfo, sample_rate: int, offset: float, n_wanted: int | None
     margin = 0
     if info.sample_rate != sample_rate:
         margin = MARGIN * max(1, math.ceil(info.sample_rate / sample_rate))
+    n_extra = max(margin, _guard(info))
     # Only every `frames`-th frame falls on a sample of the result.
     steps = max(0, start * frames // samples - margin) // frames
     first = steps * frames
     if n_wanted is None:
         return _Part(first, max(0, info.n_frames - first), 0, start - steps * samples)
     end = -(-(start + n_wanted) * frames // samples)
-    return _Part(first, end - first, margin, start - steps * samples)
+    return _Part(first, end - first, n_extra, start - steps * samples)
+
+
+def _guard(info: AudioInfo) -> int:
+    """Frames that must follow what is read, if the file ought to go on, for it to be whole."""
+    if info.format == "MP3":
+        return MP3_SLACK
+    is_checked = info.format in ("FLAC", "OGG")  # by checksums of its own
+    return 0 if is_checked or info.subtype.startswith(EXACT_SEEK) else BLOCK_GUARD
 
 
 def _read_part(handle: Any, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
@@ -302,10 +314,12 @@ def _check_finite(info: AudioInfo, sound: np.ndarray) -> None:
 def _check_complete(info: AudioInfo, part: _Part, end: int, is_broken: bool) -> None:
     """Refuse a file that stops before the wanted part does, unless it really ends there."""
     wanted_end = part.first + part.n_needed
+    if part.n_extra:
+        wanted_end += _guard(info)
     if end >= wanted_end:
         return
     slack = MP3_SLACK if info.format == "MP3" else 0
-    if is_broken or not info.is_complete or end + slack < min(wanted_end, info.n_frames):
+    if is_broken or not info.is_complete or end < min(wanted_end, info.n_frames - slack):
         raise _cut_short(info, end)
 
 
