@@ -14,16 +14,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from skstrf._version import __version__
-from skstrf.cli import channels, classify, demo, predict, stationarity, transfer, transform
+from skstrf.cli import channels, classify, demo, predict, search, stationarity, transfer, transform
 
 __all__ = ["build_parser", "run"]
 
-COMMANDS = (classify, predict, channels, transfer, transform, stationarity, demo)
+COMMANDS = (classify, predict, search, channels, transfer, transform, stationarity, demo)
 DESCRIPTION = "Learn to tell sounds apart from what the auditory cortex is thought to compute."
 EPILOG = """examples:
   skstrf demo                              try it on recordings that come with it
   skstrf classify sounds/ -o report/       learn from a folder of sounds, one sub-folder a class
   skstrf predict report/model.skops *.wav  say what class new sounds are of
+  skstrf search sounds/ -o out/            search for the best settings
   skstrf channels sounds/ -o out/          score what every channel tells alone
   skstrf transfer a/ b/ -o out/            start from a network for other sounds
   skstrf transform sounds/ -o out.zarr     keep the tensors of a folder of sounds

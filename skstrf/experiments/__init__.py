@@ -11,6 +11,9 @@ from skstrf.experiments.classification import (
 )
 from skstrf.experiments.report import write_classification_report
 from skstrf.experiments.results import ClassificationResults
+from skstrf.experiments.search import run_search
+from skstrf.experiments.search_report import write_search_report
+from skstrf.experiments.search_results import SearchResults
 from skstrf.experiments.stationarity import make_representations, run_stationarity
 from skstrf.experiments.stationarity_report import write_stationarity_report
 from skstrf.experiments.stationarity_results import StationarityResults
@@ -21,6 +24,7 @@ from skstrf.experiments.transfer_results import TransferResults
 __all__ = [
     "ChannelResults",
     "ClassificationResults",
+    "SearchResults",
     "StationarityResults",
     "TransferResults",
     "choose_duration",
@@ -30,10 +34,12 @@ __all__ = [
     "make_representations",
     "run_channels",
     "run_classification",
+    "run_search",
     "run_stationarity",
     "run_transfer",
     "write_channel_report",
     "write_classification_report",
+    "write_search_report",
     "write_stationarity_report",
     "write_transfer_report",
 ]

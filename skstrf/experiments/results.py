@@ -213,11 +213,12 @@ def settings(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict of str to dict
-        Plain values by stage and parameter.
+        Plain values by stage and parameter; places that are empty are left out.
     """
     return {
         name: {"class": type(step).__name__} | plain(step.get_params(deep=False))
         for name, step in pipeline.steps
+        if step not in (None, "passthrough")
     }
 
 

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skstrf.datasets import AudioLoader
+from skstrf.pipeline import learns_nothing
 from skstrf.utils.devices import resolve_device
 
 __all__ = [
@@ -63,7 +64,7 @@ def divide_pipeline(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
         )
     if not hasattr(steps[-1][1], "predict_proba"):
         raise ValueError(f"The last step of pipeline, {steps[-1][0]}, has no predict_proba.")
-    stateless = [_learns_nothing(step) for _, step in steps[:-1]]
+    stateless = [learns_nothing(step) for _, step in steps[:-1]]
     n_head = 1 + max(index for index, is_so in enumerate(stateless) if is_so)
     fresh = [(name, clone(step)) for name, step in steps]
     return Pipeline(fresh[:n_head]), Pipeline(fresh[n_head:])
@@ -219,10 +220,6 @@ def chunks(rows: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
     """
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def _learns_nothing(step: Any) -> bool:
-    return isinstance(step, AudioLoader) or type(step).__module__.startswith("skstrf.transforms.")
 
 
 def _load(loader: AudioLoader, paths: list[str]) -> tuple[np.ndarray, dict[int, str]]:

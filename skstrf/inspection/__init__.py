@@ -9,6 +9,7 @@ from .report import Report
 from .sonify import sonify
 from .stationarity import StationarityDisplay
 from .strf import STRFDisplay
+from .study import StudyDisplay
 from .training import TrainingDisplay
 from .transfer import TransferDisplay
 
@@ -20,6 +21,7 @@ __all__ = [
     "Report",
     "STRFDisplay",
     "StationarityDisplay",
+    "StudyDisplay",
     "TrainingDisplay",
     "TransferDisplay",
     "confusion_matrix_display",

@@ -340,7 +340,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, *, sample_weight=None, validation_data=None):
+    def fit(self, X, y, *, sample_weight=None, validation_data=None, callback=None):
         """Train a new network.
 
         Parameters
@@ -356,6 +356,9 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
             Samples and labels of the validation part, in place of a random
             `validation_fraction` of `X`. Without early stopping it is only
             looked at, for `history_`.
+        callback : callable, default=None
+            Called after every epoch with its row of `history_`. An exception
+            from it ends the training, as the pruning of a search does.
 
         Returns
         -------
@@ -380,7 +383,8 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         if validation_data is not None:
             validation = self._check_validation(*validation_data)
         self._seed = self._draw_seed()
-        fit_classifier(self, X, codes, weights, validation, self._settings())
+        settings = self._settings() | {"callback": callback}
+        fit_classifier(self, X, codes, weights, validation, settings)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)

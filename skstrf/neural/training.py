@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,21 @@ class Divergence(Callback):
                 f"training diverged: the loss of epoch {len(net.history)} is not finite. Use a "
                 "smaller lr, or recipe='modern' with batch_norm=True."
             )
+
+
+class Reporter(Callback):
+    """Hands the figures of every epoch to a function, which may end the training by raising."""
+
+    def __init__(self, function: Callable[[dict[str, float]], Any]):
+        self.function: Any = function
+
+    def on_epoch_end(self, net, **kwargs):
+        """Report the epoch."""
+        self.function(_figures(len(net.history), net.history[-1]))
+
+    def on_train_end(self, net, **kwargs):
+        """Let go of the function: the net is kept, and may be pickled."""
+        self.function = None
 
 
 class WarmStatistics(Callback):
@@ -174,6 +189,7 @@ def make_callbacks(
     has_validation: bool = False,
     verbose: bool = False,
     compile_module: bool = False,
+    callback: Callable[[dict[str, float]], Any] | None = None,
 ) -> list[tuple[str, Callback]]:
     """Make the callbacks of one training.
 
@@ -192,6 +208,8 @@ def make_callbacks(
         Show a progress bar.
     compile_module : bool
         Whether torch compiles the network.
+    callback : callable or None
+        Gets a row of :func:`history_rows` after every epoch.
 
     Returns
     -------
@@ -216,6 +234,8 @@ def make_callbacks(
             monitor="valid_loss", patience=patience, threshold=0, load_best=True, sink=logger.debug
         )
         callbacks.append(("early_stopping", stopping))
+    if callback is not None:
+        callbacks.append(("reporter", Reporter(callback)))
     return callbacks
 
 
@@ -333,13 +353,14 @@ def history_rows(net: NeuralNet, first_epoch: int = 1) -> list[dict[str, float]]
         One an epoch: ``epoch``, ``train_loss``, ``lr``, ``seconds`` and, with a
         validation part, ``valid_loss`` and ``valid_accuracy``.
     """
+    return [_figures(number, row) for number, row in enumerate(net.history, start=first_epoch)]
+
+
+def _figures(number: int, row: Mapping[str, Any]) -> dict[str, float]:
     names = {"train_loss": "train_loss", "valid_loss": "valid_loss", "lr": "lr", "dur": "seconds"}
     names["valid_accuracy"] = "valid_accuracy"
-    rows = []
-    for number, row in enumerate(net.history, start=first_epoch):
-        figures = {new: float(row[old]) for old, new in names.items() if old in row}
-        rows.append({"epoch": number, **figures})
-    return rows
+    figures = {new: float(row[old]) for old, new in names.items() if old in row}
+    return {"epoch": number, **figures}
 
 
 def train_network(
@@ -362,7 +383,7 @@ def train_network(
     settings : mapping
         ``optimizer``, ``lr``, ``weight_decay``, ``lr_schedule``, ``batch_size``,
         ``layer_lr`` (by names of layers), ``max_epochs``, ``patience`` (None: to
-        the end), ``mixup``, ``compile`` and ``verbose``, as in
+        the end), ``mixup``, ``compile``, ``verbose`` and, if there is one, ``callback``, as in
         :class:`~skstrf.neural.CNNClassifier`.
     device : str
         Where to train.
@@ -381,6 +402,7 @@ def train_network(
         n_batches=-(-len(training) // settings["batch_size"]),
         has_validation=validation is not None,
         compile_module=settings["compile"],
+        callback=settings.get("callback"),
         **{key: settings[key] for key in ("lr_schedule", "patience", "verbose")},
     )
     net = make_net(

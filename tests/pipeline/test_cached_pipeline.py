@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import TargetEncoder
 
-from skstrf import MPCA, AudioLoader, CachedPipeline, STRFTransformer, TensorScaler
+from skstrf import MPCA, AudioLoader, CachedPipeline, STRFTransformer
 
 N_SOUNDS, RATE = 12, 4000
 LOG = "SKSTRF_TEST_COUNTS"
@@ -252,18 +252,25 @@ def test_damaged_entries_are_made_anew(sounds, tmp_path):
     np.testing.assert_array_equal(found.predict_proba(paths), expected)
 
 
-def test_without_a_cache_nothing_changes(sounds, tmp_path):
+def test_without_a_cache_nothing_changes(sounds):
     paths, y, _ = sounds
     pipeline = make(None).fit(paths, y)
     assert pipeline.stage_keys_ == []
     steps = [("pca", PCA(2)), ("last", LogisticRegression())]
     X = np.random.default_rng(0).standard_normal((10, 3))
     assert CachedPipeline(steps).fit(X, [0, 1] * 5).predict(X).shape == (10,)
+
+
+def test_dask_arrays_pass_by_the_cache(tmp_path):
     da = pytest.importorskip("dask.array")
-    lazy = da.from_array(np.zeros((4, 2, 3, 4)) + np.arange(4)[:, None, None, None])
-    stages = CachedPipeline([("scaler", TensorScaler())], memory=str(tmp_path))
-    stages.fit_transform(np.asarray(lazy))
+    X = np.random.default_rng(0).standard_normal((6, 2, 3, 4))
+    stages = CachedPipeline([("mpca", MPCA(2))], memory=str(tmp_path / "cache"))
+    lazy = stages.fit_transform(da.from_array(X, chunks=(3, 2, 3, 4)))
+    assert isinstance(lazy, da.Array)
+    assert stages.stage_keys_ == []
+    eager = stages.fit_transform(X)
     assert stages.stage_keys_
+    np.testing.assert_allclose(np.abs(lazy.compute()), np.abs(eager), rtol=1e-5, atol=1e-6)
 
 
 def test_memory_may_be_a_joblib_memory_and_is_checked(sounds, tmp_path, counts):
