@@ -9,6 +9,11 @@ from skstrf.experiments.classification import (
     make_classification_pipeline,
     run_classification,
 )
+from skstrf.experiments.comparison import run_comparison
+from skstrf.experiments.comparison_report import write_comparison_report
+from skstrf.experiments.comparison_results import ComparisonResults
+from skstrf.experiments.genres import genres_experiment
+from skstrf.experiments.reduction import reduction_experiment
 from skstrf.experiments.report import write_classification_report
 from skstrf.experiments.results import ClassificationResults
 from skstrf.experiments.search import run_search
@@ -24,21 +29,26 @@ from skstrf.experiments.transfer_results import TransferResults
 __all__ = [
     "ChannelResults",
     "ClassificationResults",
+    "ComparisonResults",
     "SearchResults",
     "StationarityResults",
     "TransferResults",
     "choose_duration",
     "classification_search_space",
     "compare_channels",
+    "genres_experiment",
     "make_classification_pipeline",
     "make_representations",
+    "reduction_experiment",
     "run_channels",
     "run_classification",
+    "run_comparison",
     "run_search",
     "run_stationarity",
     "run_transfer",
     "write_channel_report",
     "write_classification_report",
+    "write_comparison_report",
     "write_search_report",
     "write_stationarity_report",
     "write_transfer_report",

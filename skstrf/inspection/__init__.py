@@ -1,6 +1,7 @@
 """What is shown: figures of tensors, reductions and trainings, and the report they go into."""
 
 from .channels import ChannelScoreDisplay
+from .comparison import ComparisonDisplay
 from .confusion import confusion_matrix_display
 from .mpca import MPCADisplay
 from .receptive_fields import ReceptiveFieldDisplay
@@ -15,6 +16,7 @@ from .transfer import TransferDisplay
 
 __all__ = [
     "ChannelScoreDisplay",
+    "ComparisonDisplay",
     "MPCADisplay",
     "ReceptiveFieldDisplay",
     "ReconstructionDisplay",
