@@ -93,7 +93,7 @@ def _add_comparison(report: Report, results: ChannelResults) -> None:
         rows.append(
             [
                 row["name"],
-                " x ".join(map(str, row["shape"])),
+                "\u00a0x\u00a0".join(map(str, row["shape"])),  # on one line
                 round(row["dimension"]),
                 row["accuracy"]["mean"],
                 row["accuracy"]["std"],

@@ -64,14 +64,15 @@ def write_comparison_report(
 
 def _add_table(report: Report, results: ComparisonResults) -> None:
     extra = list(results.rows[0]["extra"])
+    spread = results.rows[0]["accuracy"]["std"] is not None
     rows = [
         [
             row["name"],
-            " x ".join(map(str, row["shape"])),
+            "\u00a0x\u00a0".join(map(str, row["shape"])),  # on one line
             round(row["dimension"]),
             row["kept"],
             row["accuracy"]["mean"],
-            row["accuracy"]["std"],
+            *([row["accuracy"]["std"]] if spread else []),
             *row["interval"],
             *(row["extra"][name]["mean"] for name in extra),
             row["seconds"].get("reduction", 0.0),
@@ -79,11 +80,13 @@ def _add_table(report: Report, results: ComparisonResults) -> None:
         ]
         for row in results.rows
     ]
-    columns = ["way", "shape", "numbers", "kept", "accuracy", "std", "from", "to", *extra]
+    columns = ["way", "shape", "numbers", "kept", "accuracy", *(["std"] if spread else [])]
+    columns += ["from", "to", *extra]
     note = (
         "Shape and numbers: what the classifier gets of one sound. Kept: share of the variance of "
-        f"the training part. Std: over folds and the {results.n_seeds} seeds. From, to: 95 % "
-        "interval (Wilson) of the mean, taking the sounds for independent. Seconds of one fit, "
-        "reduction and classifier."
+        "the training part. From, to: 95 % interval (Wilson) of the mean, taking the sounds for "
+        "independent. Seconds of one fit, reduction and classifier."
     )
+    if spread:
+        note += f" Std: over folds and seeds, of which there are {results.n_seeds}."
     report.add_table("Result", [*columns, "s reducing", "s learning"], rows, note=note)

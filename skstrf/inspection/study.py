@@ -146,7 +146,8 @@ class StudyDisplay:
         ax.set_ylabel(self.score_name, fontsize=9)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(axis="y", color="0.9", linewidth=0.8)
-        ax.legend(fontsize=8, loc="lower right", edgecolor="none", framealpha=0.9)
+        # Above the panel: inside it would hide candidates wherever it were.
+        ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False)
         _finish(ax)
 
 

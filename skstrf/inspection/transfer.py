@@ -105,7 +105,7 @@ class TransferDisplay:
         """
         by_method = _by_method(self.rows)
         if ax is None:
-            ax = new_figure((6.4, 4.0)).subplots()
+            ax = new_figure((6.4, 4.6)).subplots()
         self.figure_, axes = panels(ax, 1, "accuracy against the share of labels")
         self.ax_ = axes[0]
         self.lines_, self.chance_ = {}, None
@@ -146,7 +146,8 @@ class TransferDisplay:
         ax.grid(axis="y", color="0.9", linewidth=0.8)
         ax.set_axisbelow(True)
         ax.set_ylim(0, 1.05)
-        ax.legend(fontsize=8, loc="lower right", edgecolor="none", framealpha=0.9)
+        # Above the panel: inside it would hide bars of the spread.
+        ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False)
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
 
