@@ -347,7 +347,7 @@ class MPCA(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, torch.Tensor or dask array of shape (n_samples, *output_shape_)
+        X : array-like, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
             As transform gives them.
 
         Returns
