@@ -172,6 +172,6 @@ class AudioBlocks:
                 yield mixed
         except soundfile.LibsndfileError:
             is_broken = True
-        end = min(end, part.first + part.n_needed)
         _check_complete(info, part, end, is_broken)
+        end = min(end, part.first + part.n_needed)
         _check_long_enough(info, end, self.offset, self.duration)
