@@ -408,3 +408,19 @@ def test_one_constant_sample_at_a_time():
     np.testing.assert_array_equal(mpca.mean_, np.full((3, 4), 1 / 3))
     assert mpca.output_shape_ == (1, 1)
     np.testing.assert_array_equal(mpca.transform(np.full((2, 3, 4), 1 / 3)), 0)
+
+
+def test_many_chunks_are_added_up_in_spans(monkeypatch):
+    x = tensors(203).astype(np.float32) + 100
+    exact = MPCA(3).fit(x.astype(np.float64))
+    monkeypatch.setitem(streaming.CHUNK_BYTES, "cpu", x[0].nbytes)
+    spans = streaming.chunk_slices(x, together=4)
+    assert [s.stop - s.start for s in spans] == [4] * 50 + [3]
+    assert streaming.chunk_slices(x, spans[-1])[-1] == slice(202, 203)
+    found = MPCA(3).fit(x)
+    for ours, theirs in zip(found.mode_eigenvalues_, exact.mode_eigenvalues_, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * theirs[0])
+    np.testing.assert_allclose(found.mean_, exact.mean_, rtol=1e-6)
+    x[102, 0, 1, 2] = np.nan  # not the first of its span
+    with pytest.raises(ValueError, match="NaN or infinity in sample 102"):
+        MPCA(3).fit(x)

@@ -191,7 +191,7 @@ def _sweeps(
             for n in part:
                 gram = _mode_n_scatter(source, bases, n)
                 if not scatter:
-                    scatter.append(float(np.trace(bases[n] @ gram @ bases[n].T)))
+                    scatter.append(float(np.vdot(bases[n] @ gram, bases[n])))
                 values, vectors = _eigen(gram)
                 bases[n] = vectors[: ranks[n]]
         # The mode updated last has seen all the others as they are now.

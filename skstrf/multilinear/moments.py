@@ -23,6 +23,10 @@ from skstrf.utils.blocks import is_dask
 
 __all__ = ["Moments", "merge_moments", "mode_scatter", "moments"]
 
+# Sums of this many chunks are added in the data's own precision before they are in float64: for
+# large samples the additions in float64, by one thread, would take as long as the products.
+TOGETHER = 4
+
 
 class Moments(NamedTuple):
     """What MPCA has to know of a batch before it looks at it again.
@@ -114,16 +118,24 @@ def moments(x: Any, first: int = 0) -> Moments:
     axes = range(1, x.ndim)
     shift, scratch = _rough_mean(x[chunk_slices(x)[0]]), Scratch()
 
-    def task(rows: slice) -> list[Any]:
-        chunk = x[rows]
-        centred = subtract(chunk, shift, scratch)
-        grams = [gram(centred, axis, scratch) for axis in axes]
-        # Every entry has its square on this diagonal.
-        if not np.isfinite(float(grams[-1].diagonal().sum())):
-            raise ValueError(_what_is_not_finite(to_numpy(chunk), first + rows.start))
-        return [centred.sum(0), *grams]
+    def task(span: slice) -> list[Any]:
+        totals: list[Any] = []
+        for rows in chunk_slices(x, span):
+            chunk = x[rows]
+            centred = subtract(chunk, shift, scratch)
+            grams = [gram(centred, axis, scratch) for axis in axes]
+            # Every entry has its square on this diagonal.
+            if not np.isfinite(float(grams[-1].diagonal().sum())):
+                raise ValueError(_what_is_not_finite(to_numpy(chunk), first + rows.start))
+            column = centred[0] if len(centred) == 1 else centred.sum(0)
+            if not totals:  # the next chunk overwrites `centred`
+                totals = [1 * column, *grams]
+                continue
+            for total, array in zip(totals, [column, *grams], strict=True):
+                total += array
+        return totals
 
-    total, *grams = sum_in_double(map_chunks(task, x))
+    total, *grams = sum_in_double(map_chunks(task, x, together=TOGETHER))
     missed = total / x.shape[0]
     with single_threaded_blas():
         scatters = [

@@ -20,6 +20,7 @@ from skstrf.multilinear.streaming import (
     like,
     map_chunks,
     numpy_view,
+    single_threaded_blas,
     subtract,
 )
 from skstrf.utils.arrays import is_torch
@@ -230,7 +231,8 @@ def projector(x: Any, mean: Any, components: Bases) -> Callable[[slice], Any]:
         return lambda rows: multi_mode_product(x[rows], bases)
     mean, scratch = like(mean, x), Scratch()
     if _mean_is_harmless(x, mean):
-        offset = multi_mode_product(mean[None], bases)
+        with single_threaded_blas():
+            offset = multi_mode_product(mean[None], bases)
         return lambda rows: multi_mode_product(x[rows], bases) - offset
     return lambda rows: multi_mode_product(subtract(x[rows], mean, scratch), bases)
 

@@ -35,6 +35,8 @@ T = TypeVar("T")
 # wants fewer and larger ones. The bound on rows keeps float32 sums over a chunk accurate.
 CHUNK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
 CHUNK_ROWS = 4096
+# Slices of several chunks are made only where there are at least this many.
+MANY_SLICES = 16
 # Up to this size, threads in BLAS mostly wait for each other, on a busy machine for long.
 SMALL_BYTES = 2**20
 
@@ -43,13 +45,17 @@ SMALL_BYTES = 2**20
 _BLAS_LOCK = threading.Lock()
 
 
-def chunk_slices(x: Any) -> list[slice]:
+def chunk_slices(x: Any, span: slice | None = None, together: int = 1) -> list[slice]:
     """Cut the first axis of `x` into slices of a size the machine likes.
 
     Parameters
     ----------
     x : ndarray, torch.Tensor or Stored of shape (n_samples, ...)
         The batch. Of one that is read from disk in chunks, slices are whole chunks.
+    span : slice, optional
+        The samples to cut, a slice of a coarser cut; all of them by default.
+    together : int, default 1
+        Chunks in a slice, fewer where that would leave threads without work.
 
     Returns
     -------
@@ -61,12 +67,14 @@ def chunk_slices(x: Any) -> list[slice]:
     sample_bytes = prod(x.shape[1:]) * (x.element_size() if is_torch(x) else x.itemsize)
     limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"])
     rows = min(max(1, limit // max(1, sample_bytes)), CHUNK_ROWS)
-    together = getattr(x, "rows_together", 1)
-    rows = max(rows // together, 1) * together
-    return [slice(i, i + rows) for i in range(0, x.shape[0], rows)]
+    on_disk = getattr(x, "rows_together", 1)
+    rows = max(rows // on_disk, 1) * on_disk
+    start, stop = (0, x.shape[0]) if span is None else (span.start, span.stop)
+    rows *= max(1, min(together, (stop - start) // (rows * MANY_SLICES)))
+    return [slice(i, min(i + rows, stop)) for i in range(start, stop, rows)]
 
 
-def map_chunks(task: Callable[[slice], T], x: Any) -> Iterator[T]:
+def map_chunks(task: Callable[[slice], T], x: Any, together: int = 1) -> Iterator[T]:
     """Run `task` on every chunk of `x` and yield what it returns, in order.
 
     Several chunks at once, each with single-threaded BLAS, is faster than one chunk with
@@ -78,6 +86,8 @@ def map_chunks(task: Callable[[slice], T], x: Any) -> Iterator[T]:
         Takes a slice of samples.
     x : ndarray or torch.Tensor of shape (n_samples, ...)
         Decides the chunks; torch threads its own work, so its chunks run one after another.
+    together : int, default 1
+        Chunks that one call takes, as `chunk_slices` has it.
 
     Yields
     ------
@@ -90,7 +100,7 @@ def map_chunks(task: Callable[[slice], T], x: Any) -> Iterator[T]:
         with np.errstate(all="ignore"):
             return task(rows)
 
-    slices = chunk_slices(x)
+    slices = chunk_slices(x, together=together)
     if is_torch(x) or (len(slices) == 1 and x.nbytes > SMALL_BYTES):
         yield from map(quiet, slices)
         return
@@ -111,6 +121,10 @@ def map_chunks(task: Callable[[slice], T], x: Any) -> Iterator[T]:
 @contextmanager
 def single_threaded_blas() -> Iterator[int]:
     """Hold BLAS to one thread for a while.
+
+    Around small products too that come before chunks on several threads: for some milliseconds
+    after a threaded product OpenBLAS's threads wait in a loop for the next, on cores that the
+    chunks need.
 
     Yields
     ------
