@@ -1,5 +1,6 @@
 import threading
 import tracemalloc
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from skstrf.multilinear import (
     streaming,
 )
 
+gram_module = import_module("skstrf.multilinear.gram")
 REFERENCE = Path(__file__).parent / "reference" / "mpca"
 RESULTS = sorted(REFERENCE.glob("*_K*.npz"))
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
@@ -404,3 +406,13 @@ def test_cuda_equals_cpu():
     y = project(torch.tensor(x, device="cuda"), found.mean, found.components)
     assert y.device.type == "cuda"
     np.testing.assert_allclose(y.cpu(), project(x, expected.mean, expected.components), atol=1e-9)
+
+
+def test_grams_of_all_axes_in_threads_equal_einsum(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((3, 5, 4, 45, 6))
+    monkeypatch.setattr(gram_module, "SMALL_BYTES", 0)
+    for axis, found in enumerate(gram_module.grams(x), start=1):
+        letters = "nabcd"
+        other = letters.replace(letters[axis], "z")
+        expected = np.einsum(f"{letters},{other}->{letters[axis]}z", x, x)
+        np.testing.assert_allclose(found, expected, atol=1e-10)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from skstrf.multilinear.products import around
-from skstrf.multilinear.streaming import Scratch
+from skstrf.multilinear.streaming import SMALL_BYTES, Scratch, single_threaded_blas
 from skstrf.utils.arrays import is_torch
 
-__all__ = ["gram"]
+__all__ = ["gram", "grams"]
 
 # Measured with OpenBLAS on an AVX-512 machine: up to this size of a mode small products are
 # faster than symmetric ones, in blocks of this many columns, if there are this many at least.
@@ -47,6 +48,30 @@ def gram(x: Any, axis: int, scratch: Scratch) -> Any:
     blocks = view[:, :, :whole].reshape(len(view), size, -1, NARROW_BLOCK).swapaxes(1, 2)
     found = _narrow_gram(blocks)
     return found if whole == view.shape[2] else found + _narrow_gram(view[:, :, whole:])
+
+
+def grams(x: Any) -> list[Any]:
+    """`gram` along every axis, the axes shared among threads where they are worth it.
+
+    Parameters
+    ----------
+    x : ndarray or torch.Tensor of shape (n_samples, I_1, ..., I_N)
+        Tensors, few enough to be looked at as a whole.
+
+    Returns
+    -------
+    list of N arrays of shape (I_n, I_n)
+        The Gram matrices.
+    """
+    scratch = Scratch()
+    axes = sorted(range(1, x.ndim), key=lambda axis: -x.shape[axis])  # the longest work first
+    with single_threaded_blas() as n_threads:
+        if is_torch(x) or x.nbytes <= SMALL_BYTES or n_threads == 1:
+            found = [gram(x, axis, scratch) for axis in axes]
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                found = list(pool.map(lambda axis: gram(x, axis, scratch), axes))
+    return [found[axes.index(axis)] for axis in range(1, x.ndim)]
 
 
 def _unfold(view: Any, scratch: Scratch) -> Any:

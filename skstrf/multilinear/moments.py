@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skstrf.multilinear.blocks import reduce_blocks
-from skstrf.multilinear.gram import gram
+from skstrf.multilinear.gram import gram, grams
 from skstrf.multilinear.streaming import (
     Scratch,
     chunk_slices,
     double,
+    like,
     map_chunks,
-    single_threaded_blas,
     subtract,
     sum_in_double,
 )
@@ -123,25 +123,23 @@ def moments(x: Any, first: int = 0) -> Moments:
         for rows in chunk_slices(x, span):
             chunk = x[rows]
             centred = subtract(chunk, shift, scratch)
-            grams = [gram(centred, axis, scratch) for axis in axes]
+            found = [gram(centred, axis, scratch) for axis in axes]
             # Every entry has its square on this diagonal.
-            if not np.isfinite(float(grams[-1].diagonal().sum())):
+            if not np.isfinite(float(found[-1].diagonal().sum())):
                 raise ValueError(_what_is_not_finite(to_numpy(chunk), first + rows.start))
             column = centred[0] if len(centred) == 1 else centred.sum(0)
             if not totals:  # the next chunk overwrites `centred`
-                totals = [1 * column, *grams]
+                totals = [1 * column, *found]
                 continue
-            for total, array in zip(totals, [column, *grams], strict=True):
+            for total, array in zip(totals, [column, *found], strict=True):
                 total += array
         return totals
 
-    total, *grams = sum_in_double(map_chunks(task, x, together=TOGETHER))
+    total, *sums = sum_in_double(map_chunks(task, x, together=TOGETHER))
     missed = total / x.shape[0]
-    with single_threaded_blas():
-        scatters = [
-            to_numpy(found - x.shape[0] * gram(missed[None], axis, scratch))
-            for axis, found in zip(axes, grams, strict=True)
-        ]
+    # In the precision of the sums that it corrects.
+    corrections = [x.shape[0] * double(found) for found in grams(like(missed, x)[None])]
+    scatters = [to_numpy(a - b) for a, b in zip(sums, corrections, strict=True)]
     return Moments(x.shape[0], to_numpy(double(shift) + missed), scatters)
 
 
@@ -160,7 +158,7 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
 
     Notes
     -----
-    What the parts' own means leave out is the scatter of those means about the common one,
+    Put together one by one; what two parts' own means leave out is the scatter of these means,
     weighted by numbers of samples [1]_. Nothing of the size of the mean is ever squared.
 
     References
@@ -177,19 +175,17 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     >>> whole.n_samples, bool(np.allclose(whole.scatters[0], moments(x).scatters[0]))
     (4, True)
     """
-    n = sum(part.n_samples for part in parts)
-    shift = parts[0].mean
-    mean = shift + sum(part.n_samples * (part.mean - shift) for part in parts) / n
+    n, mean = parts[0].n_samples, np.array(parts[0].mean)
     scatters = [np.array(scatter) for scatter in parts[0].scatters]
     for part in parts[1:]:
-        for scatter, more in zip(scatters, part.scatters, strict=True):
-            scatter += more
-    scratch = Scratch()
-    with single_threaded_blas():
-        for part in parts:
-            apart = np.sqrt(part.n_samples) * (part.mean - mean)[None]
-            for axis, scatter in enumerate(scatters, start=1):
-                scatter += gram(apart, axis, scratch)
+        apart = part.mean - mean
+        weight = n * part.n_samples / (n + part.n_samples)
+        for scatter, more, between in zip(
+            scatters, part.scatters, grams(apart[None]), strict=True
+        ):
+            scatter += more + weight * between
+        n += part.n_samples
+        mean += part.n_samples / n * apart
     return Moments(n, mean, scatters)
 
 
