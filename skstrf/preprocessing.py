@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skstrf.multilinear.blocks import reduce_blocks
 from skstrf.multilinear.streaming import chunk_slices, double, empty_like, like, map_chunks
 from skstrf.utils.arrays import to_numpy
+from skstrf.utils.blocks import is_dask, map_samples
+from skstrf.utils.stored import stored
 from skstrf.utils.validation import (
     Integral,
     all_finite,
@@ -26,8 +31,9 @@ def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
 
     Parameters
     ----------
-    x : ndarray or torch.Tensor of shape (n_samples, ...)
-        float32 or float64, never copied as a whole.
+    x : ndarray, torch.Tensor, Stored or dask array of shape (n_samples, ...)
+        float32 or float64, never copied as a whole. The blocks of a dask array are reduced where
+        they are computed, and put together in a tree.
     axes : tuple of int
         What is averaged over; holds 0, none negative.
 
@@ -45,7 +51,10 @@ def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
     >>> mean.ravel(), var.ravel()
     (array([3.5, 5.5, 7.5]), array([9.25, 9.25, 9.25]))
     """
-    first = x[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
+    if is_dask(x):
+        n, mean, squares = reduce_blocks(x, _block_sums, _merged, axes)
+        return mean[0], squares[0] / n
+    first = x[0:1][tuple(slice(0, 1) if a in axes else slice(None) for a in range(x.ndim))]
     count = np.prod([x.shape[axis] for axis in axes])
     with np.errstate(all="ignore"):
         # A float32 sum of squares keeps no digit of a variance far below the squared mean: take
@@ -65,6 +74,24 @@ def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
         missed = total / count
         var = np.maximum(squares / count - missed**2, 0.0)
         return (to_numpy(double(shift)) + missed)[0], var[0]
+
+
+def _block_sums(block: np.ndarray, axes: tuple[int, ...]) -> tuple[float, Any, Any]:
+    """Count the values, and give their mean and their squared deviations from it."""
+    if not np.isfinite(block).all():
+        raise ValueError("X given to TensorScaler contains NaN or infinity.")
+    mean, var = axis_statistics(block, axes)
+    n = float(np.prod([block.shape[axis] for axis in axes]))
+    return n, mean[None], n * var[None]
+
+
+def _merged(parts: Sequence[tuple[float, Any, Any]]) -> tuple[float, Any, Any]:
+    """Put statistics together around the first mean, so that constants stay exact."""
+    n = sum(part[0] for part in parts)
+    shift = parts[0][1]
+    mean = shift + sum(count * (one - shift) for count, one, _ in parts) / n
+    squares = sum(inner + count * (one - mean) ** 2 for count, one, inner in parts)
+    return n, mean, squares
 
 
 class TensorScaler(TransformerMixin, BaseEstimator):
@@ -107,7 +134,9 @@ class TensorScaler(TransformerMixin, BaseEstimator):
     -----
     A chunk of samples at a time is summed in float64, so that float32 data with a mean a
     thousand times the deviation are scaled right and no copy of X is made but the result. torch
-    tensors are taken as they are and give torch tensors on their device.
+    tensors are taken as they are and give torch tensors on their device. Memory maps and zarr
+    arrays are read in chunks. Every block of a dask array is reduced where it is computed;
+    transform and inverse_transform of it are lazy.
 
     Examples
     --------
@@ -139,7 +168,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, ...)
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, ...)
             Two or more axes.
         y : None
             Ignored.
@@ -154,7 +183,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         ValueError
             On NaN or infinity in X, or an axis that X lacks.
         """
-        X = check_batch(self, X, reset=True)
+        X = check_batch(self, stored(X), reset=True, keep_lazy=True)
         mean, var = axis_statistics(X, _shared_axes(self.axis, X.ndim))
         all_finite(self, var)
         # A deviation below the spacing of numbers around the mean is rounding, not variation.
@@ -169,13 +198,13 @@ class TensorScaler(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, ...)
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, ...)
             Samples of the shape seen in fit.
 
         Returns
         -------
-        ndarray or torch.Tensor of the shape of X
-            A scaled copy, float32 for float32.
+        ndarray, torch.Tensor or dask array of the shape of X
+            A scaled copy, float32 for float32; lazy for a dask array.
 
         Raises
         ------
@@ -183,7 +212,13 @@ class TensorScaler(TransformerMixin, BaseEstimator):
             When the shape differs from that seen in fit, or X is not finite.
         """
         check_is_fitted(self)
-        X = check_batch(self, X, reset=False)
+        X = check_batch(self, stored(X), reset=False, keep_lazy=True)
+        if is_dask(X):
+            # A copy: fitting again must not change what is still to be computed.
+            return map_samples(X, copy(self)._scale, self.input_shape_, X.dtype)
+        return self._scale(X)
+
+    def _scale(self, X):
         mean, scale = like(self.mean_, X), like(self.scale_, X)
 
         def scaled(rows):
@@ -197,12 +232,12 @@ class TensorScaler(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, ...)
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, ...)
             Scaled samples.
 
         Returns
         -------
-        ndarray or torch.Tensor of the shape of X
+        ndarray, torch.Tensor or dask array of the shape of X
             In the units of the data seen in fit.
 
         Raises
@@ -211,7 +246,12 @@ class TensorScaler(TransformerMixin, BaseEstimator):
             When the shape differs from that seen in fit, or X is not finite.
         """
         check_is_fitted(self)
-        X = check_batch(self, X, reset=False)
+        X = check_batch(self, stored(X), reset=False, keep_lazy=True)
+        if is_dask(X):
+            return map_samples(X, copy(self)._restore, self.input_shape_, X.dtype)
+        return self._restore(X)
+
+    def _restore(self, X):
         mean, scale = like(self.mean_, X), like(self.scale_, X)
 
         def restored(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from skstrf.channels.scores import channel_scores
 from skstrf.utils.arrays import is_torch
+from skstrf.utils.blocks import is_dask, map_samples, whole_samples
 from skstrf.utils.validation import (
     HasMethods,
     Integral,
@@ -173,13 +175,13 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, n_scales, n_rates, ...)
+        X : array-like, torch.Tensor or dask array of shape (n_samples, n_scales, n_rates, ...)
             Samples of the shape seen in fit.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_samples, k, ...)
-            A copy; (n_samples, k, n_freqs, n_frames) of STRF tensors.
+        ndarray, torch.Tensor or dask array of shape (n_samples, k, ...)
+            A copy, lazy for a dask array; (n_samples, k, n_freqs, n_frames) of STRF tensors.
 
         Raises
         ------
@@ -187,20 +189,28 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
             When the shape differs from that seen in fit, or X is not finite.
         """
         check_is_fitted(self)
-        X = all_finite(self, check_batch(self, X, reset=False))
-        return X[(slice(None), *self._index(X))]
+        X = check_batch(self, X, reset=False, keep_lazy=True)
+        if is_dask(X):
+            return map_samples(X, copy(self)._take, self._kept_shape(), X.dtype)
+        return self._take(X)
+
+    def _take(self, X: Any) -> Any:
+        return all_finite(self, X)[(slice(None), *self._index(X))]
+
+    def _kept_shape(self) -> tuple[int, ...]:
+        return (len(self.channels_), *self.input_shape_[self.mask_.ndim :])
 
     def inverse_transform(self, X):
         """Put channels back to where they were; those left out become zero, so they are lost.
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_samples, k, ...)
+        X : array-like, torch.Tensor or dask array of shape (n_samples, k, ...)
             As from `transform`.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_samples, n_scales, n_rates, ...)
+        ndarray, torch.Tensor or dask array of shape (n_samples, n_scales, n_rates, ...)
             Tensors of the shape seen in fit.
 
         Raises
@@ -209,12 +219,20 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
             When the shape is not that of the output of `transform`.
         """
         check_is_fitted(self)
-        X = X if is_torch(X) else np.asarray(X)
-        kept = (len(self.channels_), *self.input_shape_[self.mask_.ndim :])
+        if is_dask(X):
+            X = whole_samples(X, "ChannelSelector.inverse_transform")
+        elif not is_torch(X):
+            X = np.asarray(X)
+        kept = self._kept_shape()
         if tuple(X.shape[1:]) != kept:
             raise ValueError(
                 f"X has samples of shape {tuple(X.shape[1:])}, but transform gives {kept}."
             )
+        if is_dask(X):
+            return map_samples(X, copy(self)._put_back, self.input_shape_, X.dtype)
+        return self._put_back(X)
+
+    def _put_back(self, X: Any) -> Any:
         shape = (len(X), *self.input_shape_)
         whole = X.new_zeros(shape) if is_torch(X) else np.zeros(shape, dtype=X.dtype)
         whole[(slice(None), *self._index(X))] = X

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from collections.abc import Sequence
+from copy import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,7 +23,16 @@ from skstrf.datasets.batch import (
     warn_of_errors,
 )
 from skstrf.datasets.headers import AudioInfo, AudioReadError
-from skstrf.utils.validation import Integral, StrOptions, check_is_fitted, fit_context
+from skstrf.multilinear.blocks import reduce_blocks
+from skstrf.utils.blocks import is_dask, map_samples, whole_samples
+from skstrf.utils.validation import (
+    Integral,
+    StrOptions,
+    check_is_fitted,
+    fit_context,
+    float_blocks,
+    stand_in,
+)
 
 __all__ = ["AudioLoader"]
 
@@ -76,6 +89,11 @@ class AudioLoader(TransformerMixin, BaseEstimator):
 
     With a `duration` and ``mono=True`` there is nothing to learn, and `fit` opens no file.
 
+    A dask array of paths gives a lazy dask array of sounds: files are read block by block, where
+    the blocks are computed, so workers must find them by these paths. What was wrong with files
+    is then in the warnings of the workers, not in ``errors_``. Without a `duration`, `fit` has
+    the workers read the headers.
+
     Examples
     --------
     >>> from skstrf.datasets import AudioLoader, load_instruments
@@ -118,7 +136,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list or array of str or Path, (n_sounds,) or (n_sounds, 1); or array of numbers
+        X : list, array or dask array of str or Path, (n_sounds,) or (n_sounds, 1); or of numbers
             Paths, or sounds that are already loaded: (n_sounds, n_times), and with
             ``mono=False`` also (n_sounds, n_channels, n_times).
         y : None
@@ -136,7 +154,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         AudioReadError
             With ``on_error="raise"``, for a file whose header tells that it cannot be used.
         """
-        paths = as_paths(X)
+        paths = _paths(X)
         self.errors_: dict[str, str] = {}
         if paths is None:
             sounds = self._loaded(X, reset=True)
@@ -153,13 +171,14 @@ class AudioLoader(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list or array of str or Path, (n_sounds,) or (n_sounds, 1); or array of numbers
+        X : list, array or dask array of str or Path, (n_sounds,) or (n_sounds, 1); or of numbers
             As in `fit`.
 
         Returns
         -------
-        ndarray of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            The latter with ``mono=False``. float32 from files.
+        ndarray or dask array of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
+            The latter with ``mono=False``. float32 from files. Lazy for a dask array, with the
+            same blocks.
 
         Raises
         ------
@@ -169,10 +188,38 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             When `X` holds neither paths nor finite numbers.
         """
         check_is_fitted(self)
-        paths = as_paths(X)
+        paths = _paths(X)
+        if is_dask(X):
+            return self._lazy(X, paths)
         if paths is None:
             self.errors_ = {}
-            return fix_length(self._loaded(X, reset=False), self.n_times_)
+            return self._fixed(X)
+        sounds, self.errors_, message = self._read(paths)
+        if message:
+            warn_of_errors(message)
+        return sounds
+
+    def _lazy(self, X: Any, paths: Any) -> Any:
+        """Read, or crop and pad, every block when it is computed."""
+        self.errors_ = {}
+        shape = (self.n_times_,) if self.mono else (self.n_channels_, self.n_times_)
+        # A copy: fitting again must not change what is still to be computed.
+        if paths is not None:
+            return map_samples(paths, copy(self)._read_block, shape, np.float32)
+        sounds = self._loaded(X, reset=False)
+        return map_samples(sounds, copy(self)._fixed, shape, sounds.dtype)
+
+    def _fixed(self, sounds: Any) -> np.ndarray:
+        return fix_length(self._loaded(sounds, reset=False), self.n_times_)
+
+    def _read_block(self, block: np.ndarray) -> np.ndarray:
+        sounds, _, message = self._read(as_paths(block) or [])
+        if message:
+            warnings.warn(message, UserWarning, stacklevel=2)
+        return sounds
+
+    def _read(self, paths: list[str]) -> tuple[np.ndarray, dict[str, str], str]:
+        """Read files; also what was wrong with which, by path and in one message."""
         sounds, errors = read_many(
             paths,
             n_times=self.n_times_,
@@ -183,27 +230,25 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        self.errors_ = {paths[row]: error.reason for row, error in errors.items()}
+        reasons = {paths[row]: error.reason for row, error in errors.items()}
+        message = ""
         if errors:
             found = list(errors.values())
-            warn_of_errors(summarise_errors(found, len(paths), "became rows of silence"))
-        return sounds
+            message = summarise_errors(found, len(paths), "became rows of silence")
+        return sounds, reasons, message
 
     def _n_samples(self, n_longest: int) -> int:
         wanted = count_samples(self.duration, self.sample_rate, max_duration=np.inf)
         return n_longest if wanted is None else wanted
 
-    def _scan(self, paths: list[str]) -> tuple[int, int]:
+    def _scan(self, paths: Any) -> tuple[int, int]:
         """Longest sound and usual number of channels, of the files whose headers are good."""
         if self.duration is not None and self.mono:
             return 0, 1
-        found = scan_headers(
-            paths,
-            sample_rate=self.sample_rate,
-            duration=self.duration,
-            offset=self.offset,
-            n_jobs=self.n_jobs,
-        )
+        if is_dask(paths):
+            found = reduce_blocks(paths, copy(self)._headers, _joined)
+        else:
+            found = self._headers(paths)
         errors = [item for item in found if isinstance(item, AudioReadError)]
         infos = [item for item in found if isinstance(item, AudioInfo)]
         if errors and self.on_error == "raise":
@@ -217,8 +262,21 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         n_longest = max(info.n_times(self.sample_rate, self.offset) for info in infos)
         return n_longest, 1 if self.mono else common_channels(infos)
 
-    def _loaded(self, X: Any, *, reset: bool) -> np.ndarray:
+    def _headers(self, paths: Any) -> list[AudioInfo | AudioReadError]:
+        return scan_headers(
+            as_paths(paths) or [],
+            sample_rate=self.sample_rate,
+            duration=self.duration,
+            offset=self.offset,
+            n_jobs=self.n_jobs,
+        )
+
+    def _loaded(self, X: Any, *, reset: bool) -> Any:
         """Check sounds that are already loaded; (n_sounds, n_channels, n_times) if not mono."""
+        if is_dask(X):
+            X = float_blocks(self, X)
+            self._loaded(stand_in(X), reset=reset)
+            return X[:, np.newaxis] if not self.mono and X.ndim == 2 else X
         sounds = validate_data(
             self, X, reset=reset, dtype=(np.float64, np.float32), allow_nd=not self.mono
         )
@@ -244,3 +302,22 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = not self.mono
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _paths(X: Any) -> Any:
+    """Give paths as a list, or as a dask array in blocks of whole ones; None for sounds."""
+    if not is_dask(X):
+        return as_paths(X)
+    if X.dtype.kind not in "OUST":
+        return None
+    paths = whole_samples(X, "AudioLoader")
+    if paths.ndim > 2 or (paths.ndim == 2 and paths.shape[1] != 1):
+        raise ValueError(
+            f"AudioLoader got a dask array of paths of shape {paths.shape}: expected (n_sounds,) "
+            "or (n_sounds, 1). Pass the column of paths alone."
+        )
+    return paths
+
+
+def _joined(parts: Sequence[list[Any]]) -> list[Any]:
+    return list(chain.from_iterable(parts))

@@ -10,12 +10,15 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
 from ..utils.arrays import is_torch, to_numpy
+from ..utils.blocks import is_dask
+from ..utils.stored import Stored, stored
 from ..utils.validation import (
     HasMethods,
     Integral,
     Interval,
     Real,
     StrOptions,
+    check_batch,
     check_is_fitted,
     fit_context,
     validate_tensors,
@@ -23,6 +26,7 @@ from ..utils.validation import (
 from .axes import Axis
 from .cache import cached_rows
 from .grid import frame_axis, hop_length
+from .lazy import lazy_sounds, lazy_tensors, stored_tensors
 
 __all__ = ["FramedTransformer", "InvertibleTransformer", "SoundTransformer", "check_sounds"]
 
@@ -60,8 +64,8 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_sounds, n_times)
-            Mono sounds.
+        X : array-like, zarr.Array or dask array of shape (n_sounds, n_times)
+            Mono sounds; of those on disk or in dask nothing but the shape is looked at.
         y : None
             Ignored.
 
@@ -79,18 +83,23 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_sounds, n_times)
-            Mono sounds of the length seen in fit.
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_sounds, n_times)
+            Mono sounds of the length seen in fit. A memory map or zarr array is read some
+            sounds at a time.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_sounds, ...)
+        ndarray, torch.Tensor or dask array of shape (n_sounds, ...)
             The axes after the first are those of `axes_`; float32 for float32 input, else
             float64 (or complex of the same precision). A torch tensor gives a torch tensor on
-            its device.
+            its device, a dask array a lazy dask array with the same blocks of sounds.
         """
         check_is_fitted(self)
         sounds = check_sounds(self, X, reset=False)
+        if is_dask(sounds):
+            return lazy_tensors(self, sounds)
+        if isinstance(sounds, Stored):
+            return stored_tensors(self, sounds)
         result = cached_rows(self._compute, sounds, memory=self.memory, key=self._cache_key())
         if is_torch(X):
             import torch
@@ -105,6 +114,14 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
     def _compute(self, X: np.ndarray) -> np.ndarray:
         """Transform a batch of checked float32 or float64 sounds."""
         raise NotImplementedError
+
+    def _output_dtype(self, dtype: Any) -> np.dtype:
+        """Say what transform gives for sounds of a floating dtype."""
+        chosen = np.dtype(getattr(self, "dtype", None) or dtype)
+        return np.result_type(chosen, np.complex64) if self._gives_complex() else chosen
+
+    def _gives_complex(self) -> bool:
+        return getattr(self, "output", None) == "complex"
 
     def _each(self, function: Any, *arrays: Any) -> np.ndarray:
         """Stack ``function(x, ...)`` of every row of `arrays`, computed in `n_jobs` threads."""
@@ -207,9 +224,6 @@ class InvertibleTransformer(FramedTransformer):
         """Return a sound for one tensor; `hint` is a sound or the phase of one."""
         raise NotImplementedError
 
-    def _gives_complex(self) -> bool:
-        return getattr(self, "output", None) == "complex"
-
     def _phase_shape(self) -> tuple[int, ...] | None:
         """Shape of one sound's phases, where such can be a hint."""
         return None
@@ -217,9 +231,14 @@ class InvertibleTransformer(FramedTransformer):
     def _inverse(self, X: Any, phase: Any) -> Any:
         """Check tensors and hints, then invert every tensor, each from the same random state."""
         check_is_fitted(self)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        if is_dask(X):
+            return lazy_sounds(self, X, phase, seed)
+        return self._inverted_from(X, phase, seed)
+
+    def _inverted_from(self, X: Any, phase: Any, seed: int) -> Any:
         tensors = self._check_tensors(X)
         hints = [None] * len(tensors) if phase is None else self._check_phase(phase, len(tensors))
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
 
         def invert(tensor, hint):
             return self._invert(tensor, hint, np.random.default_rng(seed))
@@ -232,38 +251,45 @@ class InvertibleTransformer(FramedTransformer):
         return sounds
 
     def _check_tensors(self, X: Any) -> np.ndarray:
-        shape = tuple(len(axis.values) for axis in self.axes_)
         tensors = _finite_array("X", X)
+        self._check_form(tensors)
+        return tensors
+
+    def _check_form(self, tensors: Any) -> None:
+        """Compare shape and kind with what transform gives; values are not looked at."""
+        shape = tuple(len(axis.values) for axis in self.axes_)
         if tensors.shape[1:] != shape or not len(tensors):
             raise ValueError(
                 f"X has shape {tensors.shape}; inverse_transform of this {type(self).__name__} "
                 f"takes what its transform gives, of shape (n_sounds, {str(shape)[1:]}."
             )
         wanted = self._gives_complex()
-        if np.iscomplexobj(tensors) != wanted:
+        if (tensors.dtype.kind == "c") != wanted:
             found = "real" if wanted else "complex"
             raise ValueError(
                 f"X is {found}, but transform of this {type(self).__name__} gives "
                 f"{'complex' if wanted else 'real'} tensors. Set output to what X is, and fit."
             )
-        return tensors
 
     def _check_phase(self, phase: Any, n_sounds: int) -> np.ndarray:
         if self._gives_complex():
             raise ValueError("phase is given, but complex tensors have their own: leave it out.")
         hints = _finite_array("phase", phase)
-        shapes = [self.input_shape_]
-        if self._phase_shape() is not None:
-            shapes.append(self._phase_shape())
-        if hints.shape not in [(n_sounds, *shape) for shape in shapes]:
-            allowed = " or ".join(str((n_sounds, *shape)) for shape in shapes)
-            raise ValueError(
-                f"phase has shape {hints.shape}; it must be {allowed}: one sound, "
-                f"{'or its phases, ' if len(shapes) > 1 else ''}for every tensor in X."
-            )
+        self._check_phase_shape(hints.shape, n_sounds)
         if hints.ndim == 2 and np.iscomplexobj(hints):
             raise ValueError("phase holds complex sounds; sounds are real.")
         return hints
+
+    def _check_phase_shape(self, found: tuple[int, ...], n_sounds: int) -> None:
+        shapes = [self.input_shape_]
+        if self._phase_shape() is not None:
+            shapes.append(self._phase_shape())
+        if found not in [(n_sounds, *shape) for shape in shapes]:
+            allowed = " or ".join(str((n_sounds, *shape)) for shape in shapes)
+            raise ValueError(
+                f"phase has shape {found}; it must be {allowed}: one sound, "
+                f"{'or its phases, ' if len(shapes) > 1 else ''}for every tensor in X."
+            )
 
 
 def _finite_array(name: str, X: Any) -> np.ndarray:
@@ -278,29 +304,33 @@ def _finite_array(name: str, X: Any) -> np.ndarray:
     return array
 
 
-def check_sounds(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
-    """Check a batch of mono sounds, torch or numpy.
+def check_sounds(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Check a batch of mono sounds of any kind.
 
     Parameters
     ----------
     estimator : BaseEstimator
         Gets ``input_shape_`` and ``n_features_in_`` when `reset` is true.
-    X : array-like or torch.Tensor of shape (n_sounds, n_times)
+    X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_sounds, n_times)
         The sounds.
     reset : bool
         True in fit.
 
     Returns
     -------
-    ndarray of shape (n_sounds, n_times)
-        float32 or float64.
+    ndarray, Stored or dask array of shape (n_sounds, n_times)
+        float32 or float64. What lies on disk or in dask is as it was, its values unread.
 
     Raises
     ------
     ValueError
         On NaN, infinities, a length other than in fit, or more than two axes.
     """
-    X = validate_tensors(estimator, to_numpy(X) if is_torch(X) else X, reset=reset)
+    X = stored(X)
+    if is_dask(X) or isinstance(X, Stored):
+        X = check_batch(estimator, X, reset=reset, keep_lazy=True)
+    else:
+        X = validate_tensors(estimator, to_numpy(X) if is_torch(X) else X, reset=reset)
     if X.ndim != 2:
         raise ValueError(
             f"Sounds must be mono, of shape (n_sounds, n_times); got shape {X.shape}. "

@@ -126,15 +126,15 @@ class GammatoneTransformer(BankTransformer):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_sounds, n_filters, n_frames)
+        X : array-like, torch.Tensor or dask array of shape (n_sounds, n_filters, n_frames)
             As `transform` gives them.
         phase : array-like of shape (n_sounds, n_times), default=None
             Sounds to start from, instead of noise, for magnitudes and powers.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_sounds, n_times)
-            Sounds of the length seen in fit.
+        ndarray, torch.Tensor or dask array of shape (n_sounds, n_times)
+            Sounds of the length seen in fit; lazy for a dask array.
 
         Raises
         ------

@@ -147,15 +147,15 @@ class MFCCTransformer(MelBankTransformer):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_sounds, n_mfcc, n_frames)
+        X : array-like, torch.Tensor or dask array of shape (n_sounds, n_mfcc, n_frames)
             As `transform` gives them.
         phase : array-like of shape (n_sounds, n_times) or (n_sounds, 1 + n_fft / 2, n_frames)
             Where to start from, see :meth:`STFTTransformer.inverse_transform`; None: chance.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_sounds, n_times)
-            Sounds of the length seen in fit.
+        ndarray, torch.Tensor or dask array of shape (n_sounds, n_times)
+            Sounds of the length seen in fit; lazy for a dask array.
 
         Raises
         ------

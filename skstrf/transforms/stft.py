@@ -140,7 +140,7 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_sounds, 1 + n_fft / 2, n_frames)
+        X : array-like, torch.Tensor or dask array of shape (n_sounds, 1 + n_fft / 2, n_frames)
             As `transform` gives them.
         phase : array-like of shape (n_sounds, n_times) or of the shape of X, default=None
             Where to start from: sounds whose phases to take, or phases in radians (or complex
@@ -148,8 +148,8 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_sounds, n_times)
-            Sounds of the length seen in fit.
+        ndarray, torch.Tensor or dask array of shape (n_sounds, n_times)
+            Sounds of the length seen in fit; lazy for a dask array.
 
         Raises
         ------

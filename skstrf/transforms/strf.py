@@ -22,10 +22,12 @@ from ..auditory import (
 )
 from ..auditory.modulation_filters import check_ascending
 from ..utils.arrays import is_torch, to_numpy
+from ..utils.blocks import is_dask
 from ..utils.devices import resolve_device
 from ..utils.validation import HasMethods, Integral, Interval, Real, StrOptions, check_is_fitted
 from .axes import Axis
 from .base import SoundTransformer
+from .lazy import lazy_strf_inverse
 from .strf_inverse import compress, decompress, fit_spectrogram
 
 __all__ = ["STRFTransformer"]
@@ -306,8 +308,9 @@ class STRFTransformer(SoundTransformer):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_sounds, n_scales, n_rates, n_freqs, n_frames)
-            Tensors as :meth:`transform` gives them.
+        X : array-like, torch.Tensor or dask array
+            Tensors as :meth:`transform` gives them, of shape (n_sounds, n_scales, n_rates,
+            n_freqs, n_frames).
         to : {"sound", "spectrogram"}, default="sound"
             How far to go back.
         max_iter : int, optional
@@ -319,8 +322,9 @@ class STRFTransformer(SoundTransformer):
 
         Returns
         -------
-        ndarray or torch.Tensor
-            (n_sounds, n_times), or (n_sounds, 128, n_spectrogram_frames) non-negative.
+        ndarray, torch.Tensor or dask array
+            (n_sounds, n_times), or (n_sounds, 128, n_spectrogram_frames) non-negative; lazy for
+            a dask array.
 
         Raises
         ------
@@ -361,6 +365,8 @@ class STRFTransformer(SoundTransformer):
         check_is_fitted(self)
         if to not in ("sound", "spectrogram"):
             raise ValueError(f"to must be 'sound' or 'spectrogram', got {to!r}.")
+        if is_dask(X):
+            return lazy_strf_inverse(self, X, to, max_iter, random_state)
         v = self._spectrograms(self._check_tensor(X), max_iter)
         if to == "sound":
             v = invert_auditory_spectrogram(
@@ -423,6 +429,13 @@ class STRFTransformer(SoundTransformer):
         import torch
 
         tensor = X.detach() if is_torch(X) else torch.from_numpy(np.ascontiguousarray(X))
+        self._check_form(tensor)
+        if not torch.isfinite(torch.view_as_real(tensor) if tensor.is_complex() else tensor).all():
+            raise ValueError("X contains NaN or infinity.")
+        return tensor if tensor.is_complex() or tensor.is_floating_point() else tensor.double()
+
+    def _check_form(self, tensor: Any) -> None:
+        """Compare shape and kind with what transform gives; values are not looked at."""
         expected = tuple(len(axis.values) for axis in self.axes_)
         if tensor.shape[1:] != expected or len(tensor) == 0:
             names = ", ".join(axis.name for axis in self.axes_)
@@ -431,11 +444,8 @@ class STRFTransformer(SoundTransformer):
                 f"{', '.join(map(str, expected))}); X has shape {tuple(tensor.shape)}. "
                 "Give tensors that it, or one with the same settings, has made."
             )
-        if tensor.is_complex() != (self.output == "complex"):
+        if ("complex" in str(tensor.dtype)) != (self.output == "complex"):
             raise ValueError(f"output={self.output!r}, but X is of dtype {tensor.dtype}.")
-        if not torch.isfinite(torch.view_as_real(tensor) if tensor.is_complex() else tensor).all():
-            raise ValueError("X contains NaN or infinity.")
-        return tensor if tensor.is_complex() or tensor.is_floating_point() else tensor.double()
 
     def _bank(self) -> dict:
         """Settings of the receptive fields, as the functions of the model take them."""

@@ -220,15 +220,15 @@ class WaveletTransformer(BankTransformer):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n_sounds, n_freqs, n_frames)
+        X : array-like, torch.Tensor or dask array of shape (n_sounds, n_freqs, n_frames)
             As `transform` gives them.
         phase : array-like of shape (n_sounds, n_times), default=None
             Sounds to start from, instead of noise, for magnitudes and powers.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n_sounds, n_times)
-            Sounds of the length seen in fit.
+        ndarray, torch.Tensor or dask array of shape (n_sounds, n_times)
+            Sounds of the length seen in fit; lazy for a dask array.
 
         Raises
         ------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["is_dask", "map_samples", "on_block", "whole_samples"]
+__all__ = ["is_dask", "map_pairs", "map_samples", "on_block", "whole_samples"]
 
 
 def is_dask(x: Any) -> bool:
@@ -29,7 +29,12 @@ def is_dask(x: Any) -> bool:
 
 
 def map_samples(
-    x: Any, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any, *args: Any
+    x: Any,
+    function: Callable[..., Any],
+    shape: tuple[int, ...],
+    dtype: Any,
+    *args: Any,
+    needs_start: bool = False,
 ) -> Any:
     """Apply `function` to every block of samples, lazily.
 
@@ -45,6 +50,8 @@ def map_samples(
         Of the result.
     *args : object
         Sent to the workers once.
+    needs_start : bool, default False
+        Whether `function` also takes the position of the block's first sample.
 
     Returns
     -------
@@ -54,11 +61,11 @@ def map_samples(
     import dask.array as da
     from dask import delayed
 
-    ndim = len(shape) + 1
+    ndim, made = len(shape) + 1, (tuple(shape), np.dtype(dtype))
     return da.map_blocks(
         _mapped_block,
         x,
-        shared=delayed((function, args), pure=True, traverse=False),
+        shared=delayed((function, args, needs_start, made), pure=True, traverse=False),
         chunks=(x.chunks[0], *[(size,) for size in shape]),
         dtype=dtype,
         drop_axis=list(range(ndim, x.ndim)),
@@ -68,10 +75,67 @@ def map_samples(
 
 
 def _mapped_block(block: Any, shared: Any, block_info: Any = None) -> Any:
-    function, args = shared
+    function, args, needs_start, made = shared
     location, number = block_info[0]["array-location"], block_info[0]["chunk-location"][0]
-    shape = tuple(stop - start for start, stop in location)
-    return on_block(function, block, args, number=number, shape=shape, start=location[0][0])
+    shape = tuple(int(stop - start) for start, stop in location)
+    if not shape[0]:  # what a selection has left of a block
+        return np.empty((0, *made[0]), made[1])
+    start = int(location[0][0])
+    args = (*args, start) if needs_start else args
+    return on_block(function, block, args, number=number, shape=shape, start=start)
+
+
+def map_pairs(
+    x: Any, other: Any, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any
+) -> Any:
+    """Apply `function` to every block of samples and what belongs to them, lazily.
+
+    Parameters
+    ----------
+    x : dask array of shape (n_samples, ...)
+        Cut along its first axis only.
+    other : array-like or dask array of shape (n_samples, ...)
+        Cut the same way here.
+    function : callable
+        Takes a block of each; gives as many samples.
+    shape : tuple of int
+        Of one sample of the result.
+    dtype : dtype
+        Of the result.
+
+    Returns
+    -------
+    dask array of shape (n_samples, *shape)
+        Nothing is computed yet.
+    """
+    import dask.array as da
+    from dask import delayed
+
+    cuts = (x.chunks[0], *[(size,) for size in other.shape[1:]])
+    other = other.rechunk(cuts) if is_dask(other) else da.from_array(np.asarray(other), cuts)
+    shared = delayed(function, pure=True, traverse=False)
+    starts = np.cumsum([0, *x.chunks[0]])
+    parts = [
+        da.from_delayed(
+            delayed(_paired_block)(one, two, shared, k, (rows, *x.shape[1:]), int(start)),
+            (rows, *shape),
+            dtype=dtype,
+        )
+        for k, (one, two, rows, start) in enumerate(
+            zip(
+                x.to_delayed().ravel(), other.to_delayed().ravel(), x.chunks[0], starts[:-1],
+                strict=True,
+            )
+        )
+        if rows
+    ]  # fmt: skip
+    return da.concatenate(parts)
+
+
+def _paired_block(
+    block: Any, other: Any, function: Any, number: int, shape: tuple[int, ...], start: int
+) -> Any:
+    return on_block(function, block, (other,), number=number, shape=shape, start=start)
 
 
 def on_block(
@@ -108,7 +172,8 @@ def on_block(
     Raises
     ------
     ValueError
-        When the shape is another one, or from the function, with the block named.
+        When the shape is another one, or from the function, with the block named: in the
+        message, or for kinds of ValueError with a message of their own in a note.
     """
     block = np.asarray(block)
     if block.shape != shape:
@@ -120,9 +185,11 @@ def on_block(
     try:
         return function(block, *args)
     except ValueError as error:
-        raise ValueError(
-            f"Block {number} of X (samples {start} to {start + shape[0] - 1}): {error}"
-        ) from error
+        place = f"Block {number} of X (samples {start} to {start + shape[0] - 1})"
+        if type(error) is not ValueError:
+            error.add_note(f"{place}.")
+            raise
+        raise ValueError(f"{place}: {error}") from error
 
 
 def whole_samples(x: Any, name: str) -> Any:

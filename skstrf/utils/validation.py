@@ -39,6 +39,8 @@ __all__ = [
     "check_is_fitted",
     "check_same_shape",
     "fit_context",
+    "float_blocks",
+    "stand_in",
     "validate_params",
     "validate_tensors",
 ]
@@ -163,8 +165,8 @@ def check_batch(
     options: dict[str, Any] = {"reset": reset, "ensure_min_samples": ensure_min_samples}
     with config_context(assume_finite=True):
         if keep_lazy and (isinstance(X, Stored) or is_dask(X)):
-            X = _float_blocks(estimator, X)
-            _validate_stand_in(estimator, X, **options)
+            X = float_blocks(estimator, X)
+            validate_tensors(estimator, stand_in(X), **options)
             return X
         if not is_torch(X):
             return validate_tensors(estimator, X, **options)
@@ -179,18 +181,54 @@ def check_batch(
             X = X.float()
         elif X.dtype not in (torch.float32, torch.float64):
             X = X.double()
-        _validate_stand_in(estimator, X, **options)
+        validate_tensors(estimator, stand_in(X), **options)
         return X
 
 
-def _validate_stand_in(estimator: Any, X: Any, **options: Any) -> None:
-    """Let a numpy array of the same shape that owns a single number stand in for `X`."""
+def stand_in(X: Any) -> np.ndarray:
+    """Make a numpy array of the shape and dtype of `X` that owns a single number.
+
+    Parameters
+    ----------
+    X : array of any kind
+        What checks are to be made for, without reading it.
+
+    Returns
+    -------
+    ndarray
+        Zeros, read-only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.utils.validation import stand_in
+    >>> stand_in(np.ones((10, 3), np.float32)).strides
+    (0, 0)
+    """
     dtype = str(X.dtype).removeprefix("torch.")
-    validate_tensors(estimator, np.broadcast_to(np.zeros((), dtype), X.shape), **options)
+    return np.broadcast_to(np.zeros((), dtype), X.shape)
 
 
-def _float_blocks(estimator: Any, X: Any) -> Any:
-    """Refuse what is not a real number; of dask arrays see to the chunks and the dtype."""
+def float_blocks(estimator: Any, X: Any) -> Any:
+    """Refuse what is not a real number; of dask arrays see to the chunks and the dtype.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        For its name.
+    X : Stored or dask array of shape (n_samples, ...)
+        What a user gave.
+
+    Returns
+    -------
+    Stored or dask array
+        float32 or float64; a dask array in blocks of whole samples.
+
+    Raises
+    ------
+    ValueError
+        On numbers of another kind, no numbers, or chunks of unknown size.
+    """
     name = type(estimator).__name__
     kind = np.dtype(X.stored_dtype if isinstance(X, Stored) else X.dtype).kind
     if kind == "c":
