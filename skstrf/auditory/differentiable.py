@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ._linear_frames import LinearFrames, LinearSettings
 from .cochlea import _frame_settings, frames_per_second, model_sample_rate
 from .cortex import (
     DEFAULT_RATES,
@@ -106,6 +107,7 @@ class Cochlea(nn.Module):
         # Not part of a state dict: they are the model, not learned.
         for name, array in _without_slow_pairs()._asdict().items():
             self.register_buffer(name, torch.tensor(array), persistent=False)
+        self._slow = list(zip(self.slow_rows.tolist(), self.slow_gains.tolist(), strict=True))
         self._cache: dict[tuple, torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -127,8 +129,18 @@ class Cochlea(nn.Module):
                 f"got shape {tuple(x.shape)} of {x.dtype}."
             )
         flat = x.reshape(-1, x.shape[-1])
-        frames = self.integrate(self.lateral_difference(flat))
+        if self._settings.kind == 0:
+            frames = LinearFrames.apply(flat, self._linear_settings(flat))
+            frames = _geometric(frames, self._settings.decay)
+        else:
+            frames = self.integrate(self.lateral_difference(flat))
         return frames.reshape(*x.shape[:-1], *frames.shape[1:])
+
+    def _linear_settings(self, x: torch.Tensor) -> LinearSettings:
+        n_samples = self.samples_per_frame
+        n_fft = _fast_length(-(-x.shape[-1] // n_samples) * n_samples + _RINGING)
+        weights = self._constant("weights", x, lambda: self._settings.weights)
+        return LinearSettings(n_fft, self._responses(n_fft, x), weights, self._slow)
 
     @property
     def samples_per_frame(self) -> int:

@@ -163,3 +163,18 @@ def test_cuda_gives_the_same_numbers(nsl, nonlinearity):
     expected = model(x)
     actual = model.cuda()(x.cuda()).cpu()
     assert (actual - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_the_linear_cochlea_in_one_step_is_that_of_autograd():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn((2, 20000), generator=generator, dtype=torch.float64).requires_grad_()
+    cochlea = Cochlea()
+    frames = cochlea(x)
+    steps = cochlea.integrate(cochlea.lateral_difference(x))
+    torch.testing.assert_close(frames, steps, rtol=1e-9, atol=1e-12)
+    weights = torch.randn(frames.shape, generator=generator, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((frames * weights).sum(), x)
+    (expected,) = torch.autograd.grad((steps * weights).sum(), x)
+    torch.testing.assert_close(
+        gradient, expected, rtol=1e-9, atol=1e-12 * float(expected.abs().max())
+    )
