@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn
 import soundfile
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -53,6 +54,8 @@ class CountingMPCA(MPCA):
 @pytest.fixture
 def counts(tmp_path, monkeypatch):
     """Gives the counts so far by what, and starts anew."""
+    # Workers that an earlier test has left waiting do not know of the file.
+    get_reusable_executor().shutdown(wait=True)
     path = tmp_path / "counts"
     path.touch()
     monkeypatch.setenv(LOG, str(path))
