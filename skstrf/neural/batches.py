@@ -11,10 +11,12 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from skstrf.neural.augment import mixup
+from skstrf.utils.stored import Stored
 
 __all__ = [
     "ArrayDataset",
     "Batches",
+    "Images",
     "fold_channels",
     "input_statistics",
     "soft_targets",
@@ -51,14 +53,46 @@ def fold_channels(X: np.ndarray) -> np.ndarray:
     return X.reshape(len(X), int(np.prod(X.shape[1:-2])), *X.shape[-2:])
 
 
+class Images:
+    """Samples in memory or on disk as images, of which only what is asked for is read.
+
+    Parameters
+    ----------
+    X : ndarray or Stored of shape (n_samples, ...)
+        Checked samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.neural.batches import Images
+    >>> images = Images(np.zeros((5, 6, 10, 64, 25), np.float32))
+    >>> images.shape, images[np.array([4, 0])].shape
+    ((5, 60, 64, 25), (2, 60, 64, 25))
+    """
+
+    def __init__(self, X: np.ndarray | Stored):
+        self.X: Any = X
+        self.dtype = X.dtype
+        self.shape = fold_channels(np.broadcast_to(np.zeros((), X.dtype), X.shape)).shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Read some images: the numbers of their samples, or a slice."""
+        if isinstance(self.X, Stored) and not isinstance(rows, slice):
+            return fold_channels(self.X.take(rows))
+        return fold_channels(self.X[rows])
+
+
 def input_statistics(
-    X: np.ndarray, rows: np.ndarray, weights: np.ndarray, over: str = "channel"
+    X: np.ndarray | Images, rows: np.ndarray, weights: np.ndarray, over: str = "channel"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every channel, of every cell or of all.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_channels, height, width)
+    X : ndarray or Images of shape (n_samples, n_channels, height, width)
         The samples.
     rows : ndarray of int of shape (n_rows,)
         Which of them to look at.
@@ -93,7 +127,7 @@ def input_statistics(
     share = weights / weights.sum()
 
     # Two passes in chunks: float64 copies of some 16 MB, never of all samples.
-    size = max(1, 2**21 // X[0].size)
+    size = max(1, 2**21 // int(np.prod(X.shape[1:])))
 
     def average(function):
         total = np.zeros(1)
@@ -208,19 +242,21 @@ def split_validation(
 
 
 class ArrayDataset(torch.utils.data.Dataset):
-    """Rows of a numpy array with their targets, read a whole batch at a time.
+    """Some of the samples with their targets, read a whole batch at a time.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_channels, height, width)
-        Kept as it is: batches are copied out of it, so it may be a memory map.
+    X : ndarray or Images of shape (n_samples, n_channels, height, width)
+        Kept as it is: batches are copied out of it, so it may be larger than memory.
     targets : Tensor of shape (n_rows, n_classes)
         From :func:`soft_targets`.
     rows : ndarray of int of shape (n_rows,), optional
         Which samples of `X` these are; all when not given.
     """
 
-    def __init__(self, X: np.ndarray, targets: torch.Tensor, rows: np.ndarray | None = None):
+    def __init__(
+        self, X: np.ndarray | Images, targets: torch.Tensor, rows: np.ndarray | None = None
+    ):
         self.X, self.targets = X, targets
         self.rows = np.arange(len(X)) if rows is None else rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
 from skstrf.neural.labels import check_sample_weight, class_weights, encode_labels
+from skstrf.neural.samples import check_labels, check_samples, parts, readable
 from skstrf.neural.storage import StoredNetwork
+from skstrf.utils.blocks import is_dask, map_samples
+from skstrf.utils.stored import Stored
 from skstrf.utils.validation import (
     HasMethods,
     Integral,
@@ -21,7 +25,6 @@ from skstrf.utils.validation import (
     StrOptions,
     check_is_fitted,
     fit_context,
-    validate_tensors,
 )
 
 __all__ = ["CNNClassifier"]
@@ -200,6 +203,14 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     standardisation. Computation is in float32; float64 input is standardised
     in float64 first.
 
+    X may be larger than memory. Of a `numpy.memmap` or zarr array each batch is
+    read when its turn comes; chunks of a zarr array should be of few samples,
+    as those of ``skstrf transform`` are. A dask array is computed once, block
+    after block, into a temporary file (into memory up to 64 MB), as every epoch
+    takes the samples in another order. The numbers are those of the same
+    samples in memory. `predict_proba` and `predict` read such arrays a batch at
+    a time, and are lazy for a dask array.
+
     Random numbers come from generators of its own: the global ones of torch
     are neither read nor set, so several fits in threads do not disturb each
     other. `random_state=None` draws its seed from numpy's, as all of
@@ -345,7 +356,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ..., height, width)
+        X : array-like, zarr.Array or dask array of shape (n_samples, ..., height, width)
             Samples of any order; float32 and float64 stay, the rest becomes float64.
         y : array-like of shape (n_samples,)
             Labels of any type that can be sorted, two different ones at least.
@@ -369,11 +380,14 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         ------
         ValueError
             For NaN or infinities, a single class, a device that is not there,
-            layers that do not fit each other, or a training that diverges.
+            layers that do not fit each other, or a training that diverges; for
+            chunks of unknown size and blocks of differing shapes.
+        OSError
+            When the disk has no room for the temporary file of a dask array.
         """
         from skstrf.neural.fitting import fit_classifier
 
-        X, y = validate_tensors(self, X, y, reset=True)
+        X, y = self._check_data(X, y, reset=True)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         weights = check_sample_weight(sample_weight, len(X))
@@ -421,7 +435,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         from skstrf.neural.fitting import continue_classifier
 
         first = not hasattr(self, "net_")
-        X, y = validate_tensors(self, X, y, reset=first)
+        X, y = self._check_data(X, y, reset=first)
         check_classification_targets(y)
         if self.class_weight == "balanced":
             raise ValueError(
@@ -447,13 +461,14 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ..., height, width)
+        X : array-like, zarr.Array or dask array of shape (n_samples, ..., height, width)
             Samples of the shape seen in fit.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        ndarray or dask array of shape (n_samples, n_classes)
             Rows sum to 1; float32 for float32 input, float64 for all other.
+            Lazy for a dask array, block by block.
 
         Raises
         ------
@@ -464,7 +479,12 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         from skstrf.neural.fitting import predict_logits
 
         check_is_fitted(self)
-        X = validate_tensors(self, X, reset=False)
+        X = check_samples(self, X, reset=False)
+        if is_dask(X):
+            # A copy: fitting again must not change what is still to be computed.
+            return map_samples(X, copy(self).predict_proba, (len(self.classes_),), X.dtype)
+        if isinstance(X, Stored):
+            return np.concatenate([self.predict_proba(X[rows]) for rows in parts(X)])
         logits = predict_logits(self, X).astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return (odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype)
@@ -474,19 +494,23 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ..., height, width)
+        X : array-like, zarr.Array or dask array of shape (n_samples, ..., height, width)
             Samples of the shape seen in fit.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels, of the type seen in fit.
+        ndarray or dask array of shape (n_samples,)
+            Labels, of the type seen in fit. Lazy for a dask array.
 
         Raises
         ------
         ValueError
             As in `predict_proba`.
         """
+        check_is_fitted(self)
+        if is_dask(X):
+            X = check_samples(self, X, reset=False)
+            return map_samples(X, copy(self).predict, (), self.classes_.dtype)
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
@@ -500,9 +524,15 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-    def _check_validation(self, X, y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _check_data(self, X, y, *, reset):
+        """Check samples and labels: samples that can be read in any order, and labels."""
+        X = check_samples(self, X, reset=reset)
+        y = check_labels(self, X, y)
+        return readable(self, X), y
+
+    def _check_validation(self, X, y) -> tuple[Any, np.ndarray, np.ndarray]:
         """Check the samples of an explicit validation part: samples, codes, weights."""
-        X = validate_tensors(self, X, reset=False)
+        X = check_samples(self, X, reset=False)
         y = np.asarray(y)
         if y.shape != (len(X),):
             raise ValueError(
@@ -510,7 +540,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
                 "(samples, labels), one label for each sample."
             )
         codes = encode_labels(y, self.classes_)
-        return X, codes, class_weights(self.class_weight, self.classes_, codes)
+        return readable(self, X), codes, class_weights(self.class_weight, self.classes_, codes)
 
     def __sklearn_clone__(self):
         """Clone the parameters, but hand on a fitted `warm_start_from` as it is."""

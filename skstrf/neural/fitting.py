@@ -13,6 +13,7 @@ from skorch import NeuralNet
 
 from skstrf.neural.batches import (
     ArrayDataset,
+    Images,
     fold_channels,
     input_statistics,
     soft_targets,
@@ -35,6 +36,7 @@ from skstrf.neural.training import (
     train_network,
 )
 from skstrf.utils.devices import resolve_device
+from skstrf.utils.stored import Stored
 
 if TYPE_CHECKING:
     from skstrf.neural.classifier import CNNClassifier
@@ -111,14 +113,14 @@ def _dataset(images, codes, weights, rows, n_classes, smoothing=0.0) -> ArrayDat
 
 
 def _explicit_part(
-    validation: tuple[np.ndarray, np.ndarray, np.ndarray], n_classes: int
+    validation: tuple[np.ndarray | Stored, np.ndarray, np.ndarray], n_classes: int
 ) -> ArrayDataset:
     """Make the dataset of a validation part that was given: samples, codes, weights."""
     X, codes, weights = validation
     rows = np.flatnonzero(weights > 0)
     if not len(rows):
         raise ValueError("validation_data holds no sample that class_weight leaves a weight.")
-    return _dataset(fold_channels(X), codes, weights, rows, n_classes)
+    return _dataset(Images(X), codes, weights, rows, n_classes)
 
 
 def _names_to_freeze(
@@ -176,7 +178,7 @@ def _source_module(source: Any) -> ConvolutionalNet:
 
 
 def _new_module(
-    classifier: CNNClassifier, images: np.ndarray, settings: Mapping[str, Any], seed: int
+    classifier: CNNClassifier, images: Images, settings: Mapping[str, Any], seed: int
 ) -> tuple[ConvolutionalNet, bool]:
     """Build the network with its first weights; also whether it knows its standardisation."""
     _, n_channels, height, width = images.shape
@@ -208,10 +210,10 @@ def _seeds(seed: int, epoch: int = 0) -> list[int]:
 
 def fit_classifier(
     classifier: CNNClassifier,
-    X: np.ndarray,
+    X: np.ndarray | Stored,
     codes: np.ndarray,
     weights: np.ndarray,
-    validation: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    validation: tuple[np.ndarray | Stored, np.ndarray, np.ndarray] | None,
     settings: Mapping[str, Any],
 ) -> None:
     """Train a new network and set the fitted attributes.
@@ -220,7 +222,7 @@ def fit_classifier(
     ----------
     classifier : CNNClassifier
         With ``classes_`` and ``_seed``; gets the rest.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray or Stored of shape (n_samples, ...)
         Samples.
     codes : ndarray of int of shape (n_samples,)
         Their classes.
@@ -232,7 +234,7 @@ def fit_classifier(
         The parameters as the recipe has them.
     """
     n_classes = len(classifier.classes_)
-    images, seeds = fold_channels(X), _seeds(classifier._seed)
+    images, seeds = Images(X), _seeds(classifier._seed)
     rows = _present(codes, weights, classifier.classes_)
     device = resolve_device(classifier.device)
     module, is_standardised = _new_module(classifier, images, settings, seeds[0])
@@ -278,7 +280,7 @@ def _batch_size(settings: Mapping[str, Any], n_samples: int) -> int:
 
 def continue_classifier(
     classifier: CNNClassifier,
-    X: np.ndarray,
+    X: np.ndarray | Stored,
     codes: np.ndarray,
     weights: np.ndarray,
     settings: Mapping[str, Any],
@@ -289,7 +291,7 @@ def continue_classifier(
     ----------
     classifier : CNNClassifier
         With ``classes_`` and ``_seed``.
-    X : ndarray of shape (n_samples, ...)
+    X : ndarray or Stored of shape (n_samples, ...)
         Samples.
     codes : ndarray of int of shape (n_samples,)
         Their classes.
@@ -298,7 +300,7 @@ def continue_classifier(
     settings : mapping
         The parameters as the recipe has them.
     """
-    images, rows = fold_channels(X), np.flatnonzero(weights > 0)
+    images, rows = Images(X), np.flatnonzero(weights > 0)
     first = not hasattr(classifier, "net_")
     if first:
         if len(classifier.classes_) < 2:

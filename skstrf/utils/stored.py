@@ -70,6 +70,21 @@ class Stored:
         """Read a slice of samples; several threads may do so at once."""
         return np.asarray(self.array[rows]).astype(self.dtype, copy=False)
 
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Read samples from anywhere.
+
+        Parameters
+        ----------
+        rows : ndarray of int of shape (n_rows,)
+            Which ones, in any order.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, ...)
+            A copy in memory.
+        """
+        return np.asarray(self.array.oindex[rows]).astype(self.dtype, copy=False)
+
 
 class _Mapped(Stored):
     """A memory map, of which only the slices being worked on stay in memory.
@@ -98,6 +113,14 @@ class _Mapped(Stored):
             ahead = self.array[rows.start : rows.stop + 2 * (rows.stop - rows.start)]
             self._map.madvise(mmap.MADV_WILLNEED, *self._pages(ahead))
         return np.asarray(view).astype(self.dtype, copy=False)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Read samples from anywhere, and let go of their pages; see `Stored.take`."""
+        taken = np.asarray(self.array[rows]).astype(self.dtype, copy=False)
+        if self._advises and taken.size:
+            touched = self.array[int(rows.min()) : int(rows.max()) + 1]
+            self._map.madvise(mmap.MADV_DONTNEED, *self._pages(touched))
+        return taken
 
     def _pages(self, view: np.ndarray) -> tuple[int, int]:
         """Start and length of the pages that `view` touches, in bytes from the map's start."""
