@@ -1,5 +1,8 @@
 """``skstrf transform`` as its users meet it."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -57,6 +60,20 @@ def test_a_bad_file_is_reported_and_the_rest_is_there(sounds, tmp_path, capsys):
     assert stored.mask.sum() == 3
     assert stored.y is None
     assert transform(sounds, tmp_path / "b.zarr", *FAST, "--on-error", "raise") == 2
+
+
+def test_a_full_disk_is_an_error_of_one_line(sounds, tmp_path, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", full)
+    assert transform(sounds, tmp_path / "out.zarr", *FAST) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No space left" in line
+    assert "make room and run the same again" in line
+    monkeypatch.setattr(os, "fsync", real)
+    assert transform(sounds, tmp_path / "out.zarr", *FAST) == 0
 
 
 def test_any_transformer_and_any_parameter(sounds, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from skstrf.store.tensors import (
     StoredTensors,
     make_if_absent,
     open_tensors,
+    plain_settings,
     resume,
 )
 from skstrf.transforms.axes import Axis
@@ -179,11 +179,7 @@ class _Work:
             "offset": self.offset,
             "dtype_of_tensors": self.dtype.name,
         }
-        return json.loads(json.dumps(everything, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else repr(value)
+        return plain_settings(everything)
 
 
 def _stamp(name: str) -> tuple[int, int]:

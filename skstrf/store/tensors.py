@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
+from skstrf import transforms
 from skstrf._version import __version__
 from skstrf.store.durable import DurableStore, sync_folder
 from skstrf.transforms.axes import Axis
@@ -74,7 +75,13 @@ class StoredTensors:
     settings: dict[str, Any]
 
 
-def open_tensors(path: str | os.PathLike[str], *, allow_partial: bool = False) -> StoredTensors:
+def open_tensors(
+    path: str | os.PathLike[str],
+    *,
+    allow_partial: bool = False,
+    allow_old: bool = False,
+    transformer: Any = None,
+) -> StoredTensors:
     """Open the tensors that `store_tensors` or ``skstrf transform`` has written, lazily.
 
     Parameters
@@ -83,6 +90,12 @@ def open_tensors(path: str | os.PathLike[str], *, allow_partial: bool = False) -
         The store.
     allow_partial : bool
         Also open a store whose run was stopped; rows still to be computed are not in the mask.
+    allow_old : bool
+        Also open a store made by another version of a transformer's algorithm than this one has,
+        whose numbers do not fit those of today.
+    transformer : SoundTransformer, optional
+        What the tensors should have been made with, such as a stage of a fitted pipeline that is
+        to learn from them or to be applied to them.
 
     Returns
     -------
@@ -92,7 +105,8 @@ def open_tensors(path: str | os.PathLike[str], *, allow_partial: bool = False) -
     Raises
     ------
     ValueError
-        When there is no such store, or it is not complete.
+        When there is no such store, it is not complete, or it is of another version of the
+        algorithm or of other parameters, which are named.
 
     Examples
     --------
@@ -108,6 +122,11 @@ def open_tensors(path: str | os.PathLike[str], *, allow_partial: bool = False) -
     ((2, 6, 10, 128, 1), array([ True,  True]), 'scale')
     """
     group, entry = _open(Path(path), read_only=True)
+    if transformer is not None:
+        now = plain_settings(transformer._cache_key())
+        _check_same(Path(path), {name: entry["settings"].get(name) for name in now}, now)
+    if not allow_old:
+        _check_age(Path(path), entry["settings"])
     status = np.asarray(group["status"][:])
     n_pending = int(np.sum(status == PENDING))
     if n_pending and not allow_partial:
@@ -217,9 +236,17 @@ def make_if_absent(path: Path, plan: Plan) -> None:
         beside.replace(path)
         sync_folder(path.parent)
     except BaseException:
-        with suppress(OSError):
-            shutil.rmtree(beside)
+        _remove(beside)
         raise
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which zarr's other threads may still be writing after an error."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
+        if not folder.exists():
+            return
 
 
 def _make(group: zarr.Group, plan: Plan) -> None:
@@ -292,6 +319,44 @@ def _open(path: Path, *, read_only: bool) -> tuple[Any, dict[str, Any]]:
             f"skstrf reads format {FORMAT}. Use the version that made it ({entry.get('made_by')})."
         )
     return group, entry
+
+
+def plain_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Have settings as they come back from JSON.
+
+    Parameters
+    ----------
+    settings : dict
+        Of plain values, arrays and anything with a telling repr.
+
+    Returns
+    -------
+    dict
+        Of lists, numbers, texts and None.
+
+    Examples
+    --------
+    >>> from skstrf.store.tensors import plain_settings
+    >>> plain_settings({"rates": (4, 8)})
+    {'rates': [4, 8]}
+    """
+    return json.loads(json.dumps(settings, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else repr(value)
+
+
+def _check_age(path: Path, settings: dict[str, Any]) -> None:
+    """Refuse tensors of another version of one of our algorithms than is installed."""
+    known = getattr(transforms, str(settings.get("algorithm")), None)
+    version = getattr(known, "_algorithm_version", settings.get("version"))
+    if version != settings.get("version"):
+        raise ValueError(
+            f"{path} was made by version {settings.get('version')} of the algorithm of "
+            f"{settings['algorithm']}, this is version {version}: its numbers would not fit. Make "
+            "it again, or open it with allow_old=True to read them as they are."
+        )
 
 
 def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import soundfile
 import zarr
 from filelock import FileLock
 
-from skstrf import AudioLoader, STRFTransformer
+from skstrf import AudioLoader, MFCCTransformer, STRFTransformer
 from skstrf.store import open_tensors, store_tensors
 from skstrf.store import tensors as layout
 
@@ -150,6 +150,33 @@ def test_a_full_disk_is_told_and_leaves_nothing_to_trust(
     assert store(files, path).mask.all()
 
 
+@pytest.mark.parametrize("full_after", range(0, 30, 3))
+def test_a_disk_that_is_full_at_any_time(files, tmp_path, small_files, monkeypatch, full_after):
+    """Whichever write fails: no store, or one that knows what it lacks, and goes on later."""
+    path = tmp_path / "a.zarr"
+    real, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > full_after:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store(files, path)
+    monkeypatch.setattr(os, "fsync", real)
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".partial"] == []
+    whole = store(files, tmp_path / "b.zarr").X[:]
+    if path.exists():
+        partial = open_tensors(path, allow_partial=True)
+        assert not partial.mask.all()
+        np.testing.assert_array_equal(partial.X[:][partial.mask], whole[partial.mask])
+        with pytest.raises(ValueError, match="not complete"):
+            open_tensors(path)
+    np.testing.assert_array_equal(store(files, path).X[:], whole)
+
+
 def test_damage_is_found_when_it_is_read(files, tmp_path):
     store(files, tmp_path / "a.zarr")
     (data,) = [p for p in (tmp_path / "a.zarr" / "X" / "c").rglob("*") if p.is_file()]
@@ -177,6 +204,27 @@ def test_other_settings_sounds_or_versions_are_refused_by_name(files, tmp_path, 
     monkeypatch.setattr(STRFTransformer, "_algorithm_version", 99)
     with pytest.raises(ValueError, match=r"version 1 of the algorithm.*version 99.*remove"):
         store(files, path)
+
+
+def test_tensors_of_other_parameters_or_an_older_algorithm_are_not_opened(
+    files, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.zarr"
+    store(files, path)
+    assert open_tensors(path, transformer=STRF).mask.all()
+    assert open_tensors(path, transformer=STRF.__class__(**STRF.get_params())).mask.all()
+    other = STRFTransformer(rates=[4, 16], scales=[1.0], channel_step=8)
+    with pytest.raises(
+        ValueError, match=r"a\.zarr .*other settings: rates=\[4, 8\], now \[4, 16\]"
+    ):
+        open_tensors(path, transformer=other)
+    with pytest.raises(ValueError, match=r"algorithm='STRFTransformer', now 'MFCCTransformer'"):
+        open_tensors(path, transformer=MFCCTransformer())
+    monkeypatch.setattr(STRFTransformer, "_algorithm_version", 99)
+    for options in ({}, {"transformer": STRF}):
+        with pytest.raises(ValueError, match=r"version 1 of the algorithm.*version 99"):
+            open_tensors(path, **options)
+    assert open_tensors(path, allow_old=True).mask.all()
 
 
 def test_what_does_not_change_numbers_does_not_matter(files, tmp_path):
