@@ -1,4 +1,9 @@
-"""Sphinx configuration."""
+"""Sphinx configuration. Nothing is loaded from a network, to build the pages or to read them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 from skstrf import __version__
 
@@ -11,13 +16,16 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
-    "sphinx.ext.mathjax",
+    "mathml",
+    "offline",
+    "player",
+    "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "auto_examples/**/*.ipynb"]
 default_role = "literal"
 autosummary_generate = True
 numpydoc_show_class_members = False
@@ -32,8 +40,23 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "parallel": 2,
+    # The table of times would load scripts from elsewhere.
+    "write_computation_times": False,
 }
 
+plot_formats = [("png", 150)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_include_source = False
+plot_rcparams = {
+    "figure.figsize": (7.0, 3.0),
+    "font.size": 9,
+    "figure.constrained_layout.use": True,
+}
+plot_apply_rcparams = True
+
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "skstrf"
 html_static_path = ["_static"]

@@ -1,0 +1,55 @@
+"""The directive ``player``: Python code that ends with a sound, as a player in the page.
+
+    .. player:: A ripple that falls four times a second.
+
+       from skstrf.auditory import moving_ripple
+       x = moving_ripple(4, 0.5, 1.5, random_state=0)
+
+The code runs when the page is built; ``x`` is the sound (n_times,), at 16000 Hz or ``:rate:``. It
+is kept in the page itself, so nothing is loaded to play it. ``:show:`` shows the code too.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+
+import numpy as np
+import soundfile
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+
+
+class Player(SphinxDirective):
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec = {"rate": directives.positive_int, "show": directives.flag}
+    has_content = True
+
+    def run(self):
+        source = "\n".join(self.content)
+        names: dict = {}
+        exec(compile(source, self.get_source_info()[0], "exec"), names)
+        sound = np.asarray(names["x"], dtype=float)
+        stream = io.BytesIO()
+        sound = 0.9 * sound / max(np.abs(sound).max(), 1e-12)
+        soundfile.write(stream, sound, self.options.get("rate", 16000), format="WAV")
+        encoded = base64.b64encode(stream.getvalue()).decode("ascii")
+        caption = html.escape(self.arguments[0])
+        player = nodes.raw(
+            "",
+            f'<figure class="player"><figcaption>{caption}</figcaption><audio controls '
+            f'preload="metadata" src="data:audio/wav;base64,{encoded}" aria-label="{caption}">'
+            "</audio></figure>",
+            format="html",
+        )
+        if "show" not in self.options:
+            return [player]
+        return [nodes.literal_block(source, source, language="python"), player]
+
+
+def setup(app):
+    app.add_directive("player", Player)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,87 @@
+"""The documentation's own tools, and that the code of its pages runs."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = [
+    *sorted(p for p in (DOCS / "guide").glob("*.rst") if "code-block:: python" in p.read_text()),
+    DOCS / "development" / "adding_a_transform.rst",
+]
+SLOW = {"caching", "channels", "classification", "reconstruction"}  # networks, searches, inverses
+
+
+@pytest.fixture(autouse=True)
+def extensions(monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    yield
+    for name in ("mathml", "offline"):
+        sys.modules.pop(name, None)
+
+
+def code_of(page):
+    """Python blocks of a page, in order."""
+    pattern = r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)"
+    return [dedent(block) for block in re.findall(pattern, page.read_text(), re.MULTILINE)]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with some sounds, four of each of two classes."""
+    from skstrf import load_instruments
+
+    clips = load_instruments(load_content=False, split="train")
+    for label in (0, 4):
+        place = tmp_path / "sounds" / clips.target_names[label]
+        place.mkdir(parents=True)
+        for name in clips.filenames[clips.target == label][:4]:
+            shutil.copy(name, place)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in SLOW), id=p.stem) for p in PAGES],
+)
+def test_code_of_pages_runs(page, folder):
+    names = {}
+    for block in code_of(page):
+        exec(compile(block, str(page), "exec"), names)
+    assert names
+
+
+def test_what_a_page_loads_from_elsewhere_is_found():
+    from offline import Loads
+
+    page = """<link rel="stylesheet" href="https://a.example/s.css">
+    <link rel="next" href="https://b.example/next.html"><script src="//c.example/x.js"></script>
+    <a href="https://d.example">link</a><img src="local.png"><img src="data:image/png;base64,AA">
+    <style>@import "https://e.example/f.css"; p { background: url(local.png) }</style>
+    <p style="background: url('http://f.example/i.png')">https://g.example</p>"""
+    assert [address.split("/")[2] for address in Loads(page).found] == [
+        f"{letter}.example" for letter in "acef"
+    ]
+
+
+def test_style_sheets_are_looked_at_too(tmp_path):
+    from offline import elsewhere
+
+    sheet = tmp_path / "a.css"
+    sheet.write_text("a { src: url(fonts/x.woff2) } b { src: url(https://a.example/x.woff2) }")
+    assert elsewhere(sheet) == ["https://a.example/x.woff2"]
+
+
+def test_formulas_are_mathml_and_bad_ones_warn(caplog):
+    from docutils import nodes
+    from mathml import mathml
+
+    written = mathml(nodes.math("", r"\sqrt{x_1}"), as_block=False)
+    assert written.startswith("<math") and "<msqrt>" in written
+    assert r"\nonsense" in mathml(nodes.math("", r"\nonsense"), as_block=False)
+    assert "nonsense" in caplog.text
