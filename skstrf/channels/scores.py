@@ -25,6 +25,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_memory
 
 from skstrf.utils.arrays import to_numpy
+from skstrf.utils.cluster import Died, current_client, run_on_cluster
 from skstrf.utils.validation import HasMethods, Integral, validate_params
 
 __all__ = ["ChannelScores", "channel_scores"]
@@ -213,14 +214,18 @@ def channel_scores(
         estimator = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     shape = X.shape[1:3]
     estimator = clone(estimator)  # what it was fitted on before is no part of the key in memory
-    memory = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
-    score = check_memory(memory).cache(_score_channel)
+    # Absolute: a worker of a cluster may stand in another folder.
+    memory = os.path.abspath(memory) if isinstance(memory, str | os.PathLike) else memory
     as_tensors = _takes_tensors(estimator)
-    # Workers get the arrays themselves: the key of a memory map is another than that of its array.
-    outcomes = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)(
-        delayed(score)(estimator, _channel(X, place, as_tensors), y, folds, scoring)
-        for place in np.ndindex(shape)
-    )
+    if current_client() is None:
+        score = check_memory(memory).cache(_score_channel)
+        # Workers get the arrays themselves: the key of a memory map is not that of its array.
+        outcomes = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)(
+            delayed(score)(estimator, _channel(X, place, as_tensors), y, folds, scoring)
+            for place in np.ndindex(shape)
+        )
+    else:
+        outcomes = _on_cluster(np.ndindex(shape), estimator, X, y, folds, scoring, memory)
     scores = np.array(list(_with_progress(outcomes, np.prod(shape), verbose)))
     dummy = DummyClassifier(strategy="prior")
     chance = _score_channel(dummy, np.zeros((len(y), 1)), y, folds, scoring)
@@ -229,6 +234,26 @@ def channel_scores(
         chance=float(chance.mean()),
         test_share=float(np.mean([len(test) / len(train) for train, test in folds])),
     )
+
+
+def _on_cluster(places: Any, *shared: Any) -> Iterator[np.ndarray]:
+    for place, outcome in run_on_cluster(_score_place, places, *shared):
+        if isinstance(outcome, Died):
+            raise OSError(f"Scoring the channel {place} {outcome.reason}.")
+        yield outcome
+
+
+def _score_place(
+    place: tuple[int, int],
+    estimator: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    folds: list[Any],
+    scoring: Any,
+    memory: Any,
+) -> np.ndarray:
+    channel = _channel(X, place, _takes_tensors(estimator))
+    return check_memory(memory).cache(_score_channel)(estimator, channel, y, folds, scoring)
 
 
 def _check_data(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-__all__ = ["add_to", "folds", "numbers", "positive_float", "positive_int", "seed", "share"]
+__all__ = [
+    "add_cluster_option",
+    "add_to",
+    "folds",
+    "numbers",
+    "positive_float",
+    "positive_int",
+    "seed",
+    "share",
+]
 
 
 def add_to(
@@ -33,6 +42,22 @@ def add_to(
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_cluster_option(group: Any) -> None:
+    """Add the address of a cluster that is to do the work.
+
+    Parameters
+    ----------
+    group : argparse's group or parser
+        To add to; :mod:`skstrf.cli.program` connects.
+    """
+    group.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="work on the workers of this dask scheduler, such as tcp://10.0.0.1:8786; they need "
+        "the sounds (and OUT) under the same paths",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_to, positive_int, share
+from skstrf.cli.arguments import add_cluster_option, add_to, positive_int, share
 from skstrf.cli.outputs import REPORT, RESULTS, output_folder
 from skstrf.cli.sounds import (
     FOLDER,
@@ -66,6 +66,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add_strf_options(group)
     _add_options(group)
     add_machine_options(group)
+    add_cluster_option(group)
     return parser
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_to, positive_int, share
+from skstrf.cli.arguments import add_cluster_option, add_to, positive_int, share
 from skstrf.cli.outputs import output_folder, print_results, write_results
 from skstrf.cli.sounds import (
     FOLDER,
@@ -86,6 +86,7 @@ def _add_model_options(group: Any) -> None:
         "--max-epochs", metavar="N", type=positive_int, help="train for at most N epochs"
     )
     add_machine_options(group)
+    add_cluster_option(group)
 
 
 def run(args: argparse.Namespace) -> int:

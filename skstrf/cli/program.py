@@ -15,6 +15,7 @@ from typing import Any
 
 from skstrf._version import __version__
 from skstrf.cli import channels, classify, demo, predict, search, stationarity, transfer, transform
+from skstrf.utils.cluster import on_cluster
 
 __all__ = ["build_parser", "run"]
 
@@ -89,7 +90,8 @@ def run(argv: Sequence[str]) -> int:
         for context in (interrupts.noted(), _messages(args.verbose)):
             stack.enter_context(context)
         try:
-            status = args.run(args)
+            with on_cluster(getattr(args, "cluster", None)):
+                status = args.run(args)
             sys.stdout.flush()
             return status
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_to, positive_float, positive_int
+from skstrf.cli.arguments import add_cluster_option, add_to, positive_float, positive_int
 from skstrf.cli.outputs import MODEL, REPORT, RESULTS, output_folder
 from skstrf.cli.sounds import (
     FOLDER,
@@ -72,6 +72,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add_strf_options(group)
     group.add_argument("--max-epochs", metavar="N", type=positive_int, help="of the network")
     add_machine_options(group)
+    add_cluster_option(group)
     return parser
 
 

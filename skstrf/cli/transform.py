@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.arguments import add_to, numbers, positive_float, positive_int
+from skstrf.cli.arguments import add_cluster_option, add_to, numbers, positive_float, positive_int
 
 __all__ = ["add_command", "run"]
 
@@ -33,6 +33,7 @@ complete, and the exit status is 1. The same command tries it again.
 examples:
   skstrf transform sounds/ -o sounds.zarr
   skstrf transform gtzan/ -o gtzan.zarr --rates report --scales report --frame-step 16
+  skstrf transform sounds/ -o sounds.zarr --cluster tcp://10.0.0.1:8786
   skstrf transform sounds/ -o mfcc.zarr --representation mfcc
   skstrf transform sounds/ -o real.zarr --set output=real --set compression=null"""
 
@@ -110,6 +111,7 @@ def _add_representation(group: Any) -> None:
         help="any other parameter of the transformer; the value is JSON or plain text",
     )
     group.add_argument("--n-jobs", metavar="N", type=int, help="threads that read and transform")
+    add_cluster_option(group)
 
 
 def run(args: argparse.Namespace) -> int:

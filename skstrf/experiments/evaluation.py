@@ -16,6 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 from skstrf.experiments.folds import Fold, Plan
 from skstrf.experiments.scores import fold_scores
 from skstrf.experiments.tensors import fit_reduction, transform_rows
+from skstrf.utils.cluster import Died, current_client, run_on_cluster
 
 __all__ = [
     "Evaluation",
@@ -125,27 +126,76 @@ def evaluate(
     """
     found = Evaluation([], {"test": {}}, {}, None)  # type: ignore[arg-type]
     fitted: FittedTail | None = None
-    for number, fold in enumerate(_with_progress(plan.folds, verbose)):
-        fitted = fit_tail(tail, X, y, fold, watch, verbose)
-        rows, by_baseline = _test(fitted, X, y, fold.train, fold.test, number, baseline, watch)
-        found.predicted["test"].update(rows)
-        guessed = np.array([rows[row][0] for row in fold.test])
+    options = (tail, X, y, plan.is_held_out, baseline, verbose)
+    tasks = [*enumerate(plan.folds), *([] if plan.is_held_out else [(None, plan.final)])]
+    for (number, fold), done in _with_progress(_done(tasks, *options), plan, verbose):
+        fitted = done.fitted
+        for name, seconds in done.seconds.items():
+            watch[name] = watch.get(name, 0.0) + seconds
+        if number is None:
+            continue
+        found.predicted["test"].update(done.rows)
         sizes = {"n_train": len(fold.train), "n_valid": len(fold.valid), "n_test": len(fold.test)}
-        scores = fold_scores(y[fold.test], guessed, y[fold.train])
-        found.folds.append(sizes | scores | describe_training(fitted.classifier))
-        if baseline:
-            found.folds[-1]["baseline_accuracy"] = by_baseline
-        logger.info(
-            "fold %d of %d: accuracy %.3f", number + 1, len(plan.folds), scores["accuracy"]
-        )
-    if fitted is None or not plan.is_held_out:
-        fitted = fit_tail(tail, X, y, plan.final, watch, verbose)
+        found.folds.append(sizes | done.scores)
+        accuracy = done.scores["accuracy"]
+        logger.info("fold %d of %d: accuracy %.3f", number + 1, len(plan.folds), accuracy)
+    assert fitted is not None
     for name, test in plan.extra.items():
         rows, by_baseline = _test(fitted, X, y, plan.final.train, test, None, baseline, watch)
         found.predicted[name] = rows
         if baseline:
             found.baselines[name] = by_baseline
     return found._replace(final=fitted)
+
+
+Task = tuple[int | None, Fold]
+
+
+class _Done(NamedTuple):
+    """What one division gave: without a number only the fitted stages, for use."""
+
+    fitted: FittedTail | None
+    rows: dict[int, Any]
+    scores: dict[str, Any]
+    seconds: Stopwatch
+
+
+def _done(tasks: list[Task], *options: Any) -> Iterator[tuple[Task, _Done]]:
+    """Do one division after the other here, or all of them on a cluster."""
+    X = options[1]
+    # Tensors too large for the memory of this machine are for no worker's either.
+    if current_client() is None or isinstance(X, np.memmap):
+        yield from ((task, _do(task, *options)) for task in tasks)
+        return
+    for task, outcome in run_on_cluster(_do, tasks, *options):
+        if isinstance(outcome, Died):
+            raise OSError(f"Fitting on {len(task[1].train)} sounds {outcome.reason}.")
+        yield task, outcome
+
+
+def _do(
+    task: Task,
+    tail: Pipeline,
+    X: np.ndarray,
+    y: np.ndarray,
+    is_held_out: bool,
+    baseline: bool,
+    verbose: bool,
+) -> _Done:
+    """Fit on a division of the sounds and test on it."""
+    number, fold = task
+    watch = Stopwatch()
+    fitted = fit_tail(tail, X, y, fold, watch, verbose)
+    if number is None:
+        return _Done(fitted, {}, {}, watch)
+    rows, by_baseline = _test(fitted, X, y, fold.train, fold.test, number, baseline, watch)
+    guessed = np.array([rows[row][0] for row in fold.test])
+    scores = fold_scores(y[fold.test], guessed, y[fold.train])
+    scores |= describe_training(fitted.classifier)
+    if baseline:
+        scores["baseline_accuracy"] = by_baseline
+    # Only the last of all is asked for; the others would wait in memory.
+    return _Done(fitted if is_held_out else None, rows, scores, watch)
 
 
 def fit_tail(
@@ -287,10 +337,12 @@ def _test(
         return rows, float(model.score(features, y[test]))
 
 
-def _with_progress(folds: list[Fold], verbose: bool) -> Iterator[Fold]:
-    if not verbose or len(folds) == 1:
-        yield from folds
+def _with_progress(
+    outcomes: Iterator[tuple[Task, _Done]], plan: Plan, verbose: bool
+) -> Iterator[tuple[Task, _Done]]:
+    if not verbose or len(plan.folds) == 1:
+        yield from outcomes
         return
     from tqdm import tqdm
 
-    yield from tqdm(folds, desc="Folds", unit="fold")
+    yield from tqdm(outcomes, desc="Folds", unit="fold", total=len(plan.folds) + 1)

@@ -8,6 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from skstrf.experiments.study import SharedStudy, check_search_space, describe_c
 from skstrf.experiments.tensors import CHUNK, check_parameters, chunks, divide_pipeline
 from skstrf.pipeline.keys import digest
 from skstrf.transforms.fingerprint import fingerprint
+from skstrf.utils.cluster import Died, current_client, run_on_cluster
 
 __all__ = ["run_search"]
 
@@ -166,6 +168,11 @@ def run_search(
         )
     divide_pipeline(pipeline)  # raises where it has another shape
     check_parameters(pipeline)
+    if current_client() is not None and not isinstance(storage, str | os.PathLike):
+        raise ValueError(
+            "A search on a cluster needs a storage that its workers share: a file on a common "
+            "disk, or the URL of a database."
+        )
     space = classification_search_space() if search_space is None else dict(search_space)
     if search_space is None:  # of a pipeline with other stages, what it has
         space = {name: v for name, v in space.items() if name in pipeline.get_params()}
@@ -186,8 +193,9 @@ def run_search(
         "scoring": scoring,
         "random_state": str(random_state),
     }
-    study = SharedStudy(
-        storage,
+    make_study = partial(
+        SharedStudy,
+        _for_workers(storage),
         study_name,
         about,
         names=set(distributions),
@@ -195,13 +203,18 @@ def run_search(
         pruner=_pruner(prune),
         random_state=random_state,
     )
+    study = make_study()
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="skstrf-") as place:
+        memory = _for_workers(memory or place)
         candidates = Candidates(
-            sounds, pipeline, space, distributions, cv, scoring, random_state, memory or place
+            sounds, pipeline, space, distributions, cv, scoring, random_state, memory
         )
         with watch("search"):
-            _run(study, candidates, n_trials, timeout, verbose)
+            if current_client() is None:
+                _run(study, candidates, n_trials, timeout, verbose)
+            else:
+                _run_on_cluster(make_study, candidates, n_trials, timeout)
         with watch("model"):
             return _conclude(study, candidates, space, skipped, watch)
 
@@ -254,6 +267,33 @@ def _usable(sounds: Sounds, loader: Any) -> tuple[Sounds, list[tuple[str, str]]]
     if len(bad) == len(sounds.files):
         raise ValueError(f"None of the {len(sounds.files)} sound files can be used.")
     return sounds.without(bad), [(sounds.files[row], errors[sounds.files[row]]) for row in bad]
+
+
+def _for_workers(place: Any) -> Any:
+    """Name a file so that a worker in another folder finds it."""
+    if current_client() is None or not isinstance(place, str | os.PathLike) or "://" in str(place):
+        return place
+    return os.path.abspath(place)
+
+
+def _run_on_cluster(
+    make_study: Any, candidates: Candidates, n_trials: int, timeout: float | None
+) -> None:
+    """Let one process of each worker take candidates until there are enough."""
+    sounds = candidates.sounds
+    sounds.files[:] = [os.path.abspath(name) for name in sounds.files]
+    workers = range(len(current_client().nthreads()))
+    for _, outcome in run_on_cluster(
+        _run_there, workers, make_study, candidates, n_trials, timeout
+    ):
+        if isinstance(outcome, Died):
+            raise OSError(f"A candidate of the search {outcome.reason}.")
+
+
+def _run_there(
+    _: int, make_study: Any, candidates: Candidates, n_trials: int, timeout: float | None
+) -> None:
+    _run(make_study(), candidates, n_trials, timeout, False)
 
 
 def _run(

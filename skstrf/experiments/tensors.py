@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from skstrf.datasets import AudioLoader
+from skstrf.datasets import AudioLoader, AudioReadError
 from skstrf.pipeline import learns_nothing
+from skstrf.utils.cluster import Died, current_client, run_on_cluster
 from skstrf.utils.devices import resolve_device
 
 __all__ = [
@@ -127,19 +129,14 @@ def compute_tensors(
     ValueError
         When no file can be used, or a setting of `head` is wrong.
     """
-    loader, rest = head[0], head.steps[1:]
-    loader.fit(list(filenames))
+    loader = head[0].fit(list(filenames))
+    _fit_to_silence(loader, head.steps[1:])
     errors: dict[int, str] = {}
     tensors, n_good = np.empty(0), 0
-    for rows in _with_progress(list(chunks(np.arange(len(filenames)))), len(filenames), verbose):
-        sounds, bad = _load(loader, [filenames[row] for row in rows])
+    for rows, (block, bad) in _with_progress(_blocks(head, filenames), len(filenames), verbose):
         errors |= {int(rows[index]): reason for index, reason in bad.items()}
-        if len(bad) == len(rows):
+        if block is None:
             continue
-        block = np.delete(sounds, list(bad), axis=0)
-        for _, step in rest:
-            # Fitted once, on the first sounds: it learns nothing but their shape.
-            block = step.transform(block) if n_good else step.fit(block).transform(block)
         if not n_good:
             tensors = _allocate((len(filenames), *block.shape[1:]), block.dtype, folder, max_bytes)
         tensors[n_good : n_good + len(block)] = block
@@ -222,6 +219,59 @@ def chunks(rows: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
+Part = tuple[np.ndarray | None, dict[int, str]]
+
+
+def _fit_to_silence(loader: AudioLoader, rest: Sequence[tuple[str, Any]]) -> None:
+    """Fit stages that learn nothing but the shape of the sounds."""
+    n_channels = () if loader.mono else (loader.n_channels_,)
+    block = np.zeros((1, *n_channels, loader.n_times_), np.float32)
+    for _, step in rest[:-1]:
+        block = step.fit(block).transform(block)
+    for _, step in rest[-1:]:
+        step.fit(block)
+
+
+def _blocks(head: Pipeline, filenames: Sequence[str]) -> Iterator[tuple[np.ndarray, Part]]:
+    """Yield rows, and their tensors with what is wrong with the others, here or on a cluster."""
+    parts = chunks(np.arange(len(filenames)))
+    if current_client() is None:
+        yield from ((rows, _part(rows, head, filenames)) for rows in parts)
+        return
+    paths = [os.path.abspath(name) for name in filenames]
+    for rows, outcome in run_on_cluster(_part, parts, head, paths):
+        yield rows, _one_by_one(rows, head, paths) if isinstance(outcome, Died) else outcome
+
+
+def _part(rows: np.ndarray, head: Pipeline, filenames: Sequence[str]) -> Part:
+    """Compute some tensors; None where no file can be used."""
+    # A copy: threads of one worker share the loader, which notes its errors in itself.
+    sounds, bad = _load(copy(head[0]), [filenames[row] for row in rows])
+    if len(bad) == len(rows):
+        return None, bad
+    block = np.delete(sounds, list(bad), axis=0)
+    for _, step in head.steps[1:]:
+        block = step.transform(block)
+    return block, bad
+
+
+def _one_by_one(rows: np.ndarray, head: Pipeline, paths: Sequence[str]) -> Part:
+    """Find the files among some that end the process which reads them."""
+    blocks, bad = [], {}
+    alone = ([row] for row in rows)
+    for index, (_, outcome) in enumerate(run_on_cluster(_part, alone, head, paths)):
+        if isinstance(outcome, Died):
+            if head[0].on_error == "raise":
+                raise AudioReadError(paths[rows[index]], f"{outcome.reason}. Leave it out.")
+            outcome = None, {0: outcome.reason}
+        block, reasons = outcome
+        if block is None:
+            bad[index] = reasons[0]
+        else:
+            blocks.append(block)
+    return (np.concatenate(blocks) if blocks else None), bad
+
+
 def _load(loader: AudioLoader, paths: list[str]) -> tuple[np.ndarray, dict[int, str]]:
     with warnings.catch_warnings():
         # The loader warns at every chunk; run_classification does it once, for all.
@@ -261,13 +311,15 @@ def _transform_in_place(step: Any, part: np.ndarray) -> np.ndarray:
     return part
 
 
-def _with_progress(parts: list[np.ndarray], n_sounds: int, verbose: bool) -> Iterator[np.ndarray]:
+def _with_progress(
+    parts: Iterator[tuple[np.ndarray, Part]], n_sounds: int, verbose: bool
+) -> Iterator[tuple[np.ndarray, Part]]:
     if not verbose:
         yield from parts
         return
     from tqdm import tqdm
 
     with tqdm(total=n_sounds, desc="Sounds to tensors", unit="file") as bar:
-        for part in parts:
-            yield part
-            bar.update(len(part))
+        for rows, part in parts:
+            yield rows, part
+            bar.update(len(rows))

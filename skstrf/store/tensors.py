@@ -166,6 +166,8 @@ class Plan:
         Everything that decides on the numbers, as JSON knows it.
     stamps : ndarray of int64, (n_sounds, 2)
         Size and time of change of the files.
+    most_rows : int or None
+        Most recordings in one file of the store, where less than its usual size is wanted.
     """
 
     axes: Sequence[Axis]
@@ -175,6 +177,7 @@ class Plan:
     folder: str
     settings: dict[str, Any]
     stamps: np.ndarray
+    most_rows: int | None = None
 
 
 def resume(path: Path, plan: Plan) -> Any:
@@ -252,7 +255,8 @@ def _remove(folder: Path) -> None:
 def _make(group: zarr.Group, plan: Plan) -> None:
     n_sounds = len(plan.paths)
     shape = tuple(len(axis.values) for axis in plan.axes)
-    chunks, shards = _layout(n_sounds, shape, np.dtype(plan.dtype).itemsize)
+    n_rows = min(n_sounds, plan.most_rows or n_sounds)
+    chunks, shards = _layout(n_rows, shape, np.dtype(plan.dtype).itemsize)
     group.create_array(
         "X",
         shape=(n_sounds, *shape),
@@ -284,15 +288,14 @@ def _whole(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any) -> 
 
 
 def _layout(
-    n_sounds: int, shape: tuple[int, ...], itemsize: int
+    n_rows: int, shape: tuple[int, ...], itemsize: int
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Chunks, and the shards (files) they lie in: recordings together, or parts of one."""
     n_bytes = int(np.prod(shape)) * itemsize
     if n_bytes > FILE_BYTES:
         n_steps = max(1, FILE_BYTES * shape[-1] // n_bytes)
         return (1, *shape[:-1], n_steps), None
-    n_rows = min(n_sounds, FILE_BYTES // n_bytes)
-    return (1, *shape), (n_rows, *shape)
+    return (1, *shape), (min(n_rows, FILE_BYTES // n_bytes), *shape)
 
 
 def _open(path: Path, *, read_only: bool) -> tuple[Any, dict[str, Any]]:
