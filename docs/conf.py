@@ -5,6 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+from properties import DocumentedProperty
+
 from skstrf import __version__
 
 project = "skstrf"
@@ -28,6 +30,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "auto_examples/**/*.ipynb"]
 default_role = "literal"
 autosummary_generate = True
+autosummary_context = {"documented": DocumentedProperty()}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 numpydoc_class_members_toctree = False
@@ -41,6 +44,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "parallel": 2,
+    "within_subsection_order": "gallery_order.Learning",
     # The table of times would load scripts from elsewhere.
     "write_computation_times": False,
 }

@@ -110,12 +110,24 @@ def _add_confusions(report: Report, results: ClassificationResults) -> None:
             alt=f"confusion matrix of the {set_name} sounds, as tabulated below by class",
             caption=f"Which classes are taken for which ({set_name}, {scores['n_sounds']} sounds)",
         )
-        keys = ("class", "precision", "recall", "f1", "support")
-        table = [
-            [str(row["class"]), *(row[key] for key in keys[1:])] for row in scores["per_class"]
-        ]
         columns = ["class", "precision", "recall", "F1", "sounds"]
+        table = _by_class(scores)
         report.add_table("Confusions", columns, table, caption=f"By class ({set_name})")
+
+
+def _by_class(scores: dict[str, Any]) -> list[list[Any]]:
+    """Rows of the table; what is a share of nothing, as recall without sounds, is left out."""
+    named = np.sum(scores["confusion_matrix"], axis=0)
+    return [
+        [
+            str(row["class"]),
+            row["precision"] if times else None,
+            row["recall"] if row["support"] else None,
+            row["f1"] if row["support"] else None,
+            row["support"],
+        ]
+        for row, times in zip(scores["per_class"], named, strict=True)
+    ]
 
 
 def _add_clips(report: Report, results: ClassificationResults, n_clips: int) -> None:

@@ -11,9 +11,9 @@ from skstrf.inspection import Report, StationarityDisplay
 __all__ = ["write_stationarity_report"]
 
 _WHAT = {
-    "time": "rows of the planes: whether levels and variability stay the same over time",
-    "frequency": "columns: whether they are the same along frequency (or what stands for it)",
-    "plane": "whether the local spectra of all parts of the plane are alike",
+    "time": "along time: whether levels and variability of rows stay the same",
+    "frequency": "along frequency, or what stands for it: whether those of columns are the same",
+    "plane": "over the plane: whether the local spectra of all its parts are alike",
 }
 
 
@@ -57,7 +57,7 @@ def write_stationarity_report(
     _add_table(report, results)
     for axis, what in _WHAT.items():
         for measure in measures:
-            _add_comparison(report, results, axis, measure, f"{measure} of the {what}")
+            _add_comparison(report, results, axis, measure, f"{measure} {what}")
     if results.skipped:
         report.add_table("Files left out", ["file", "reason"], results.skipped)
     else:

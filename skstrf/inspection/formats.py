@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["format_column", "format_setting", "looks_numeric"]
+__all__ = ["format_column", "format_setting", "is_missing", "looks_numeric"]
 
 MISSING = "–"
 # Strings that are numbers to a reader: "12", "-0.5", "91 %", "0.912 ± 0.013".
@@ -41,6 +41,28 @@ def looks_numeric(value: Any) -> bool:
     return isinstance(value, Real) or (
         isinstance(value, str) and _NUMERIC.fullmatch(value.strip()) is not None
     )
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell says that there is no value.
+
+    Parameters
+    ----------
+    value : object
+        A cell of a table.
+
+    Returns
+    -------
+    bool
+        True for None, and for the dash and the empty string that stand for it.
+
+    Examples
+    --------
+    >>> from skstrf.inspection.formats import is_missing
+    >>> [is_missing(value) for value in (None, "–", "", 0.0)]
+    [True, True, True, False]
+    """
+    return value is None or (isinstance(value, str) and value.strip() in ("", MISSING))
 
 
 def format_column(values: Sequence[Any]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from skstrf._version import __version__
-from skstrf.inspection.formats import format_column, format_setting, looks_numeric
+from skstrf.inspection.formats import format_column, format_setting, is_missing, looks_numeric
 
 __all__ = ["Report"]
 
@@ -122,7 +122,8 @@ class Report:
                 )
         by_column = [[row[i] for row in cells] for i in range(len(columns))]
         numeric = [
-            any(map(looks_numeric, column)) and all(c is None or looks_numeric(c) for c in column)
+            any(map(looks_numeric, column))
+            and all(is_missing(c) or looks_numeric(c) for c in column)
             for column in by_column
         ]
         written = [[_clean(cell) for cell in format_column(column)] for column in by_column]
@@ -146,7 +147,8 @@ class Report:
         heading : str
             Of the section.
         mapping : mapping of {str: object}
-            Values are written in full, nothing is rounded.
+            Values are written in full, nothing is rounded. They stand on the right where
+            all of them are numbers.
 
         Examples
         --------
@@ -154,7 +156,9 @@ class Report:
         >>> Report("Instruments").add_settings("Settings", {"seed": 0, "rates": (2, 4, 8)})
         """
         rows = [(_clean(key), _clean(format_setting(value))) for key, value in mapping.items()]
-        self._add(heading, "settings", rows=rows)
+        # Settings are read one by one; numbers alone, such as seconds, are compared.
+        numeric = len(rows) > 1 and all(map(looks_numeric, mapping.values()))
+        self._add(heading, "settings", rows=rows, numeric=numeric)
 
     def add_figure(self, heading: str, figure: Any, *, alt: str, caption: str = "") -> None:
         """Add a figure, and close it.

@@ -77,3 +77,18 @@ def test_stages_without_displays_are_left_out(noises, tmp_path):
     assert len(re.findall(r"<img[^>]*>", html)) == 2  # confusions of both test sets
     assert "hall" in _text(html)
     assert "Files left out None." in _text(html)
+
+
+def test_shares_of_nothing_are_left_out():
+    import numpy as np
+
+    from skstrf.experiments.report import _by_class
+    from skstrf.experiments.scores import score_set
+
+    scores = score_set(np.array(["a", "a", "b"]), np.array(["a", "c", "a"]), list("abcd"), 0.5)
+    assert _by_class(scores) == [
+        ["a", 0.5, 0.5, 0.5, 2],
+        ["b", None, 0.0, 0.0, 1],  # never named: no precision
+        ["c", 0.0, None, None, 0],  # no sounds: no recall
+        ["d", None, None, None, 0],
+    ]
