@@ -23,7 +23,7 @@ from skstrf.inspection import ChannelScoreDisplay
 # Synthetic sounds whose classes differ by modulation alone: one of two rates, one of two scales,
 # up or down, in noise twice as loud. Levels and long-term spectra are the same.
 
-X, y = make_ripple_genres(15, n_classes=4, snr=-6, random_state=0)
+X, y = make_ripple_genres(12, n_classes=4, snr=-6, random_state=0)
 strf = STRFTransformer(channel_step=16).fit(X)
 tensors = strf.transform(X)
 print(tensors.shape)

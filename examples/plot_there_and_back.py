@@ -41,7 +41,7 @@ display = ReconstructionDisplay.from_estimator(strf, x)
 # And so it sounds. The phase of the waveform was never kept: it is found by following the
 # gradient of the difference of the spectrograms.
 
-y = strf.inverse_transform(strf.transform(x), max_iter=60)
+y = strf.inverse_transform(strf.transform(x), max_iter=40)
 Audio(y[0], rate=16000)
 
 # %%
@@ -51,7 +51,7 @@ Audio(y[0], rate=16000)
 # Magnitudes leave the phase of every channel open too. Alternating projections find one that fits.
 
 magnitudes = STRFTransformer(frame_step=1, pooling="sample", contrast=False).fit(x)
-back = magnitudes.inverse_transform(magnitudes.transform(x), to="spectrogram", max_iter=60)
+back = magnitudes.inverse_transform(magnitudes.transform(x), to="spectrogram", max_iter=40)
 standard = (x - x.mean()) / x.std()
 v = auditory_spectrogram(standard)
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
