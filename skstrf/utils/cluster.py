@@ -125,9 +125,12 @@ def run_on_cluster(
         warnings.filterwarnings("ignore", message="Sending large graph")
         held = client.submit(_hold, shared, pure=False)
         waiting: deque[tuple[Any, Any]] = deque()
-        coming = iter(items)
+        coming, looked, ahead = iter(items), -LOOK, 1
         while True:
-            room = max(1, AHEAD * sum(client.nthreads().values()) - len(waiting))
+            if time.monotonic() - looked > LOOK:  # workers come and go; asking takes a while
+                ahead = AHEAD * sum(client.nthreads().values())
+                looked = time.monotonic()
+            room = max(1 - len(waiting), ahead - len(waiting), 0)
             waiting.extend(
                 (item, client.submit(_call, function, item, held, pure=False))
                 for item in islice(coming, room)
