@@ -254,23 +254,28 @@ def resident():
             return int(line.split()[1]) * 1024
 
 path, kind = sys.argv[1:]
-if kind == "memmap":
+if kind != "zarr":
     x = np.load(path, mmap_mode="r")
 else:
     import zarr
     x = zarr.open_array(path, mode="r")
 MPCA(2).fit(np.random.default_rng(0).random((9, 3, 4, 5)))
 before = resident()
-MPCA((1, 2, 2)).fit(x)
+if kind == "stream":
+    mpca = MPCA((1, 2, 2))
+    for start in range(0, len(x), 60):
+        mpca.partial_fit(x[start : start + 60])
+else:
+    MPCA((1, 2, 2)).fit(x)
 print(resident() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("kind", ["memmap", "zarr"])
+@pytest.mark.parametrize("kind", ["memmap", "zarr", "stream"])
 def test_memory_is_flat(tmp_path, kind):
     shape = (2400, 8, 32, 64)  # 157 MB
-    if kind == "memmap":
+    if kind != "zarr":
         path = tmp_path / "x.npy"
         x = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
     else:

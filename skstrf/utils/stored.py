@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import sys
 import threading
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -121,6 +122,12 @@ class _Mapped(Stored):
             touched = self.array[int(rows.min()) : int(rows.max()) + 1]
             self._map.madvise(mmap.MADV_DONTNEED, *self._pages(touched))
         return taken
+
+    def __del__(self) -> None:
+        """Let go of what the last threads have viewed: batches of a stream would add up."""
+        with suppress(AttributeError, ValueError, OSError):  # half made, or closed by the user
+            if self._advises and self.array.size:
+                self._map.madvise(mmap.MADV_DONTNEED, *self._pages(self.array))
 
     def _pages(self, view: np.ndarray) -> tuple[int, int]:
         """Start and length of the pages that `view` touches, in bytes from the map's start."""
