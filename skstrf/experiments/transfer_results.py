@@ -102,7 +102,8 @@ class TransferResults(WrittenResults):
                 ]  # fmt: skip
                 values = self.values(method, fraction)
                 score = spread(list(values))
-                gain = spread(list(values - self.values(self.baseline, fraction)))
+                # Equal differences of shares differ in their last digit: that is no spread.
+                gain = spread(list((values - self.values(self.baseline, fraction)).round(12)))
                 rows.append(
                     {
                         "method": method,

@@ -22,6 +22,7 @@ __all__ = ["Report"]
 _TEMPLATES = Path(__file__).parent / "templates"
 _DPI = 160  # of figures in the file; a page counts 96 to the inch
 _CONTENTS_FROM = 5  # sections
+_WORDY = 14  # characters, from which on a head of a row would be squeezed to a word a line
 # What neither HTML nor a reader knows what to do with: control characters other than
 # tab and line feed.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -264,6 +265,7 @@ class Report:
             lstrip_blocks=True,
         )
         environment.tests["long"] = lambda cell: max(map(len, cell.split()), default=0) > 30
+        environment.tests["wordy"] = lambda cell: len(cell) > _WORDY
         return environment.get_template("report.html").render(
             title=_clean(self.title),
             subtitle=_clean(self.subtitle),

@@ -169,7 +169,7 @@ def test_a_class_too_small_to_choose_by_is_named(tensors):
         compare_channels(X, y, plan_folds(y, None, 2, 0), linear_classifier(), k=[1], ratios=[])
 
 
-def test_files_to_results(noises, noise_pipeline, tmp_path, monkeypatch):
+def test_files_to_results(noises, noise_pipeline, tmp_path, monkeypatch, page_faults):
     files, y = noises
     options = {"cv": 2, "pipeline": noise_pipeline, "k": [2], "ratios": [0.9]}
     options["memory"] = tmp_path / "cache"
@@ -185,6 +185,7 @@ def test_files_to_results(noises, noise_pipeline, tmp_path, monkeypatch):
     write_channel_report(results, tmp_path / "report.html", notes=["A note & more."])
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "A note &amp; more." in html and "best 2, MPCA(0.95)" in html
+    assert page_faults(html) == []
     # Nothing is computed again: not a tensor, not a score; the level of chance alone.
     scored = []
 

@@ -57,8 +57,9 @@ def test_it_names_the_files_left_out_and_escapes_them(page):
     assert "<b>name</b>" not in html
 
 
-def test_it_needs_nothing_else(page):
+def test_it_needs_nothing_else_and_can_be_read_by_everyone(page, page_faults):
     _, html = page
+    assert page_faults(html) == []
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
 
 

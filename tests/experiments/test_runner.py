@@ -34,7 +34,7 @@ def bits(out):
 
 
 @pytest.mark.parametrize("name", ["genres", "channels", "transfer"])
-def test_it_repeats_bit_for_bit(name, folder, tmp_path, capsys):
+def test_it_repeats_bit_for_bit(name, folder, tmp_path, capsys, page_faults):
     more = ["--source", str(folder)] if name == "transfer" else []
     for place in ("a", "b"):
         assert run(name, folder, tmp_path / place, *more) == 0
@@ -42,6 +42,7 @@ def test_it_repeats_bit_for_bit(name, folder, tmp_path, capsys):
     assert "report.html" in capsys.readouterr().out
     text = (tmp_path / "a" / "report.html").read_text()
     assert f"<h1>{name.capitalize()}: " in text
+    assert page_faults(text) == []
     assert "seconds" not in json.dumps(json.loads(bits(tmp_path / "a"))["results"])
 
 

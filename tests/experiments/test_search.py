@@ -220,7 +220,7 @@ def test_storages(tmp_path):
         open_storage(tmp_path / "b")
 
 
-def test_report_model_and_figure(search, noises, tmp_path):
+def test_report_model_and_figure(search, noises, tmp_path, page_faults):
     results = search(storage=f"sqlite:///{tmp_path}/study.db", n_trials=6)
     results.write_json(tmp_path / "results.json")
     written = json.loads((tmp_path / "results.json").read_text())
@@ -229,6 +229,7 @@ def test_report_model_and_figure(search, noises, tmp_path):
     write_search_report(results, tmp_path / "report.html", title="A <search>")
     text = (tmp_path / "report.html").read_text()
     assert "A &lt;search&gt;" in text
+    assert page_faults(text) == []
     assert "cnn__n_filters" in text
     save_model(results.model, tmp_path / "model.skops")
     np.testing.assert_array_equal(

@@ -131,10 +131,11 @@ def test_bad_files_are_left_out_and_named(folder, tmp_path):
         run_stationarity([], **options)
 
 
-def test_report_and_json(results, tmp_path):
+def test_report_and_json(results, tmp_path, page_faults):
     write_stationarity_report(results, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "p (Holm)" in page and "Cochleogram" not in page
+    assert page_faults(page) == []
     results.write_json(tmp_path / "results.json")
     read = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert len(read["measures"]["Mel"]["time"]["rate"]) == 4

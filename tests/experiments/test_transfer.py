@@ -176,7 +176,7 @@ def test_files_and_sounds_go_through_the_transformer(noises, make_small_pipeline
     assert found.source["n_sounds"] == 18 and "bad.wav" in found.skipped[0][0]
 
 
-def test_results_are_written(results, tmp_path):
+def test_results_are_written(results, tmp_path, page_faults):
     results.write_json(tmp_path / "results.json")
     written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert len(written["runs"]) == len(results.runs)
@@ -184,6 +184,7 @@ def test_results_are_written(results, tmp_path):
     write_transfer_report(results, tmp_path / "report.html", notes=["One & two."])
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "One &amp; two." in html and "fine-tuned slowly" in html
+    assert page_faults(html) == []
     assert "from scratch" in results.summary() and "±" in results.summary()
 
 
