@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_to_trust(
     assert store(files, path).mask.all()
 
 
-@pytest.mark.parametrize("full_after", range(0, 30, 3))
+@pytest.mark.parametrize("full_after", [0, 6, 12, 18, 24])
 def test_a_disk_that_is_full_at_any_time(files, tmp_path, small_files, monkeypatch, full_after):
     """Whichever write fails: no store, or one that knows what it lacks, and goes on later."""
     path = tmp_path / "a.zarr"
