@@ -79,7 +79,11 @@ def test_style_sheets_are_looked_at_too(tmp_path):
 
 def test_formulas_are_mathml_and_bad_ones_warn(caplog):
     from docutils import nodes
-    from mathml import mathml
+    from mathml import braced, mathml
+
+    assert braced(r"\tfrac18 + \frac1{64} + \frac{12}{3}") == (
+        r"\tfrac{1}{8} + \frac{1}{64} + \frac{12}{3}"
+    )
 
     written = mathml(nodes.math("", r"\sqrt{x_1}"), as_block=False)
     assert written.startswith("<math") and "<msqrt>" in written

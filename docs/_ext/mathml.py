@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -10,15 +11,23 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+FRACTION = re.compile(r"(\\[dt]?frac)\s*(\d)(?:(\d)|(?=\{))")
 
 
 def mathml(node: nodes.Element, as_block: bool) -> str:
     """Markup of one formula; what docutils cannot read is a warning, and so fails the build."""
     try:
-        return tex2mathml(node.astext().strip(), as_block=as_block)
+        return tex2mathml(braced(node.astext().strip()), as_block=as_block)
     except MathError as error:
         logger.warning("formula %r: %s", node.astext(), error, location=node)
         return f"<code>{html.escape(node.astext())}</code>"
+
+
+def braced(tex: str) -> str:
+    r"""Write all braces of fractions, as ``\frac18``, which docutils cannot do without."""
+    return FRACTION.sub(
+        lambda m: m[1] + "{" + m[2] + "}" + ("{" + m[3] + "}" if m[3] else ""), tex
+    )
 
 
 def visit_inline(translator, node: nodes.math) -> None:
