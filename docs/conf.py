@@ -63,6 +63,7 @@ plot_apply_rcparams = True
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "skstrf"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["skstrf.css"]
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
