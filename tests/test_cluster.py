@@ -245,15 +245,15 @@ class Poison(distributed.WorkerPlugin):
 def kill_a_worker(client, after):
     """Kill the process of a worker while others work, as a lack of memory would."""
     wait_until(lambda: len(client.nthreads()) == 2, 60)
-    pids = client.run(os.getpid)
+    pid = next(iter(client.run(os.getpid).values()))
 
     def kill():
         time.sleep(after)
-        os.kill(next(iter(pids.values())), signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
     thread = threading.Thread(target=kill)
     thread.start()
-    return thread, set(pids.values())
+    return thread, pid
 
 
 @pytest.mark.slow
@@ -292,19 +292,19 @@ def test_a_killed_worker_costs_nothing_but_time(address, files, tmp_path):
     with on_cluster(address) as client:
         client.register_plugin(Poison(None, 0.2))
         try:
-            thread, before = kill_a_worker(client, 0.5)
+            thread, first = kill_a_worker(client, 0.5)
             stored = store_tensors(files, tmp_path / "b.zarr", STRF, duration=0.5)
             thread.join()
-            thread, _ = kill_a_worker(client, 0.8)
+            thread, second = kill_a_worker(client, 0.8)
             lazy = da.from_array(np.array(files), chunks=2)
             loaded = make_pipeline(AudioLoader(duration=0.5), STRF).fit_transform(lazy)
             mpca = MPCA(0.9).fit(loaded)
             thread.join()
-            thread, _ = kill_a_worker(client, 1.0)
+            thread, third = kill_a_worker(client, 1.0)
             many = run_classification(files, np.arange(12) % 2, cv=3, pipeline=small_pipeline())
             thread.join()
             wait_until(lambda: len(client.nthreads()) == 2, 60)
-            assert not before & set(client.run(os.getpid).values())
+            assert not {first, second, third} & set(client.run(os.getpid).values())
         finally:
             client.unregister_worker_plugin("poison")
     np.testing.assert_array_equal(stored.X[:], expected.X[:])
