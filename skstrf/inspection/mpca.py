@@ -154,6 +154,7 @@ class MPCADisplay:
                 va="top",
                 fontsize=7,
                 color="0.35",
+                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5},
             )
 
 
