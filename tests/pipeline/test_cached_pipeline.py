@@ -61,25 +61,34 @@ def counts(tmp_path, monkeypatch):
     monkeypatch.setenv(LOG, str(path))
 
     def so_far():
-        found = Counter()
-        for line in path.read_text().splitlines():
-            what, n = line.split()
-            found[what] += int(n)
+        found = tally(path)
         path.write_text("")
-        return dict(found)
+        return found
 
     return so_far
 
 
+def tally(path):
+    found = Counter()
+    for line in path.read_text().splitlines():
+        what, n = line.split()
+        found[what] += int(n)
+    return dict(found)
+
+
 @pytest.fixture
 def sounds(tmp_path):
+    return write_sounds(tmp_path)
+
+
+def write_sounds(folder):
     """Paths, classes and groups of a few short files."""
     rng = np.random.default_rng(0)
     times = np.arange(RATE // 2) / RATE
     paths = []
     for i in range(N_SOUNDS):
         sound = 0.3 * np.sin(2 * np.pi * (300 + 500 * (i % 2)) * times)
-        paths.append(str(tmp_path / f"{i}.wav"))
+        paths.append(str(folder / f"{i}.wav"))
         soundfile.write(paths[-1], sound + 0.02 * rng.standard_normal(times.size), RATE)
     return paths, np.arange(N_SOUNDS) % 2, np.arange(N_SOUNDS) // 2
 
@@ -107,8 +116,20 @@ GRID = {
 }
 
 
+@pytest.fixture(scope="module")
+def uncached(tmp_path_factory):
+    """The scores of a search without a cache, and how often everything was computed."""
+    folder = tmp_path_factory.mktemp("uncached")
+    paths, y, _ = write_sounds(folder)
+    search = GridSearchCV(Pipeline(make(None).steps), GRID, cv=KFold(3), refit=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LOG, str(folder / "counts"))
+        search.fit(paths, y)
+    return search.cv_results_, tally(folder / "counts")
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_search_computes_nothing_twice(n_jobs, sounds, tmp_path, counts):
+def test_a_search_computes_nothing_twice(n_jobs, sounds, uncached, tmp_path, counts):
     paths, y, _ = sounds
     options = {"cv": KFold(3), "n_jobs": n_jobs, "refit": False}
     search = GridSearchCV(make(str(tmp_path / "cache")), GRID, **options).fit(paths, y)
@@ -118,11 +139,10 @@ def test_a_search_computes_nothing_twice(n_jobs, sounds, tmp_path, counts):
     n_probes = found.pop("read") - 2 * N_SOUNDS
     assert found == {"recordings": 2 * N_SOUNDS, "fits": 12, "transforms": 24}
     assert n_probes == 2  # of one sound each, for the shapes
-    plain = GridSearchCV(Pipeline(make(None).steps), GRID, **options | {"n_jobs": 1})
-    plain.fit(paths, y)
+    plain, computed = uncached
     for name in ("split0_test_score", "split1_test_score", "split2_test_score"):
-        np.testing.assert_array_equal(search.cv_results_[name], plain.cv_results_[name])
-    assert counts() == {
+        np.testing.assert_array_equal(search.cv_results_[name], plain[name])
+    assert computed == {
         "read": 12 * 3 * N_SOUNDS,
         "recordings": 12 * 3 * N_SOUNDS,
         "fits": 36,
