@@ -38,7 +38,7 @@ def torch_module(transformer: Any) -> nn.Module:
     Returns
     -------
     torch.nn.Module
-        Takes sounds of shape (..., n_times) and gives (..., *channels, n_frames) of the same
+        Takes sounds of shape (..., n_times) and gives ``(..., *channels, n_frames)`` of the same
         precision on the same device, equal to ``transformer.transform`` to 1e-5 of the maximum
         for sounds of the length seen in fit (in float32, but for logarithms of what all but
         vanishes). Other lengths are taken too. It has no parameters to learn.
