@@ -27,6 +27,7 @@ _attributes = {
     "pipeline": ["CachedPipeline"],
     "preprocessing": ["TensorScaler"],
     "stationarity": ["StationarityScorer"],
+    "style": ["StyleTransfer"],
     "transforms": [
         "ChromaTransformer",
         "CochleogramTransformer",
@@ -56,6 +57,7 @@ __getattr__, _list_names, _names = _lazy.attach(
         "pipeline",
         "preprocessing",
         "stationarity",
+        "style",
         "surrogates",
         "texture",
         "transforms",

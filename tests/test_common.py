@@ -21,6 +21,11 @@ EXPECTED_FAILURES = {
         ["check_estimators_overwrite_params", "check_dont_overwrite_parameters"],
         "puts the fitted stages into `steps`, as scikit-learn's own Pipeline does",
     ),
+    "StyleTransfer": dict.fromkeys(
+        ["check_n_features_in_after_fitting"],
+        "contents may have other lengths than the styles it was fitted on",
+    )
+    | {"check_transformer_n_iter": "iterates in transform; fit only takes the style"},
     "CNNClassifier": {
         "check_sample_weight_equivalence_on_dense_data": (
             "batches, validation part and batch statistics depend on the number of rows, as in "
@@ -42,6 +47,7 @@ SOUND = {
     "STFTTransformer",
     "STRFTransformer",
     "ScatteringTransformer",
+    "StyleTransfer",
     "WaveletTransformer",
 }
 
@@ -61,6 +67,12 @@ def public_estimators():
         "StationarityScorer": {"n_surrogates": 19, "random_state": 0},
         "ScatteringTransformer": {"J": 6},
         "ChannelSelector": {"k": 3},
+        "StyleTransfer": {
+            "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
+            "kernel_size": 1,
+            "max_iter": 2,
+            "random_state": 0,
+        },
         "CachedPipeline": {
             "steps": [
                 ("scaler", skstrf.TensorScaler()),

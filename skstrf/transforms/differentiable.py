@@ -19,7 +19,7 @@ from .stft import STFTTransformer
 from .strf import STRFTransformer
 from .strf_inverse import compress as compress_signed
 
-__all__ = ["torch_module"]
+__all__ = ["differentiable_resample", "is_differentiable", "torch_module"]
 
 # Below this an exponent under 1 is not differentiated: its slope has no bound at 0.
 _STEEP = 1e-12
@@ -80,6 +80,55 @@ def torch_module(transformer: Any) -> nn.Module:
         )
     check_is_fitted(transformer)
     return module(transformer)
+
+
+def is_differentiable(transformer: Any) -> bool:
+    """Say whether :func:`torch_module` knows a transformer.
+
+    Parameters
+    ----------
+    transformer : object
+        Any; it need not be fitted.
+
+    Returns
+    -------
+    bool
+        True for the four that have a counterpart in torch.
+
+    Examples
+    --------
+    >>> from skstrf import ChromaTransformer, STFTTransformer
+    >>> from skstrf.transforms.differentiable import is_differentiable
+    >>> is_differentiable(STFTTransformer()), is_differentiable(ChromaTransformer())
+    (True, False)
+    """
+    return type(transformer) in _MODULES
+
+
+def differentiable_resample(x: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:
+    """Resample by soxr, on the CPU; gradients pass.
+
+    Parameters
+    ----------
+    x : torch.Tensor of shape (..., n_times)
+        Sounds.
+    from_rate, to_rate : float
+        In Hz.
+
+    Returns
+    -------
+    torch.Tensor of shape (..., n_resampled)
+        `x` itself where the two rates are one. The gradient is resampled back, which is the
+        adjoint to 1e-4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.transforms.differentiable import differentiable_resample
+    >>> differentiable_resample(torch.ones(22050), 22050, 16000).shape
+    torch.Size([16000])
+    """
+    return x if from_rate == to_rate else _Resampling.apply(x, from_rate, to_rate)
 
 
 class _Batches(nn.Module):
@@ -199,8 +248,7 @@ class _STRF(_Batches):
     def _tensors(self, x: torch.Tensor) -> torch.Tensor:
         if self._normalizes:
             x = _standardized(x)
-        if self._sample_rate != model_sample_rate():
-            x = _Resampling.apply(x, self._sample_rate, model_sample_rate())
+        x = differentiable_resample(x, self._sample_rate, model_sample_rate())
         tensor = self.cortex(self.cochlea(x))
         if self._output == "magnitude":
             tensor = _compress(tensor, *self._compression)

@@ -1,0 +1,9 @@
+"""Style transfer: the texture of one sound, the content of another.
+
+:class:`StyleTransfer` is the estimator; the losses themselves are in :mod:`skstrf.texture`.
+"""
+
+from .scores import MEASURES, Judge
+from .transfer import StyleTransfer
+
+__all__ = ["MEASURES", "Judge", "StyleTransfer"]
