@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..utils.arrays import is_torch, to_numpy
+from ..utils.validation import check_array
 
 __all__ = ["LEVEL", "as_sounds", "check_not_silent", "repeat_to", "restore_level", "shaped_noise"]
 
@@ -44,11 +45,14 @@ def as_sounds(X: Any, name: str) -> np.ndarray:
     >>> as_sounds(np.ones((2, 5), "float32"), "style").dtype
     dtype('float32')
     """
-    array = np.asarray(to_numpy(X) if is_torch(X) else X)
-    if array.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported: the {name} holds sounds, which are real.")
-    array = array.astype(np.result_type(array.dtype, np.float32), copy=False)
-    if array.ndim not in (2, 3) or array.size == 0:
+    array = check_array(
+        to_numpy(X) if is_torch(X) else X,
+        dtype=(np.float64, np.float32),
+        allow_nd=True,
+        ensure_all_finite=False,
+        input_name=f"of the {name}",
+    )
+    if array.ndim > 3 or array.size == 0:
         raise ValueError(
             f"the {name} must have the shape (n_sounds, n_times), or (n_sounds, n_channels, "
             f"n_times), none of them 0; got {array.shape}."

@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .arrays import is_torch
 from .blocks import is_dask, whole_samples
@@ -35,6 +35,7 @@ __all__ = [
     "Real",
     "StrOptions",
     "all_finite",
+    "check_array",
     "check_batch",
     "check_is_fitted",
     "check_same_shape",
