@@ -73,7 +73,8 @@ def public_estimators():
         "StyleTransfer": {
             "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
             "kernel_size": 1,
-            "max_iter": 2,
+            "n_filters": 16,
+            "max_iter": 1,
             "random_state": 0,
         },
         "CachedPipeline": {
