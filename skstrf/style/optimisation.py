@@ -96,7 +96,7 @@ def descend(
     weights : (float, float)
         Of content and style.
     optimizer : {"lbfgs", "adam"}
-        Quasi-Newton, by :func:`scipy.optimize.minimize`, or Adam.
+        Quasi-Newton, by :class:`torch.optim.LBFGS` with strong Wolfe conditions, or Adam.
     max_iter : int
         Iterations at most.
     tol : float
@@ -136,30 +136,35 @@ def descend(
 
 
 def _lbfgs(record: _Record, start: torch.Tensor, max_iter: int, lr: float) -> None:
-    from scipy.optimize import minimize
-
-    # The first trial step of L-BFGS has unit length: variables are taken in parts of their norm,
-    # so that it means the same for a sound of any length.
+    # The first trial step has unit length: variables are taken in parts of their norm, so that it
+    # means the same for a sound of any length.
     scale = float(start.norm()) or 1.0
-
-    def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        x = torch.from_numpy(scale * flat).to(start).reshape(start.shape)
-        value, gradient = record.evaluate(x)
-        return value, scale * gradient.double().cpu().numpy().ravel()
-
-    first = start.double().cpu().numpy().ravel() / scale
-    record.evaluate(start)
-    record.keep()
-    options = {"maxiter": max_iter, "maxfun": 3 * max_iter + 20, "maxcor": _MEMORY}
+    x = (start / scale).requires_grad_()
     # Its own rules to stop know nothing of the scale of the loss: `record` has ours.
-    minimize(
-        evaluate,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        callback=lambda _: record.keep(),
-        options=options | {"ftol": 0.0, "gtol": 0.0},
+    lbfgs = torch.optim.LBFGS(
+        [x],
+        max_iter=max_iter,
+        max_eval=3 * max_iter + 20,
+        history_size=_MEMORY,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=0,
+        tolerance_change=0,
     )
+    done = 0
+
+    def evaluate() -> float:
+        nonlocal done
+        # The first evaluation of a new iteration says that the one before has ended.
+        current = lbfgs.state[x].get("n_iter", 0)
+        if current > done:
+            record.keep()
+            done = current
+        value, gradient = record.evaluate(scale * x)
+        x.grad = scale * gradient
+        return value
+
+    lbfgs.step(evaluate)
+    record.keep()
 
 
 def _adam(record: _Record, start: torch.Tensor, max_iter: int, lr: float) -> None:

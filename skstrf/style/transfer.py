@@ -49,9 +49,9 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     representation : transformer or None, default=None
-        What the network sees; its `sample_rate` is that of all sounds. None:
-        ``STFTTransformer(compression="log", compression_floor=1.0)``, which is
-        :math:`\log(1 + |STFT|)`.
+        What the network sees; its `sample_rate` is that of all sounds. None: ``STFTTransformer(
+        frame_rate=125 / 3, n_fft=1536, compression="log", compression_floor=1.0)``, which is
+        :math:`\log(1 + |STFT|)` of sounds at 16 kHz in frames of 96 ms, as in [3]_.
     network : {"random", "cortical"} or CNNClassifier, default="random"
         "random" is one layer of random filters over the representation, seen as an image of one
         row with all axes but time as its channels [3]_. "cortical" takes the statistics of
@@ -246,7 +246,9 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
         if self.content_weight == 0 and self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: nothing is asked for.")
         styles = _styles(X)
-        default = STFTTransformer(compression="log", compression_floor=1.0)
+        default = STFTTransformer(
+            frame_rate=125 / 3, n_fft=1536, compression="log", compression_floor=1.0
+        )
         representation = default if self.representation is None else self.representation
         choose_domain(self.domain, representation, self.network)
         self.n_features_in_ = max(len(style) for style in styles)
