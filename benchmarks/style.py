@@ -144,7 +144,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("content", type=Path)
     parser.add_argument("style", type=Path)
-    parser.add_argument("--max-iter", type=int, default=300, help="of the original; 0 leaves it out")
+    parser.add_argument(
+        "--max-iter", type=int, default=300, help="of the original; 0 leaves it out"
+    )
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()

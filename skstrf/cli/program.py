@@ -14,12 +14,32 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from skstrf._version import __version__
-from skstrf.cli import channels, classify, demo, predict, search, stationarity, transfer, transform
+from skstrf.cli import (
+    channels,
+    classify,
+    demo,
+    predict,
+    search,
+    stationarity,
+    style,
+    transfer,
+    transform,
+)
 from skstrf.utils.cluster import on_cluster
 
 __all__ = ["build_parser", "run"]
 
-COMMANDS = (classify, predict, search, channels, transfer, transform, stationarity, demo)
+COMMANDS = (
+    classify,
+    predict,
+    search,
+    channels,
+    transfer,
+    transform,
+    stationarity,
+    style,
+    demo,
+)
 DESCRIPTION = "Learn to tell sounds apart from what the auditory cortex is thought to compute."
 EPILOG = """examples:
   skstrf demo                              try it on recordings that come with it
@@ -30,6 +50,7 @@ EPILOG = """examples:
   skstrf transfer a/ b/ -o out/            start from a network for other sounds
   skstrf transform sounds/ -o out.zarr     keep the tensors of a folder of sounds
   skstrf stationarity sounds/ -o out/      compare how stationary representations are
+  skstrf style speech.wav rain.wav -o out.wav   give a sound the texture of another
 
 `skstrf COMMAND --help` says what a command does with what."""
 USER_ERROR, UNFORESEEN = 2, 1

@@ -22,6 +22,14 @@ from skstrf.experiments.search_results import SearchResults
 from skstrf.experiments.stationarity import make_representations, run_stationarity
 from skstrf.experiments.stationarity_report import write_stationarity_report
 from skstrf.experiments.stationarity_results import StationarityResults
+from skstrf.experiments.style import (
+    make_style_transfer,
+    pair_files,
+    run_style,
+    transfer_file,
+)
+from skstrf.experiments.style_report import write_style_report
+from skstrf.experiments.style_results import StylePair, StyleResults
 from skstrf.experiments.transfer import run_transfer
 from skstrf.experiments.transfer_report import write_transfer_report
 from skstrf.experiments.transfer_results import TransferResults
@@ -32,6 +40,8 @@ __all__ = [
     "ComparisonResults",
     "SearchResults",
     "StationarityResults",
+    "StylePair",
+    "StyleResults",
     "TransferResults",
     "choose_duration",
     "classification_search_space",
@@ -39,17 +49,22 @@ __all__ = [
     "genres_experiment",
     "make_classification_pipeline",
     "make_representations",
+    "make_style_transfer",
+    "pair_files",
     "reduction_experiment",
     "run_channels",
     "run_classification",
     "run_comparison",
     "run_search",
     "run_stationarity",
+    "run_style",
     "run_transfer",
+    "transfer_file",
     "write_channel_report",
     "write_classification_report",
     "write_comparison_report",
     "write_search_report",
     "write_stationarity_report",
+    "write_style_report",
     "write_transfer_report",
 ]

@@ -20,6 +20,8 @@ from skstrf.experiments.genres import genres_experiment
 from skstrf.experiments.reduction import reduction_experiment
 from skstrf.experiments.stationarity import run_stationarity
 from skstrf.experiments.stationarity_report import write_stationarity_report
+from skstrf.experiments.style import pair_files, run_style
+from skstrf.experiments.style_report import write_style_report
 from skstrf.experiments.transfer import run_transfer
 from skstrf.experiments.transfer_report import write_transfer_report
 
@@ -35,7 +37,7 @@ class Options:
     data : str
         Folder of sounds.
     source : str or None
-        Another, to learn from first (transfer).
+        Another, to learn from first (transfer), or whose sounds are the styles (style).
     seed, n_seeds : int
         The first seed, and how many.
     folds : int
@@ -219,6 +221,25 @@ def _transfer(options: Options, folder: Path) -> tuple[Any, list[str]]:
     return results, [f"Source: {a}. Target: {b}."]
 
 
+def _style(options: Options, folder: Path) -> tuple[Any, list[str]]:
+    from skstrf.datasets import find_audio_files
+
+    found = [
+        None if directory is None else find_audio_files(directory)
+        for directory in (options.data, options.source)
+    ]
+    results = run_style(
+        pair_files(*found),
+        duration=options.duration or 5.0,
+        sample_rate=options.sample_rate,
+        parts=folder / "parts",
+        on_error=options.on_error,
+        random_state=options.seed,
+        device=options.device,
+    )
+    return results, []
+
+
 EXPERIMENTS = {
     one.name: one
     for one in (
@@ -251,6 +272,12 @@ EXPERIMENTS = {
             "from a network for other sounds, with 5 to 100 % of the labels (needs --source)",
             _transfer,
             write_transfer_report,
+        ),
+        Experiment(
+            "style",
+            "the texture of one sound, the content of another, by two networks (see --source)",
+            _style,
+            write_style_report,
         ),
     )
 }

@@ -11,6 +11,7 @@ from .sonify import sonify
 from .stationarity import StationarityDisplay
 from .strf import STRFDisplay
 from .study import StudyDisplay
+from .style import StyleTransferDisplay
 from .training import TrainingDisplay
 from .transfer import TransferDisplay
 
@@ -24,6 +25,7 @@ __all__ = [
     "STRFDisplay",
     "StationarityDisplay",
     "StudyDisplay",
+    "StyleTransferDisplay",
     "TrainingDisplay",
     "TransferDisplay",
     "confusion_matrix_display",

@@ -3,7 +3,8 @@
 :class:`StyleTransfer` is the estimator; the losses themselves are in :mod:`skstrf.texture`.
 """
 
+from .representation import log_stft
 from .scores import MEASURES, Judge
 from .transfer import StyleTransfer
 
-__all__ = ["MEASURES", "Judge", "StyleTransfer"]
+__all__ = ["MEASURES", "Judge", "StyleTransfer", "log_stft"]

@@ -10,10 +10,10 @@ import torch
 
 from ..auditory import log_spectral_distance
 from ..texture import field_snr, onset_correlation, statistics_snr
-from ..transforms import STFTTransformer
 from .domains import SoundDomain, fitted_for
 from .networks import cortical_model
 from .objectives import CorticalObjective, InfiniteObjective
+from .representation import log_stft
 from .sounds import LEVEL, repeat_to
 
 __all__ = ["MEASURES", "Judge"]
@@ -30,13 +30,15 @@ MEASURES = {
 # Frames of the judging spectrogram that a filter sees.
 _WIDTH = 11
 _BLOCK = 10.0  # seconds whose statistics are taken at once
+_LONGEST = 60.0  # seconds of a content that are measured; distances take their square in memory
 
 
 class Judge:
     """Measures that do not depend on the settings of a transfer.
 
     Gram and content distance are those of a random layer of infinitely many filters, 11 frames
-    wide, over ``log(1 + |STFT|)`` with frames of 93 ms and hops of 23 ms, the setting of [1]_.
+    wide, over :func:`skstrf.style.log_stft`, the setting of [1]_. Of sounds that last longer, the
+    first minute is measured.
 
     Parameters
     ----------
@@ -70,13 +72,7 @@ class Judge:
 
     def __init__(self, styles: Sequence[np.ndarray], sample_rate: float, device: str = "cpu"):
         self._sample_rate, self._device = sample_rate, device
-        self._stft = STFTTransformer(
-            sample_rate=sample_rate,
-            frame_rate=sample_rate / max(1, round(sample_rate * 512 / 22050)),
-            n_fft=2 * max(1, round(sample_rate * 1024 / 22050)),
-            compression="log",
-            compression_floor=1.0,
-        )
+        self._stft = log_stft(sample_rate)
         self._styles = [at_level(style) for style in styles]
         tensors = [self._spectrogram(style) for style in self._styles]
         frames = min(tensor.shape[-1] for tensor in tensors)
@@ -110,7 +106,8 @@ class Judge:
         dict of str to dict
             For every measure its values for ``result``, ``content`` and ``style``.
         """
-        content = at_level(content)
+        longest = int(_LONGEST * self._sample_rate)
+        content, result = at_level(content[:longest]), result[:longest]
         sounds = {
             "result": at_level(result),
             "content": content,

@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
 from ..neural import CNNClassifier
-from ..transforms import STFTTransformer
 from ..utils.arrays import is_torch
 from ..utils.blocks import is_dask
 from ..utils.validation import (
@@ -26,6 +25,7 @@ from .domains import choose_domain, fitted_for
 from .networks import check_network, shortest_style
 from .optimisation import Descent
 from .progress import Watcher
+from .representation import log_stft
 from .scores import MEASURES, Judge, at_level
 from .sounds import LEVEL, as_sounds, check_not_silent, restore_level
 from .work import Job, Worker, starting_sound
@@ -49,9 +49,8 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     representation : transformer or None, default=None
-        What the network sees; its `sample_rate` is that of all sounds. None: ``STFTTransformer(
-        frame_rate=125 / 3, n_fft=1536, compression="log", compression_floor=1.0)``, which is
-        :math:`\log(1 + |STFT|)` of sounds at 16 kHz in frames of 96 ms, as in [3]_.
+        What the network sees; its `sample_rate` is that of all sounds. None:
+        :func:`skstrf.style.log_stft`, which is :math:`\log(1 + |STFT|)` of sounds at 16 kHz.
     network : {"random", "cortical"} or CNNClassifier, default="random"
         "random" is one layer of random filters over the representation, seen as an image of one
         row with all axes but time as its channels [3]_. "cortical" takes the statistics of
@@ -246,10 +245,7 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
         if self.content_weight == 0 and self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: nothing is asked for.")
         styles = _styles(X)
-        default = STFTTransformer(
-            frame_rate=125 / 3, n_fft=1536, compression="log", compression_floor=1.0
-        )
-        representation = default if self.representation is None else self.representation
+        representation = log_stft() if self.representation is None else self.representation
         choose_domain(self.domain, representation, self.network)
         self.n_features_in_ = max(len(style) for style in styles)
         self.representation_ = fitted_for(representation, self.n_features_in_)
