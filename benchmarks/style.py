@@ -64,7 +64,7 @@ def original(content, style, *, max_iter, seed=0):
         near = 0.01 * (features - content_features).square().sum()
         loss = near + (gram - style_gram).square().sum()
         loss.backward()
-        return float(loss), x.grad.double().numpy().ravel()
+        return float(loss.detach()), x.grad.double().numpy().ravel()
 
     start = 1e-3 * np.random.default_rng(seed).standard_normal(c.numel())
     found = minimize(

@@ -18,7 +18,7 @@ filters over its spectrogram, or a model of auditory cortex. Level, length, samp
 channels of the content are kept."""
 EPILOG = """written:
   OUT           the result: wav, flac or ogg, by its ending
-  OUT's .html   a page with players, measures and pictures (--report names another, --no-report none)
+  OUT's .html   a page with players, measures and pictures (--report names another file)
 
 Ctrl-C writes the best so far.
 

@@ -224,12 +224,10 @@ def _transfer(options: Options, folder: Path) -> tuple[Any, list[str]]:
 def _style(options: Options, folder: Path) -> tuple[Any, list[str]]:
     from skstrf.datasets import find_audio_files
 
-    found = [
-        None if directory is None else find_audio_files(directory)
-        for directory in (options.data, options.source)
-    ]
+    contents = find_audio_files(options.data)
+    styles = None if options.source is None else find_audio_files(options.source)
     results = run_style(
-        pair_files(*found),
+        pair_files(contents, styles),
         duration=options.duration or 5.0,
         sample_rate=options.sample_rate,
         parts=folder / "parts",

@@ -208,6 +208,8 @@ def run_style(
             path = None if parts is None else Path(parts) / f"style-{i}-{j}.npz"
             try:
                 found.append(_part(path, content, style, transfer, duration))
+                if found[-1].interrupted:
+                    raise KeyboardInterrupt
             except (AudioReadError, ValueError) as error:
                 if on_error == "raise":
                     raise
@@ -217,6 +219,7 @@ def run_style(
     if not found:
         raise ValueError(f"None of the {len(pairs)} pairs of sounds can be used.")
     about = {"duration": duration, "sample_rate": sample_rate} | settings
+    about.pop("device", None)  # which changes the time, not what is found
     return StyleResults(found, about, random_state, versions(), skipped)
 
 
@@ -242,5 +245,6 @@ def _part(
     about = {name: getattr(pair, name) for name in names}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, about=json.dumps(about), curve=pair.curve, **pair.sounds)
+        arrays: dict[str, Any] = dict(pair.sounds)
+        np.savez(file, about=json.dumps(about), curve=pair.curve, **arrays)
     return pair
