@@ -91,7 +91,8 @@ class Judge:
     def _spectrogram(self, sound: np.ndarray) -> torch.Tensor:
         domain = SoundDomain(fitted_for(self._stft, len(sound)), self._device)
         with torch.no_grad():
-            return domain.tensor(domain.start(sound))
+            # In double precision, distances of like sounds are not drowned in rounding.
+            return domain.tensor(domain.start(sound)).double()
 
     def compare(self, content: np.ndarray, result: np.ndarray) -> dict[str, dict[str, float]]:
         """Measure a result, the content as it was, and the style in its place.

@@ -1,0 +1,136 @@
+"""``skstrf style`` as its users meet it, and the experiment of the same name."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from skstrf.__main__ import main
+from skstrf.experiments import run_style
+from skstrf.experiments.registry import Options
+from skstrf.experiments.runner import run_experiment
+
+RATE = 11025
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Clicks in stereo at their own rate, hiss, silence, and a file that is no sound."""
+    root = tmp_path_factory.mktemp("style")
+    rng = np.random.default_rng(0)
+    times = np.arange(RATE) / RATE
+    clicks = 0.4 * np.sin(2 * np.pi * 500 * times) * np.exp(-12 * (times % 0.25))
+    clicks *= 0.1  # room for peaks of the results
+    soundfile.write(root / "clicks.wav", np.stack([clicks, 0.5 * clicks], axis=1), RATE)
+    soundfile.write(root / "hiss.flac", 0.05 * rng.standard_normal(8000), 8000)
+    soundfile.write(root / "silence.wav", np.zeros(8000), 8000)
+    (root / "text.wav").write_text("no sound")
+    return root
+
+
+def test_result_and_page(folder, tmp_path, capsys):
+    out = tmp_path / "new" / "out.wav"
+    arguments = [str(folder / "clicks.wav"), str(folder / "hiss.flac"), "-o", str(out)]
+    assert main(["style", *arguments, "--max-iter", "20"]) == 0
+    sound, rate = soundfile.read(out)
+    assert rate == RATE
+    assert sound.shape == (RATE, 2)
+    content, _ = soundfile.read(folder / "clicks.wav")
+    assert sound.std() == pytest.approx(content.std(), rel=0.02)
+    page = out.with_suffix(".html").read_text()
+    assert page.count("<audio") == 3
+    assert "clicks.wav in the style of hiss.flac" in page
+    assert "Gram distance" in capsys.readouterr().out
+    again = tmp_path / "again.flac"
+    arguments[-1] = str(again)
+    assert main(["style", *arguments, "--max-iter", "20", "--no-report"]) == 0
+    assert not again.with_suffix(".html").exists()
+    np.testing.assert_allclose(soundfile.read(again)[0], sound, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("names", "output", "message"),
+    [
+        (["clicks.wav", "silence.wav"], "o.wav", "sound 0 of the style is silent"),
+        (["silence.wav", "hiss.flac"], "o.wav", "sound 0 of the content is silent"),
+        (["clicks.wav", "text.wav"], "o.wav", "text.wav"),
+        (["clicks.wav", "gone.wav"], "o.wav", "gone.wav"),
+        (["clicks.wav", "hiss.flac"], "o.mp3", "must end with one of .wav, .flac, .ogg"),
+        (["clicks.wav", "hiss.flac"], "clicks.wav", "would be overwritten"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_written(
+    folder, tmp_path, monkeypatch, capsys, names, output, message
+):
+    monkeypatch.chdir(folder if output in names else tmp_path)
+    before = sorted(p.name for p in folder.iterdir())
+    assert main(["style", *(str(folder / name) for name in names), "-o", output]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("skstrf style: error: ")
+    assert message in error
+    assert not list(tmp_path.iterdir())
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_weights_of_zero(folder, tmp_path, capsys):
+    files = [str(folder / "clicks.wav"), str(folder / "hiss.flac")]
+    weights = ["--content-weight", "0", "--style-weight", "0"]
+    assert main(["style", *files, "-o", str(tmp_path / "o.wav"), *weights]) == 2
+    assert "both 0" in capsys.readouterr().err
+
+
+def test_interrupt_writes_the_best_so_far(folder, tmp_path, monkeypatch, capsys):
+    from skstrf.style.progress import Watcher
+
+    report = Watcher._report
+
+    def interrupt(self, values):
+        if values["iteration"] == 5:
+            raise KeyboardInterrupt
+        report(self, values)
+
+    monkeypatch.setattr(Watcher, "_report", interrupt)
+    out = tmp_path / "o.wav"
+    assert (
+        main(["style", str(folder / "clicks.wav"), str(folder / "hiss.flac"), "-o", str(out)])
+        == 130
+    )
+    assert "interrupted in sound 0" in capsys.readouterr().err
+    assert "Interrupted: the best so far" in out.with_suffix(".html").read_text()
+    assert soundfile.info(out).frames == RATE
+
+
+def test_experiment_resumes_and_repeats(folder, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("clicks.wav", "hiss.flac"):
+        (data / name).write_bytes((folder / name).read_bytes())
+    monkeypatch.setattr("skstrf.experiments.registry.run_style", quick_style)
+    options = Options(str(data), sample_rate=8000, duration=0.5)
+    written = run_experiment("style", str(tmp_path / "a"), options)
+    assert [p["network"] for p in written["results"]["pairs"]] == ["random"] * 2
+    (tmp_path / "a" / "results.json").unlink()
+    (tmp_path / "a" / "parts" / "style-1-0.npz").unlink()
+    again = run_experiment("style", str(tmp_path / "a"), options)
+    assert again["results"] == written["results"]
+    page = (tmp_path / "a" / "report.html").read_text()
+    assert page.count("<audio") == 6
+    json.loads((tmp_path / "a" / "results.json").read_text())
+
+
+def quick_style(pairs, **settings):
+    return run_style(pairs, **settings, networks=["random"], max_iter=3)
+
+
+def test_pairs_that_cannot_be_used_do_not_stop_the_others(folder):
+    names = ["clicks.wav", "silence.wav"]
+    pairs = [(str(folder / name), str(folder / "hiss.flac")) for name in names]
+    with pytest.warns(UserWarning, match="silent"):
+        results = run_style(
+            pairs, networks=["random"], sample_rate=8000, on_error="warn", max_iter=2
+        )
+    assert len(results.pairs) == 1
+    assert "silence.wav" in results.skipped[0][0]
+    with pytest.raises(ValueError, match="silent"):
+        run_style(pairs, networks=["random"], sample_rate=8000, max_iter=2)
