@@ -7,10 +7,20 @@ which is what makes one setting fit any data.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
-__all__ = ["Augmentation", "add_noise", "change_level", "mask_bands", "mixup", "move"]
+__all__ = [
+    "Augmentation",
+    "add_noise",
+    "change_level",
+    "mask_bands",
+    "mask_channels",
+    "mixup",
+    "move",
+]
 
 
 def _uniform(shape: tuple[int, ...], like: torch.Tensor, generator) -> torch.Tensor:
@@ -99,18 +109,66 @@ def mask_bands(
     True
     """
     for axis in (2, 3):
-        size = x.shape[axis]
-        widest = int(share * size)
-        if widest < 1:
-            continue
-        draws = _uniform((2, len(x), 1), x, generator)
-        width = (draws[0] * (widest + 1)).floor()
-        start = (draws[1] * (size - width + 1)).floor()
-        position = torch.arange(size, device=x.device)
-        keep = (position < start) | (position >= start + width)
-        shape = (len(x), 1, size, 1) if axis == 2 else (len(x), 1, 1, size)
-        x = x * keep.view(shape)
+        x = _without_band(x, axis, share, generator)
     return x
+
+
+def _without_band(x: torch.Tensor, axis: int, share: float, generator) -> torch.Tensor:
+    """Blank one random band of one axis of every sample."""
+    size = x.shape[axis]
+    widest = int(share * size)
+    if widest < 1:
+        return x
+    draws = _uniform((2, len(x), 1), x, generator)
+    width = (draws[0] * (widest + 1)).floor()
+    start = (draws[1] * (size - width + 1)).floor()
+    position = torch.arange(size, device=x.device)
+    keep = (position < start) | (position >= start + width)
+    shape = [len(x), *(1 for _ in x.shape[1:])]
+    shape[axis] = size
+    return x * keep.view(shape)
+
+
+def mask_channels(
+    x: torch.Tensor,
+    share: float,
+    axes: Sequence[int],
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Blank one random band of every axis that the channels are made of.
+
+    With scale and rate folded into the channels, a few neighbouring scales and a few
+    neighbouring rates are blanked.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_samples, n_channels, height, width)
+        Standardised: a blanked cell becomes 0, the channel's mean.
+    share : float in [0, 1)
+        Widest band as a share of its axis, as in :func:`mask_bands`.
+    axes : sequence of int
+        Lengths of the axes, whose product is the number of channels.
+    generator : torch.Generator, optional
+        On the device of `x`; torch's global one when not given.
+
+    Returns
+    -------
+    Tensor
+        Same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skstrf.neural.augment import mask_channels
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = mask_channels(torch.ones(1, 8, 3, 2), 0.5, (8,), g)
+    >>> x[0, :, 0, 0]
+    tensor([1., 1., 1., 0., 0., 1., 1., 1.])
+    """
+    unfolded = x.unflatten(1, tuple(axes))
+    for axis in range(1, len(axes) + 1):
+        unfolded = _without_band(unfolded, axis, share, generator)
+    return unfolded.flatten(1, len(axes))
 
 
 def move(x: torch.Tensor, share: float, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -232,6 +290,10 @@ class Augmentation(torch.nn.Module):
     ----------
     mask, shift, noise, gain, tilt : float
         See :func:`mask_bands`, :func:`move`, :func:`add_noise`, :func:`change_level`.
+    mask_channels : float
+        See :func:`mask_channels`.
+    channel_axes : sequence of int
+        Axes that the channels are made of.
 
     Examples
     --------
@@ -249,8 +311,11 @@ class Augmentation(torch.nn.Module):
         noise: float = 0.0,
         gain: float = 0.0,
         tilt: float = 0.0,
+        mask_channels: float = 0.0,
+        channel_axes: Sequence[int] = (),
     ):
         super().__init__()
+        self.mask_channels, self.channel_axes = mask_channels, tuple(channel_axes)
         self.mask, self.shift, self.noise = mask, shift, noise
         self.gain, self.tilt = gain, tilt
         self.generator: torch.Generator | None = None
@@ -262,7 +327,10 @@ class Augmentation(torch.nn.Module):
         x = move(x, self.shift, self.generator)
         x = change_level(x, self.gain, self.tilt, self.generator)
         x = add_noise(x, self.noise, self.generator)
-        return mask_bands(x, self.mask, self.generator)
+        x = mask_bands(x, self.mask, self.generator)
+        if self.mask_channels:
+            x = mask_channels(x, self.mask_channels, self.channel_axes, self.generator)
+        return x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Change a batch, or hand it on untouched in evaluation mode."""

@@ -74,6 +74,7 @@ class Images:
         self.X: Any = X
         self.dtype = X.dtype
         self.shape = fold_channels(np.broadcast_to(np.zeros((), X.dtype), X.shape)).shape
+        self.channel_axes = tuple(X.shape[1:-2]) or (1,)
 
     def __len__(self) -> int:
         return self.shape[0]

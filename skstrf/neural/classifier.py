@@ -40,6 +40,7 @@ REPORT = {
     "label_smoothing": 0.0,
     "lr_schedule": None,
     "mask": 0.0,
+    "mask_channels": 0.0,
     "mixup": 0.0,
     "noise": 0.0,
     "shift": 0.0,
@@ -62,7 +63,8 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     maps with kernels 11, 11, 5, 5 and strides 1, 2, 2, 2, each with a ReLU and
     max-pooling over 3 x 3, then 300 hidden units. It adapts itself to its
     input: where the image is too small for a kernel, stride or pool, that one
-    is cut, axis by axis, which the log tells. The ``"modern"`` recipe, the
+    is cut, axis by axis, which the log tells. ``network="separable"`` keeps the
+    layout and makes its layers another way. The ``"modern"`` recipe, the
     default, surrounds it with what learning from some hundred clips needs
     (batch normalisation, dropout, mixing and masking of the training data,
     weight decay, a learning-rate schedule); ``recipe="report"`` is the network
@@ -84,6 +86,12 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         Step between pools, which overlap where it is smaller than `pool_size`.
     n_hidden : int, default=300
         Units of the dense layer before the output; 0 leaves it out.
+    network : {"report", "separable"}, default="report"
+        "separable" has layers of attention over scale and rate (over whatever
+        axes are folded into the channels) [4]_, a mixture of the channels and a
+        filter for each mixture [5]_, and mean and deviation over time before
+        the dense layers: a twentieth of the work on a whole STRF tensor, and
+        when a sound begins has less part in it.
     standardise : {"channel", "cell", "all"}, default="all"
         What of the training data gives the mean and the standard deviation by
         which the input is standardised inside the network: each channel, each
@@ -104,6 +112,9 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     mask : float, default=0.0
         Widest band that is blanked in each image axis of each training sample,
         as a share of the axis [3]_; 0 for none.
+    mask_channels : float, default=0.0
+        The same for each of the axes that are folded into the channels, scale
+        and rate of an STRF tensor.
     shift, noise, gain, tilt : float, default=0.0
         Random changes of each training sample: move it by up to this share of
         each image axis; add Gaussian noise; add a random constant; add a random
@@ -115,9 +126,9 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "report" is the bare network of [1]_, with the arguments for size,
         optimiser and early stopping as they stand, the input standardised as a
         whole (``standardise="all"``), and no `batch_norm`,
-        `dropout`, `factorise`, `mixup`, `mask`, `shift`, `noise`, `gain`,
-        `tilt`, `label_smoothing`, `weight_decay` or `lr_schedule`, whatever
-        these say.
+        `dropout`, `factorise`, `mixup`, `mask`, `mask_channels`, `shift`,
+        `noise`, `gain`, `tilt`, `label_smoothing`, `weight_decay` or
+        `lr_schedule`, whatever these say.
     optimizer : {"adamw", "adam", "sgd"}, default="adamw"
         "sgd" comes with Nesterov momentum of 0.9.
     lr : float, default=5e-3
@@ -164,6 +175,10 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         Let torch compile the network: a slow start, then faster epochs. The
         running statistics of `batch_norm` start from zero then, which shows in
         very short trainings.
+    amp : bool, default=False
+        Multiply in bfloat16 while training, and keep weights, normalisation
+        and predictions in float32. Faster on a GPU; on a CPU only where it has
+        instructions for it.
     random_state : int, RandomState instance or None, default=None
         First weights, order of the samples, validation part and all random
         changes. On the CPU the same integer gives the same bits.
@@ -224,6 +239,9 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
        empirical risk minimization", ICLR 2018.
     .. [3] D. S. Park et al., "SpecAugment: a simple data augmentation method
        for automatic speech recognition", Interspeech 2019.
+    .. [4] J. Hu, L. Shen and G. Sun, "Squeeze-and-excitation networks", CVPR 2018.
+    .. [5] D. Haase and M. Amthor, "Rethinking depthwise separable convolutions:
+       how intra-kernel correlations lead to improved MobileNets", CVPR 2020.
 
     Examples
     --------
@@ -244,12 +262,14 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "pool_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "pool_stride": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_hidden": [Interval(Integral, 0, None, closed="left")],
+        "network": [StrOptions({"report", "separable"})],
         "standardise": [StrOptions({"channel", "cell", "all"})],
         "batch_norm": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "factorise": ["boolean"],
         "mixup": [Interval(Real, 0, None, closed="left")],
         "mask": [Interval(Real, 0, 1, closed="left")],
+        "mask_channels": [Interval(Real, 0, 1, closed="left")],
         "shift": [Interval(Real, 0, 1, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "gain": [Interval(Real, 0, None, closed="left")],
@@ -271,6 +291,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "layer_lr": [Interval(Real, 0, None, closed="neither"), dict],
         "device": [str],
         "compile": ["boolean"],
+        "amp": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -284,12 +305,14 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         pool_stride=2,
         n_hidden=300,
         *,
+        network="report",
         standardise="all",
         batch_norm=True,
         dropout=0.3,
         factorise=False,
         mixup=0.3,
         mask=0.0,
+        mask_channels=0.0,
         shift=0.0,
         noise=0.0,
         gain=0.0,
@@ -311,6 +334,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         layer_lr=1.0,
         device="auto",
         compile=False,
+        amp=False,
         random_state=None,
         verbose=False,
     ):
@@ -320,12 +344,14 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         self.pool_size = pool_size
         self.pool_stride = pool_stride
         self.n_hidden = n_hidden
+        self.network = network
         self.standardise = standardise
         self.batch_norm = batch_norm
         self.dropout = dropout
         self.factorise = factorise
         self.mixup = mixup
         self.mask = mask
+        self.mask_channels = mask_channels
         self.shift = shift
         self.noise = noise
         self.gain = gain
@@ -347,6 +373,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         self.layer_lr = layer_lr
         self.device = device
         self.compile = compile
+        self.amp = amp
         self.random_state = random_state
         self.verbose = verbose
 

@@ -20,7 +20,7 @@ from skstrf.neural.batches import (
     split_validation,
 )
 from skstrf.neural.networks import (
-    ConvolutionalNet,
+    LayeredNet,
     allocate,
     build_network,
     copy_layers,
@@ -56,7 +56,7 @@ FEWEST_BATCHES, SMALLEST_BATCH = 12, 8
 LARGEST_BATCH = 2**24
 
 
-def raw_module(net: NeuralNet) -> ConvolutionalNet:
+def raw_module(net: NeuralNet) -> LayeredNet:
     """Give the network itself where torch wrapped a compiled one around it."""
     return getattr(net.module_, "_orig_mod", net.module_)
 
@@ -124,7 +124,7 @@ def _explicit_part(
 
 
 def _names_to_freeze(
-    module: ConvolutionalNet, frozen: int | Sequence[str], copied: list[str] | None
+    module: LayeredNet, frozen: int | Sequence[str], copied: list[str] | None
 ) -> list[str]:
     """Name the layers to freeze, if their weights are worth keeping and others are left."""
     if isinstance(frozen, int | np.integer):
@@ -144,7 +144,7 @@ def _names_to_freeze(
     return list(names)
 
 
-def _layer_rates(module: ConvolutionalNet, layer_lr: Any, copied: list[str]) -> dict[str, float]:
+def _layer_rates(module: LayeredNet, layer_lr: Any, copied: list[str]) -> dict[str, float]:
     """Read the factors of the learning rate: by name, or one for all layers that were copied."""
     if not isinstance(layer_lr, Mapping):
         return {name: float(layer_lr) for name in copied if layer_lr != 1}
@@ -162,7 +162,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and value is not True
 
 
-def _source_module(source: Any) -> ConvolutionalNet:
+def _source_module(source: Any) -> LayeredNet:
     """Find the network to start from in a fitted classifier or a saved one."""
     from skstrf.neural.classifier import CNNClassifier
 
@@ -179,11 +179,13 @@ def _source_module(source: Any) -> ConvolutionalNet:
 
 def _new_module(
     classifier: CNNClassifier, images: Images, settings: Mapping[str, Any], seed: int
-) -> tuple[ConvolutionalNet, bool]:
+) -> tuple[LayeredNet, bool]:
     """Build the network with its first weights; also whether it knows its standardisation."""
     _, n_channels, height, width = images.shape
     shape = (n_channels, height, width)
-    classifier.architecture_ = design_network(shape, len(classifier.classes_), settings)
+    classifier.architecture_ = design_network(
+        shape, len(classifier.classes_), settings, images.channel_axes
+    )
     module = allocate(build_network(classifier.architecture_))
     initialise(module, torch.Generator().manual_seed(seed))
     copied: list[str] | None = None
@@ -197,7 +199,7 @@ def _new_module(
     return module, "conv1" in (copied or [])
 
 
-def _standardise(module: ConvolutionalNet, images, rows, weights, over: str) -> None:
+def _standardise(module: LayeredNet, images, rows, weights, over: str) -> None:
     mean, scale = input_statistics(images, rows, weights[rows], over)
     module.standardise.mean.copy_(torch.from_numpy(mean))
     module.standardise.scale.copy_(torch.from_numpy(scale))
@@ -328,7 +330,7 @@ def continue_classifier(
     classifier.history_.append(history_rows(net, 1)[-1] | {"epoch": classifier.n_iter_})
 
 
-def _plain_net(module: ConvolutionalNet, device: str, settings: Mapping[str, Any]) -> NeuralNet:
+def _plain_net(module: LayeredNet, device: str, settings: Mapping[str, Any]) -> NeuralNet:
     """Make a net that trains at a constant rate, epoch by epoch, without validation."""
     callbacks = make_callbacks(max_epochs=1, n_batches=1, compile_module=settings["compile"])
     return make_net(
@@ -338,6 +340,7 @@ def _plain_net(module: ConvolutionalNet, device: str, settings: Mapping[str, Any
         generator=torch.Generator(),
         mixup_alpha=settings["mixup"],
         compile_module=settings["compile"],
+        mixed_precision=settings["amp"],
         **{key: settings[key] for key in OPTIMISATION},
     )
 

@@ -4,71 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from skstrf.neural.augment import Augmentation
+from skstrf.neural.layers import BatchNorm, Dropout, LayeredNet, Standardise
 from skstrf.neural.plan import LayerSpec
+from skstrf.neural.separable import SeparableNet
 
 __all__ = [
+    "BatchNorm",
     "ConvolutionalNet",
+    "Dropout",
+    "LayeredNet",
+    "SeparableNet",
     "allocate",
     "build_network",
     "copy_layers",
     "initialise",
 ]
-
-
-class Standardise(nn.Module):
-    """Subtract a mean and divide by a standard deviation, both fixed.
-
-    The two are kept in float64 and used in the type of the input, so that
-    float64 data with a large mean is not rounded before the mean is gone.
-    """
-
-    def __init__(self, shape: Sequence[int]):
-        super().__init__()
-        self.mean: torch.Tensor
-        self.scale: torch.Tensor
-        self.register_buffer("mean", torch.zeros(*shape, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(*shape, dtype=torch.float64))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardise (n_samples, n_channels, height, width); float32 comes out."""
-        return ((x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)).float()
-
-
-class Dropout(nn.Dropout):
-    """Dropout that draws from its own generator when it is given one."""
-
-    generator: torch.Generator | None = None
-
-    @torch.compiler.disable
-    def _drop(self, x: torch.Tensor) -> torch.Tensor:
-        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
-        return x * keep / (1 - self.p)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Zero a share `p` of the values in training mode and enlarge the rest."""
-        return self._drop(x) if self.training and self.p > 0 else x
-
-
-class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that takes a batch of one value a channel as it comes.
-
-    One value has no spread to divide by: the running statistics stand in.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise (n_samples, n_channels, height, width)."""
-        if self.training and x.numel() == x.shape[1]:
-            return nn.functional.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
-        return super().forward(x)
 
 
 def _convolution(spec: LayerSpec, bias: bool) -> dict[str, nn.Module]:
@@ -95,20 +51,7 @@ def _layer(spec: LayerSpec, batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(OrderedDict(parts))
 
 
-def _dense(width: int, n_out: int, dropout: float, relu: bool) -> nn.Sequential:
-    parts: dict[str, nn.Module] = {"flatten": nn.Flatten(), "dropout": Dropout(dropout)}
-    parts["dense"] = nn.Linear(width, n_out)
-    if relu:
-        parts["relu"] = nn.ReLU()
-    return nn.Sequential(OrderedDict(parts))
-
-
-def _channels_last(x: torch.Tensor) -> torch.Tensor:
-    """Store the channels of a pixel side by side: layers run up to twice as fast so."""
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-class ConvolutionalNet(nn.Module):
+class ConvolutionalNet(LayeredNet):
     """Standardisation, convolutional layers, one hidden layer, class scores.
 
     Its layers are named ``conv1``, ``conv2``, ..., ``hidden`` (when there are
@@ -157,82 +100,17 @@ class ConvolutionalNet(nn.Module):
         statistics: Sequence[int] | None = None,
         frozen: Sequence[str] = (),
     ):
-        super().__init__()
-        self.frozen: tuple[str, ...] = ()
-        self.standardise = Standardise(statistics or (plan[0].in_channels, 1, 1))
-        self.augmentation = Augmentation(**(augmentation or {}))
+        super().__init__(statistics or (plan[0].in_channels, 1, 1), augmentation)
         names = []
         for number, spec in enumerate(plan, start=1):
             names.append(f"conv{number}")
             self.add_module(names[-1], _layer(spec, batch_norm))
         width = plan[-1].out_channels * plan[-1].image[0] * plan[-1].image[1]
-        if n_hidden:
-            names.append("hidden")
-            self.hidden = _dense(width, n_hidden, dropout, relu=True)
-            width = n_hidden
-        self.output = _dense(width, n_classes, dropout, relu=False)
-        self.layer_names = (*names, "output")
+        self.add_head(names, width, n_hidden, n_classes, dropout)
         self.freeze(frozen)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Score (n_samples, n_channels, height, width): logits (n_samples, n_classes)."""
-        x = _channels_last(self.augmentation(self.standardise(x)))
-        for name in self.layer_names:
-            x = self.get_submodule(name)(x)
-        return x
 
-    def activations(self, x: torch.Tensor, names: Iterable[str]) -> dict[str, torch.Tensor]:
-        """Give what leaves the named layers, differentiable in `x`.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n_samples, n_channels, height, width)
-            Input as given to the classifier.
-        names : iterable of str
-            Out of `layer_names`.
-
-        Returns
-        -------
-        dict of str to Tensor
-            Convolutional layers give (n_samples, n_filters, height, width).
-        """
-        wanted = set(names)
-        self.check_names(wanted)
-        found = {}
-        x = _channels_last(self.standardise(x))
-        for name in self.layer_names:
-            x = self.get_submodule(name)(x)
-            if name in wanted:
-                found[name] = x
-            if len(found) == len(wanted):
-                break
-        return found
-
-    def check_names(self, names: Iterable[str]) -> None:
-        """Raise a ValueError that lists the layers when one of `names` is none of them."""
-        unknown = sorted(set(names) - set(self.layer_names))
-        if unknown:
-            raise ValueError(f"no layers {unknown}: the network has {list(self.layer_names)}.")
-
-    def freeze(self, names: Iterable[str]) -> None:
-        """Keep the named layers as they are: neither weights nor statistics move."""
-        self.frozen = tuple(names)
-        self.check_names(self.frozen)
-        for name in self.frozen:
-            self.get_submodule(name).requires_grad_(False)
-
-    def train(self, mode: bool = True) -> ConvolutionalNet:
-        """Switch to training mode, frozen layers excepted."""
-        super().train(mode)
-        for name in self.frozen:
-            self.get_submodule(name).eval()
-        return self
-
-    def use_generator(self, generator: torch.Generator | None) -> None:
-        """Draw dropout and augmentation from `generator` (None: torch's global one)."""
-        for module in self.modules():
-            if isinstance(module, Dropout | Augmentation):
-                module.generator = generator
+NETWORKS: dict[str, Any] = {"report": ConvolutionalNet, "separable": SeparableNet}
 
 
 def initialise(net: nn.Module, generator: torch.Generator) -> None:
@@ -267,18 +145,20 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
             nn.init.ones_(module.scale)
 
 
-def build_network(architecture: dict[str, Any]) -> ConvolutionalNet:
+def build_network(architecture: Mapping[str, Any]) -> LayeredNet:
     """Build a network that has no memory yet, and drew no random number.
 
     Parameters
     ----------
     architecture : dict
         ``plan`` (list of dicts, the fields of :class:`~skstrf.neural.plan.LayerSpec`)
-        and the other arguments of :class:`ConvolutionalNet`, all plain Python values.
+        and the other arguments of :class:`ConvolutionalNet`, all plain Python values. Where
+        ``network`` is "separable" they are those of
+        :class:`~skstrf.neural.separable.SeparableNet`.
 
     Returns
     -------
-    ConvolutionalNet
+    LayeredNet
         On torch's "meta" device; :func:`allocate` is the next step.
     """
     arguments = dict(architecture)
@@ -288,21 +168,22 @@ def build_network(architecture: dict[str, Any]) -> ConvolutionalNet:
             key: tuple(layer[key]) for key in ("kernel", "stride", "pool", "pool_stride", "image")
         }
         plan.append(LayerSpec(**{**layer, **pairs}))
+    kind = NETWORKS[arguments.pop("network", "report")]
     with torch.device("meta"):
-        return ConvolutionalNet(plan, **arguments)
+        return kind(plan, **arguments)
 
 
-def allocate(net: ConvolutionalNet) -> ConvolutionalNet:
+def allocate(net: LayeredNet) -> LayeredNet:
     """Give a network of :func:`build_network` memory on the CPU, with any values in it.
 
     Parameters
     ----------
-    net : ConvolutionalNet
+    net : LayeredNet
         On the "meta" device.
 
     Returns
     -------
-    ConvolutionalNet
+    LayeredNet
         To be filled by :func:`initialise` or ``load_state_dict``.
     """
     return net.to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -312,17 +193,17 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in state.items()}
 
 
-def copy_layers(source: ConvolutionalNet, target: ConvolutionalNet) -> list[str]:
+def copy_layers(source: LayeredNet, target: LayeredNet) -> list[str]:
     """Copy every layer but the output whose tensors have the same shapes in both.
 
     The first layer is copied only together with the standardisation it was
-    trained behind.
+    trained behind. Networks of two kinds have nothing in common.
 
     Parameters
     ----------
-    source : ConvolutionalNet
+    source : LayeredNet
         Trained.
-    target : ConvolutionalNet
+    target : LayeredNet
         Changed in place.
 
     Returns
@@ -330,7 +211,9 @@ def copy_layers(source: ConvolutionalNet, target: ConvolutionalNet) -> list[str]
     list of str
         Names of the layers that were copied.
     """
-    copied = []
+    copied: list[str] = []
+    if type(source) is not type(target):
+        return copied
     for name in target.layer_names[:-1]:
         if name not in source.layer_names[:-1]:
             continue

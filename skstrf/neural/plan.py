@@ -181,7 +181,10 @@ def _log_cuts(plan: list[LayerSpec], layout: Mapping[str, Any]) -> None:
 
 
 def design_network(
-    shape: tuple[int, int, int], n_classes: int, settings: Mapping[str, Any]
+    shape: tuple[int, int, int],
+    n_classes: int,
+    settings: Mapping[str, Any],
+    channel_axes: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Describe the network for images of a size, and log what had to be cut.
 
@@ -193,7 +196,9 @@ def design_network(
         Scores that come out.
     settings : mapping
         Arguments of :func:`plan_layers`, :class:`~skstrf.neural.networks.ConvolutionalNet` and
-        :class:`~skstrf.neural.augment.Augmentation` by their names.
+        :class:`~skstrf.neural.augment.Augmentation` by their names, and ``network``.
+    channel_axes : sequence of int
+        Lengths of the axes that were folded into the channels.
 
     Returns
     -------
@@ -204,11 +209,17 @@ def design_network(
         key: settings[key]
         for key in ("n_filters", "kernel_sizes", "strides", "pool_size", "pool_stride")
     }
-    plan = plan_layers(shape[1:], shape[0], factorise=settings["factorise"], **layout)
+    factorise = settings["factorise"] and settings.get("network") != "separable"
+    plan = plan_layers(shape[1:], shape[0], factorise=factorise, **layout)
     _log_cuts(plan, layout)
-    augmentation = {key: float(settings[key]) for key in AUGMENTATIONS}
+    augmentation: dict[str, Any] = {key: float(settings[key]) for key in AUGMENTATIONS}
+    axes = [int(n) for n in channel_axes] or [int(shape[0])]
+    if settings.get("mask_channels"):
+        augmentation |= {"mask_channels": float(settings["mask_channels"]), "channel_axes": axes}
     cells = settings["standardise"] == "cell"
+    kind = settings.get("network", "report")
     return {
+        **({} if kind == "report" else {"network": kind, "channel_axes": axes}),
         "plan": [spec._asdict() for spec in plan],
         "n_classes": int(n_classes),
         "n_hidden": int(settings["n_hidden"]),

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 
 from skstrf.neural.batches import ArrayDataset, Batches
-from skstrf.neural.networks import BatchNorm, ConvolutionalNet
+from skstrf.neural.layers import BatchNorm, LayeredNet
 
 __all__ = [
     "history_rows",
@@ -239,8 +239,26 @@ def make_callbacks(
     return callbacks
 
 
+class Net(NeuralNet):
+    """skorch's net, which may learn in bfloat16 where that does no harm, and predicts in float32.
+
+    Convolutions and dense layers multiply in bfloat16; weights, normalisation, loss and
+    optimiser stay in float32. bfloat16 has float32's range: no loss needs scaling.
+    """
+
+    mixed = False
+
+    def infer(self, x, **fit_params):
+        """Score a batch, in mixed precision in training if that was asked for."""
+        if not (self.mixed and self.module_.training):
+            return super().infer(x, **fit_params)
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, dtype=torch.bfloat16):
+            return super().infer(x, **fit_params).float()
+
+
 def make_net(
-    module: ConvolutionalNet,
+    module: LayeredNet,
     *,
     device: str,
     optimizer: str = "adamw",
@@ -253,13 +271,14 @@ def make_net(
     generator: torch.Generator | None = None,
     mixup_alpha: float = 0.0,
     compile_module: bool = False,
+    mixed_precision: bool = False,
     validation: ArrayDataset | None = None,
 ) -> NeuralNet:
     """Put a network into a skorch net, ready to train or to predict.
 
     Parameters
     ----------
-    module : ConvolutionalNet
+    module : LayeredNet
         With its weights; moved to `device`.
     device : str
         Where it runs.
@@ -279,6 +298,8 @@ def make_net(
         See :func:`~skstrf.neural.augment.mixup`.
     compile_module : bool
         Whether torch compiles it.
+    mixed_precision : bool
+        Whether training multiplies in bfloat16.
     validation : ArrayDataset, optional
         The validation part.
 
@@ -288,7 +309,7 @@ def make_net(
         Initialised.
     """
     kind, options = OPTIMIZERS[optimizer]
-    net = NeuralNet(
+    net = Net(
         module,
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=kind,
@@ -309,6 +330,7 @@ def make_net(
         optimizer__param_groups=parameter_groups(lr, layer_lr or {}),
         **{f"optimizer__{key}": value for key, value in options.items()},
     )
+    net.mixed = mixed_precision
     return net.initialize()
 
 
@@ -364,7 +386,7 @@ def _figures(number: int, row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def train_network(
-    module: ConvolutionalNet,
+    module: LayeredNet,
     training: ArrayDataset,
     validation: ArrayDataset | None,
     *,
@@ -376,15 +398,15 @@ def train_network(
 
     Parameters
     ----------
-    module : ConvolutionalNet
+    module : LayeredNet
         Changed in place.
     training, validation : ArrayDataset
         The two parts; the second may be None.
     settings : mapping
         ``optimizer``, ``lr``, ``weight_decay``, ``lr_schedule``, ``batch_size``,
         ``layer_lr`` (by names of layers), ``max_epochs``, ``patience`` (None: to
-        the end), ``mixup``, ``compile``, ``verbose`` and, if there is one, ``callback``, as in
-        :class:`~skstrf.neural.CNNClassifier`.
+        the end), ``mixup``, ``compile``, ``amp``, ``verbose`` and, if there is one,
+        ``callback``, as in :class:`~skstrf.neural.CNNClassifier`.
     device : str
         Where to train.
     seeds : sequence of int
@@ -412,6 +434,7 @@ def train_network(
         generator=torch.Generator().manual_seed(int(seeds[0])),
         mixup_alpha=settings["mixup"],
         compile_module=settings["compile"],
+        mixed_precision=settings["amp"],
         validation=validation,
         **{key: settings[key] for key in OPTIMISATION},
     )
