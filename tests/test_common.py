@@ -68,7 +68,11 @@ def public_estimators():
         "CNNClassifier": {"max_epochs": 3, "random_state": 0},
         "AugmentedClassifier": {"random_state": 0},
         "StationarityScorer": {"n_surrogates": 19, "random_state": 0},
-        "ScatteringTransformer": {"J": 6},
+        "ScatteringTransformer": {"J": 4, "Q": (2, 1)},
+        "WaveletTransformer": {"bins_per_octave": 2, "fmin": 200},
+        "GammatoneTransformer": {"n_filters": 8},
+        "CochleogramTransformer": {"n_filters": 8},
+        "STRFTransformer": {"rates": (4, 8), "scales": (1, 2)},
         "ChannelSelector": {"k": 3},
         "StyleTransfer": {
             "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
