@@ -27,7 +27,7 @@ _attributes = {
     "pipeline": ["CachedPipeline"],
     "preprocessing": ["TensorScaler"],
     "stationarity": ["StationarityScorer"],
-    "style": ["StyleTransfer"],
+    "style": ["FastStyleTransfer", "StyleTransfer"],
     "transforms": [
         "ChromaTransformer",
         "CochleogramTransformer",

@@ -16,7 +16,7 @@ from .objectives import CorticalObjective, InfiniteObjective
 from .representation import log_stft
 from .sounds import LEVEL, repeat_to
 
-__all__ = ["MEASURES", "Judge"]
+__all__ = ["MEASURES", "Judge", "at_level", "compare_all"]
 
 # Name, what it says, and which way is better (towards content or style).
 MEASURES = {
@@ -166,3 +166,39 @@ def at_level(sound: np.ndarray) -> np.ndarray:
     """
     level = np.sqrt(np.square(sound, dtype=np.float64).mean())
     return np.ascontiguousarray(sound * (LEVEL / level), dtype=np.float32)
+
+
+def compare_all(
+    judge: Judge, contents: np.ndarray, results: np.ndarray
+) -> dict[str, dict[str, list[float]]]:
+    """Measure several results; of several channels the mean.
+
+    Parameters
+    ----------
+    judge : Judge
+        Of the style.
+    contents, results : ndarray of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
+        Of one shape.
+
+    Returns
+    -------
+    dict of str to dict of str to list of float
+        For every measure the values of ``result``, ``content`` and ``style``, one a sound.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+    """
+    if results.shape != contents.shape:
+        raise ValueError(
+            f"result has shape {results.shape}, X has {contents.shape}: they are to be alike."
+        )
+    if contents.ndim == 3:
+        contents, results = contents.mean(axis=1), results.mean(axis=1)
+    tables = [judge.compare(c, r) for c, r in zip(contents, results, strict=True)]
+    kinds = ("result", "content", "style")
+    return {
+        name: {kind: [table[name][kind] for table in tables] for kind in kinds}
+        for name in MEASURES
+    }

@@ -7,9 +7,18 @@ from typing import Any
 import numpy as np
 
 from ..utils.arrays import is_torch, to_numpy
+from ..utils.blocks import is_dask
 from ..utils.validation import check_array
 
-__all__ = ["LEVEL", "as_sounds", "check_not_silent", "repeat_to", "restore_level", "shaped_noise"]
+__all__ = [
+    "LEVEL",
+    "as_sounds",
+    "check_not_silent",
+    "flat_sounds",
+    "repeat_to",
+    "restore_level",
+    "shaped_noise",
+]
 
 # Root mean square of every sound inside. With it the logarithm of 1 + |STFT| bends where it does
 # for recordings at their usual level.
@@ -81,6 +90,51 @@ def check_not_silent(sounds: np.ndarray, name: str) -> None:
     for i, sound in enumerate(sounds):
         if not sound.any():
             raise ValueError(f"sound {i} of the {name} is silent: leave it out.")
+
+
+def flat_sounds(X: Any, name: str, *, mono: bool = False) -> list[np.ndarray]:
+    """Check sounds of one length or of several, and list them, every channel one of them.
+
+    Parameters
+    ----------
+    X : array-like, torch.Tensor or dask array, or list of arrays of shape (n_times,)
+        Sounds as :func:`as_sounds` takes them, or mono ones of several lengths.
+    name : str
+        What messages call them.
+    mono : bool
+        Refuse sounds of several channels.
+
+    Returns
+    -------
+    list of ndarray of shape (n_times,)
+        float32 or float64; channels without any sound are left out.
+
+    Raises
+    ------
+    ValueError
+        When one is silent or not finite, or shapes are wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf.style.sounds import flat_sounds
+    >>> [len(sound) for sound in flat_sounds([np.ones(3), np.ones(5)], "style")]
+    [3, 5]
+    """
+    if is_dask(X):
+        X = X.compute()
+    if isinstance(X, list | tuple) and len({np.shape(x) for x in X}) > 1:
+        if not all(np.ndim(x) == 1 for x in X):
+            raise ValueError(f"sounds of the {name} in a list must be mono, (n_times,) each.")
+        parts = [as_sounds(np.asarray(x)[None], name) for x in X]
+        check_not_silent(np.array([part.any() for part in parts])[:, None], name)
+        return [part[0] for part in parts]
+    array = as_sounds(X, name)
+    if mono and array.ndim > 2:
+        raise ValueError(f"the {name} must be mono, of shape (n_sounds, n_times): {array.shape}.")
+    check_not_silent(array, name)
+    flat = array.reshape(-1, array.shape[-1])
+    return [sound for sound in flat if sound.any()]
 
 
 def repeat_to(sound: np.ndarray, n_times: int) -> np.ndarray:

@@ -26,8 +26,8 @@ from .networks import check_network, shortest_style
 from .optimisation import Descent
 from .progress import Watcher
 from .representation import log_stft
-from .scores import MEASURES, Judge, at_level
-from .sounds import LEVEL, as_sounds, check_not_silent, restore_level
+from .scores import Judge, at_level, compare_all
+from .sounds import LEVEL, as_sounds, check_not_silent, flat_sounds, restore_level
 from .work import Job, Worker, starting_sound
 
 __all__ = ["StyleTransfer"]
@@ -244,7 +244,7 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
         """
         if self.content_weight == 0 and self.style_weight == 0:
             raise ValueError("content_weight and style_weight are both 0: nothing is asked for.")
-        styles = _styles(X)
+        styles = flat_sounds(X, "style")
         representation = log_stft() if self.representation is None else self.representation
         choose_domain(self.domain, representation, self.network)
         self.n_features_in_ = max(len(style) for style in styles)
@@ -409,41 +409,9 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
         """
         contents = self._contents(X)
         results = as_sounds(self.transform(X) if result is None else result, "result")
-        if results.shape != contents.shape:
-            raise ValueError(
-                f"result has shape {results.shape}, X has {contents.shape}: they are to be alike."
-            )
-        judge = self.judge()
-        tables = [
-            judge.compare(_mono(c), _mono(r)) for c, r in zip(contents, results, strict=True)
-        ]
-        kinds = ("result", "content", "style")
-        return {
-            name: {kind: [table[name][kind] for table in tables] for kind in kinds}
-            for name in MEASURES
-        }
+        return compare_all(self.judge(), contents, results)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _styles(X: Any) -> list[np.ndarray]:
-    """Flat list of checked mono styles, every channel of a recording one of them."""
-    if is_dask(X):
-        X = X.compute()
-    if isinstance(X, list | tuple) and len({np.shape(x) for x in X}) > 1:
-        if not all(np.ndim(x) == 1 for x in X):
-            raise ValueError("styles in a list must be mono, each of shape (n_times,).")
-        parts = [as_sounds(np.asarray(x)[None], "style") for x in X]
-        check_not_silent(np.array([part.any() for part in parts])[:, None], "style")
-        return [part[0] for part in parts]
-    array = as_sounds(X, "style")
-    check_not_silent(array, "style")
-    flat = array.reshape(-1, array.shape[-1])
-    return [style for style in flat if style.any()]
-
-
-def _mono(sound: np.ndarray) -> np.ndarray:
-    return sound if sound.ndim == 1 else sound.mean(axis=0)

@@ -18,7 +18,7 @@ from .optimisation import Descent, descend
 from .scores import at_level
 from .sounds import LEVEL, repeat_to, shaped_noise
 
-__all__ = ["Job", "Worker", "starting_sound"]
+__all__ = ["Job", "Worker", "audible", "starting_sound"]
 
 # A block quieter than this share of the recording's level gets noise as quiet, since a magnitude
 # passes no gradient where there is nothing at all.
@@ -106,7 +106,7 @@ class Worker:
 
     def _block(self, content, start, report) -> tuple[np.ndarray, Descent]:
         transfer, domain = self._transfer, self._domain
-        content, start = _audible(content), _audible(start)
+        content, start = audible(content), audible(start)
         style = repeat_to(self._styles[0], len(content))
         with torch.no_grad():
             tensors = [domain.tensor(domain.start(x)) for x in (content, style)]
@@ -159,8 +159,19 @@ def starting_sound(
     return shaped_noise(styles[0], len(content), rng)
 
 
-def _audible(block: np.ndarray) -> np.ndarray:
-    """Put faint noise, always the same, where a block holds next to nothing."""
+def audible(block: np.ndarray) -> np.ndarray:
+    """Put faint noise, always the same, where a block holds next to nothing.
+
+    Parameters
+    ----------
+    block : ndarray of shape (n_times,)
+        Of a sound at the level inside.
+
+    Returns
+    -------
+    ndarray of shape (n_times,)
+        float32; `block` itself where there is something.
+    """
     if np.sqrt(np.square(block, dtype=np.float64).mean()) >= _QUIET * LEVEL:
         return block
     noise = np.random.default_rng(0).standard_normal(len(block))
