@@ -12,11 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..utils.settings import checked_number
 from .filterbanks import N_CHANNELS
 
 __all__ = ["auditory_spectrogram", "frames_per_second", "model_sample_rate", "resample"]
 
 _MEMBRANE_MS = 0.5
+# From 62.5 Hz to 4 MHz; filters and frames beyond make no sense, and no memory holds the sounds.
+_MOST_OCTAVES = 8
+_LONGEST_FRAME_MS = 3.6e6  # an hour
+_MOST_RESAMPLING = 256
 _KINDS = {"linear": 0, "half-wave": 1, "hard": 2}
 
 
@@ -68,6 +73,7 @@ def auditory_spectrogram(
         All but "linear" are followed by the membrane low-pass (0.5 ms).
     octave_shift : float, default=0
         The model runs at ``16000 * 2**octave_shift`` Hz and all centre frequencies move along.
+        From -8 to 8.
     n_jobs : int, optional
         Threads. None uses all cores, as BLAS does. The result does not depend on it.
 
@@ -140,7 +146,10 @@ def model_sample_rate(octave_shift: float = 0) -> float:
     >>> model_sample_rate(-1)
     8000.0
     """
-    return 16000.0 * 2.0**octave_shift
+    shift = checked_number(
+        octave_shift, "octave_shift", low=-_MOST_OCTAVES, high=_MOST_OCTAVES, unit="octaves"
+    )
+    return 16000.0 * 2.0**shift
 
 
 def frames_per_second(frame_length: float = 8.0, octave_shift: float = 0) -> float:
@@ -186,7 +195,7 @@ def resample(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a rate is not positive.
+        If a rate is not positive, or one more than 256 times the other.
 
     Examples
     --------
@@ -195,10 +204,14 @@ def resample(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
     >>> resample(np.zeros((2, 22050)), 22050, 16000).shape
     (2, 16000)
     """
-    if not (np.isfinite(from_rate) and from_rate > 0):
-        raise ValueError(f"sample_rate must be a positive number of Hz, got {from_rate!r}.")
+    from_rate = checked_number(from_rate, "sample_rate", low=0, open_low=True, unit="Hz")
     if from_rate == to_rate:
         return x
+    if not 1 / _MOST_RESAMPLING <= to_rate / from_rate <= _MOST_RESAMPLING:
+        raise ValueError(
+            f"Sounds of {from_rate:g} Hz cannot be resampled to {to_rate:g} Hz: the rates may "
+            f"differ {_MOST_RESAMPLING}-fold at most. Is sample_rate given in Hz?"
+        )
     import soxr
 
     flat = x.reshape(-1, x.shape[-1])
@@ -228,8 +241,9 @@ def _check_sounds(x: Any) -> np.ndarray:
 
 
 def _samples_per_frame(rate: float, frame_length: float) -> int:
-    if not (isinstance(frame_length, Real) and np.isfinite(frame_length) and frame_length > 0):
-        raise ValueError(f"frame_length must be a positive number of ms, got {frame_length!r}.")
+    checked_number(
+        frame_length, "frame_length", low=0, high=_LONGEST_FRAME_MS, open_low=True, unit="ms"
+    )
     n_samples = round(frame_length * rate / 1000.0)
     if n_samples < 1:
         raise ValueError(
@@ -240,8 +254,7 @@ def _samples_per_frame(rate: float, frame_length: float) -> int:
 
 def _frame_settings(rate, frame_length, time_constant, nonlinearity) -> _FrameSettings:
     n_samples = _samples_per_frame(rate, frame_length)
-    if not (np.isfinite(time_constant) and time_constant >= 0):
-        raise ValueError(f"time_constant must be at least 0 ms, got {time_constant!r}.")
+    checked_number(time_constant, "time_constant", low=0, unit="ms")
     if time_constant > 0:
         leak = np.exp(-1000.0 / (time_constant * rate))
         weights = leak ** np.arange(n_samples - 1, -1, -1.0)

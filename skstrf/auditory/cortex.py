@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..utils.arrays import is_torch
+from ..utils.settings import checked_number, checked_whole
 from .modulation_filters import (
     check_ascending,
     filter_kinds,
@@ -179,7 +180,7 @@ def cortical_transform(
         channel_step, full_time, full_frequency,
     )  # fmt: skip
     flat = spectrogram.reshape(-1, *spectrogram.shape[-2:])
-    window = frame_step if pooling == "mean" else 1
+    window = int(frame_step) if pooling == "mean" else 1
     result = analyse(flat, plan, output, window, max_memory)
     result = result.reshape(*spectrogram.shape[:-2], *result.shape[1:])
     return result.numpy() if from_numpy else result
@@ -191,11 +192,9 @@ def _check_choices(output, pooling, frame_step, channel_step, full_time, full_fr
     if pooling not in _POOLINGS:
         raise ValueError(f"pooling must be one of {_POOLINGS}, got {pooling!r}.")
     for name, step in (("frame_step", frame_step), ("channel_step", channel_step)):
-        if step != int(step) or step < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {step!r}.")
+        checked_whole(step, name)
     for name, share in (("full_time", full_time), ("full_frequency", full_frequency)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must lie in [0, 1], got {share!r}.")
+        checked_number(share, name, low=0, high=1)
 
 
 def _check_spectrogram(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
@@ -207,6 +206,10 @@ def _check_spectrogram(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
         if array.dtype not in (np.float32, np.float64):
             array = array.astype(np.float64)
         v = torch.from_numpy(np.ascontiguousarray(array))
+    elif v.is_complex():
+        raise ValueError(f"A spectrogram must be real, got dtype {v.dtype}.")
+    elif v.dtype not in (torch.float32, torch.float64):
+        v = v.float() if v.is_floating_point() else v.double()
     if v.ndim < 2 or v.numel() == 0:
         raise ValueError(
             "A spectrogram needs the axes (..., n_freqs, n_frames), none of them empty; "
@@ -221,6 +224,7 @@ def cortical_plan(
     shape, rates, scales, frame_rate, channels_per_octave, bandpass, frame_step, channel_step,
     full_time, full_frequency,
 ) -> CorticalPlan:  # fmt: skip
+    frame_step, channel_step = int(frame_step), int(channel_step)
     n_channels, n_times = int(shape[0]), int(shape[1])
     half = _power_of_two(n_times)
     half_channels = _power_of_two(n_channels)
@@ -240,7 +244,7 @@ def cortical_plan(
         gain = scale_filter(
             scale, half_channels, channels_per_octave=channels_per_octave, kind=kind
         )
-        n_bins = int(np.flatnonzero(gain > _NEGLIGIBLE)[-1]) + 1
+        n_bins = int(np.flatnonzero(gain > _NEGLIGIBLE).max(initial=0)) + 1
         synthesis.append(inverse[:, :n_bins] * gain[:n_bins])
     fold = min(frame_step & -frame_step, half)  # the largest power of two in frame_step
     return CorticalPlan(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..utils.settings import checked_number, checked_whole
 from .cochlea import resample
 from .cortex import _check_spectrogram
 from .filterbanks import N_CHANNELS, cochlear_filters
@@ -127,7 +128,7 @@ def invert_auditory_spectrogram(
     from ..utils.devices import resolve_device
     from .differentiable import Cochlea
 
-    _check_options(method, max_iter, tol)
+    _check_options(method, nonlinearity, max_iter, tol)
     wanted, from_numpy = _check_channels(v, torch)
     cochlea = Cochlea(frame_length, time_constant, nonlinearity, octave_shift)
     where = torch.device(resolve_device(device)) if from_numpy else wanted.device
@@ -136,7 +137,8 @@ def invert_auditory_spectrogram(
     at_model = _samples_at_model(n_times, length, sample_rate, cochlea)
     flat = wanted.to(where).reshape(-1, *wanted.shape[-2:])
     guesses = _starts(start, len(flat), length, flat, random_state)
-    options = _Options(max_iter or _MAX_ITER[method], tol, rescale, random_state, verbose)
+    max_iter = _MAX_ITER[method] if max_iter is None else int(max_iter)
+    options = _Options(max_iter, tol, rescale, random_state, verbose)
     solve = _by_gradients if method == "gradient" else _by_projections
     rows = [solve(one, guess, start is None, cochlea, options)[:at_model]
             for one, guess in zip(flat, guesses, strict=True)]  # fmt: skip
@@ -342,12 +344,12 @@ def _finish(x, wanted, from_numpy, sample_rate, cochlea: Cochlea, n_times) -> An
 
 
 def _samples_at_model(n_times, length: int, sample_rate: float, cochlea: Cochlea) -> int:
-    if not (np.isfinite(sample_rate) and sample_rate > 0):
-        raise ValueError(f"sample_rate must be a positive number of Hz, got {sample_rate!r}.")
+    checked_number(sample_rate, "sample_rate", low=0, open_low=True, unit="Hz")
     if n_times is None:
         return length
+    n_times = checked_whole(n_times, "n_times")
     at_model = max(1, round(n_times * cochlea.sample_rate / sample_rate))
-    if n_times < 1 or at_model > length:
+    if at_model > length:
         raise ValueError(
             f"n_times={n_times} samples at {sample_rate:g} Hz do not fit the spectrogram's "
             f"{length / cochlea.sample_rate:g} s."
@@ -355,11 +357,16 @@ def _samples_at_model(n_times, length: int, sample_rate: float, cochlea: Cochlea
     return at_model
 
 
-def _check_options(method, max_iter, tol) -> None:
+def _check_options(method, nonlinearity, max_iter, tol) -> None:
     if method not in _METHODS:
         raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
-    if (max_iter is not None and max_iter < 1) or not tol >= 0:
-        raise ValueError(f"max_iter must be at least 1, tol at least 0: got {max_iter}, {tol}.")
+    if method == "gradient" and isinstance(nonlinearity, str) and nonlinearity == "hard":
+        raise ValueError(
+            "nonlinearity='hard' has no gradient to follow: choose method='projection'."
+        )
+    checked_number(tol, "tol", low=0)
+    if max_iter is not None:
+        checked_whole(max_iter, "max_iter")
 
 
 def _check_channels(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..utils.arrays import is_torch
-from .cortex import DEFAULT_RATES, DEFAULT_SCALES, CorticalPlan, cortical_plan
+from ..utils.settings import checked_number, checked_whole
+from .cortex import DEFAULT_RATES, DEFAULT_SCALES, CorticalPlan, _check_choices, cortical_plan
 from .cortical_operator import CorticalOperator
 from .modulation_filters import check_ascending
 
@@ -120,11 +121,15 @@ def invert_cortical_transform(
     """
     import torch
 
+    _check_choices("complex", "sample", frame_step, channel_step, full_time, full_frequency)
     _check_options(method, content, norm, max_iter, tol, frame_step, channel_step)
-    max_iter = max_iter or _MAX_ITER[content]
+    max_iter = _MAX_ITER[content] if max_iter is None else int(max_iter)
     rates, scales = check_ascending(rates, "rates"), check_ascending(scales, "scales")
     tensor, from_numpy = _check_tensor(c, content, torch)
-    n_frames = n_frames or _implied_frames(tensor.shape[-1], frame_step, full_time)
+    frame_step, channel_step = int(frame_step), int(channel_step)
+    if n_frames is None:
+        n_frames = _implied_frames(tensor.shape[-1], frame_step, full_time)
+    n_freqs, n_frames = checked_whole(n_freqs, "n_freqs"), checked_whole(n_frames, "n_frames")
     plan = cortical_plan(
         (n_freqs, n_frames), rates, scales, frame_rate, channels_per_octave, bandpass,
         frame_step, channel_step, full_time, full_frequency,
@@ -200,7 +205,7 @@ def _normalised(c: torch.Tensor, system: CorticalOperator, norm: float) -> torch
     power = np.outer(_scale_power(plan), (np.abs(plan.rates) ** 2).sum(axis=0))
     power[0] *= 2  # the other columns stand for their mirror images too
     divisor = norm * power + (1 - norm) * power.max()
-    divisor *= power.sum() / divisor.sum()
+    divisor *= power.sum() / max(divisor.sum(), np.finfo(float).tiny)
     # Bins of no power hold nothing either.
     inverse = np.divide(2.0, divisor, out=np.zeros_like(divisor), where=divisor > 0)
     weights = torch.as_tensor(inverse).to(system.dtype).to(c.device)
@@ -220,7 +225,10 @@ def _conjugate_gradients(
         if float(residual.norm()) <= options.tol * start:
             break
         image = operator(direction)
-        step = product / (direction * image).sum()
+        curvature = (direction * image).sum()
+        if not curvature > 0:  # nothing that is left of the residual can be reached
+            break
+        step = product / curvature
         x = x + step * direction
         residual = residual - step * image
         z = precondition(residual)
@@ -276,10 +284,10 @@ def _check_options(method, content, norm, max_iter, tol, frame_step, channel_ste
         raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
     if content not in _CONTENTS:
         raise ValueError(f"content must be one of {_CONTENTS}, got {content!r}.")
-    if not 0 <= norm <= 1:
-        raise ValueError(f"norm must lie in [0, 1], got {norm!r}.")
-    if (max_iter is not None and max_iter < 1) or not tol >= 0:
-        raise ValueError(f"max_iter must be at least 1, tol at least 0: got {max_iter}, {tol}.")
+    checked_number(norm, "norm", low=0, high=1)
+    checked_number(tol, "tol", low=0)
+    if max_iter is not None:
+        checked_whole(max_iter, "max_iter")
     if method == "normalised" and (content, frame_step, channel_step) != ("complex", 1, 1):
         raise ValueError(
             "method='normalised' needs every frame and channel of a complex tensor; this one has "
@@ -291,6 +299,9 @@ def _check_options(method, content, norm, max_iter, tol, frame_step, channel_ste
 def _check_tensor(c: Any, content: str, torch: Any) -> tuple[torch.Tensor, bool]:
     from_numpy = not is_torch(c)
     if from_numpy:
+        c = np.asarray(c)
+        if c.dtype.kind not in "fiuc" or c.dtype.itemsize > 16:
+            raise ValueError(f"A cortical tensor must hold numbers, got dtype {c.dtype}.")
         c = torch.from_numpy(np.ascontiguousarray(c))
     if c.ndim < 4 or c.numel() == 0:
         raise ValueError(

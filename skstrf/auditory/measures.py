@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..utils.arrays import to_numpy
+from ..utils.settings import checked_number
 
 __all__ = ["decibels", "log_spectral_distance", "spectrogram_correlation"]
 
 _RANGE = 60.0
+_MOST_RANGE = 6000.0  # what double precision can tell from nil
 
 
 def decibels(v: Any, reference: Any = None, *, dynamic_range: float = _RANGE) -> np.ndarray:
@@ -44,8 +46,9 @@ def decibels(v: Any, reference: Any = None, *, dynamic_range: float = _RANGE) ->
     array([[-20., -40.],
            [-60.,   0.]])
     """
-    if not dynamic_range > 0:
-        raise ValueError(f"dynamic_range must lie above 0 dB, got {dynamic_range!r}.")
+    checked_number(
+        dynamic_range, "dynamic_range", low=0, high=_MOST_RANGE, open_low=True, unit="dB"
+    )
     levels, against = _check_pair(v, v if reference is None else reference, ("v", "reference"))
     largest = against.max(axis=(-2, -1), keepdims=True)
     silent = largest <= 0

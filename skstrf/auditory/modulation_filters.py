@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..utils.settings import checked_number, checked_whole
+
 __all__ = ["filter_kinds", "rate_filter", "scale_filter", "two_sided"]
+
+_KINDS = ("band", "low", "high")
+# Gains of a filter whose best rate or scale is this far below a bin are nil in double precision.
+_FAR = 1e3
 
 
 def rate_filter(
@@ -36,7 +42,8 @@ def rate_filter(
     Raises
     ------
     ValueError
-        If the rate is not between 0 and half the frame rate.
+        If the rate is not between 0 and half the frame rate, `n_bins` not a whole number of at
+        least 1, or `kind` none of the three.
 
     Notes
     -----
@@ -56,6 +63,8 @@ def rate_filter(
     >>> round(float(gain.argmax() * 125 / 512), 1)
     8.1
     """
+    n_bins = checked_whole(n_bins, "n_bins")
+    _check_kind(kind)
     _check_rate(rate, frame_rate)
     time = np.arange(n_bins) / frame_rate * rate
     response = rate * np.sin(2 * np.pi * time) * time**2 * np.exp(-3.5 * time)
@@ -65,7 +74,9 @@ def rate_filter(
     phase = np.angle(spectrum)
     phase[0] = 0.0
     peak = int(gain.argmax())
-    if gain[peak] == 0:  # a single frame: nothing is left once its mean is removed
+    # Of a single frame nothing is left once its mean is removed, of a rate of next to 0 Hz
+    # nothing that could be divided by.
+    if gain[peak] < np.finfo(float).tiny:
         return np.full(n_bins, 1.0 if kind == "low" else 0.0, dtype=complex)
     gain /= gain[peak]
     if kind == "low":
@@ -136,7 +147,13 @@ def scale_filter(
     Raises
     ------
     ValueError
-        If the scale is not between 0 and half the channel density.
+        If the scale is not between 0 and half the channel density, `n_bins` not a whole number
+        of at least 1, or `kind` none of the three.
+
+    Notes
+    -----
+    A filter of bins that are all far above its scale, or of a single bin, lets nothing pass and
+    is nil, whatever its kind.
 
     Examples
     --------
@@ -144,12 +161,16 @@ def scale_filter(
     >>> round(float(scale_filter(1.5).max()), 3)
     1.0
     """
+    n_bins = checked_whole(n_bins, "n_bins")
+    _check_kind(kind)
+    checked_number(channels_per_octave, "channels_per_octave", low=0, open_low=True)
     if not (np.isfinite(scale) and 0 < scale <= channels_per_octave / 2):
         raise ValueError(
             f"scales must lie above 0 and at most at half the channel density, "
             f"{channels_per_octave / 2:g} cycles/octave; got {scale!r}."
         )
-    q = (np.arange(n_bins) / n_bins * (channels_per_octave / 2) / scale) ** 2
+    with np.errstate(over="ignore"):
+        q = np.minimum(np.arange(n_bins) / n_bins * (channels_per_octave / 2) / scale, _FAR) ** 2
     response = q * np.exp(1 - q)
     if kind == "band":
         return response
@@ -158,7 +179,7 @@ def scale_filter(
         response[:peak] = 1.0
     else:
         response[peak + 1 :] = 1.0
-    return response * (total / response.sum())
+    return response * (total / response.sum()) if total > 0 else np.zeros(n_bins)
 
 
 def filter_kinds(n_filters: int, bandpass: bool) -> list[str]:
@@ -216,7 +237,13 @@ def check_ascending(values: Sequence[float], name: str) -> np.ndarray:
     return array
 
 
+def _check_kind(kind: str) -> None:
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
+
+
 def _check_rate(rate: float, frame_rate: float) -> None:
+    checked_number(frame_rate, "frame_rate", low=0, open_low=True, unit="Hz")
     if not (np.isfinite(rate) and 0 < rate <= frame_rate / 2):
         raise ValueError(
             f"rates must lie above 0 and at most at half the frame rate, {frame_rate / 2:g} Hz; "

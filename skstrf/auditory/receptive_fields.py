@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..utils.settings import checked_whole
 from .modulation_filters import rate_filter, scale_filter, two_sided
 
 __all__ = ["ReceptiveField", "receptive_field"]
@@ -150,8 +151,7 @@ def receptive_field(
 
 def _check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
-        if size != int(size) or size < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}.")
+        checked_whole(size, name)
 
 
 def _offsets(n: int, oversampling: int) -> np.ndarray:

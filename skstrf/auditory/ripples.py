@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.settings import checked_number
+
 __all__ = ["moving_ripple"]
 
 _LOWEST = 220.0  # Hz
@@ -67,18 +69,18 @@ def moving_ripple(
     """
     from sklearn.utils import check_random_state
 
-    for name, value in (("rate", rate), ("scale", scale), ("duration", duration)):
-        if not np.isfinite(value):
-            raise ValueError(f"{name} must be finite, got {value!r}.")
-    if scale < 0 or not 0 <= depth <= 1:
-        raise ValueError(f"scale must be >= 0 and depth in [0, 1], got {scale!r}, {depth!r}.")
+    checked_number(rate, "rate", unit="Hz")
+    checked_number(scale, "scale", low=0, unit="cycles/octave")
+    checked_number(duration, "duration", low=0, high=1e9, unit="s")
+    checked_number(sample_rate, "sample_rate", low=0, high=1e9, open_low=True, unit="Hz")
+    checked_number(depth, "depth", low=0, high=1)
     n_times = round(duration * sample_rate)
     octaves = np.arange(_OCTAVES * _CARRIERS_PER_OCTAVE + 1) / _CARRIERS_PER_OCTAVE
     octaves = octaves[_LOWEST * 2.0**octaves < sample_rate / 2]
-    if n_times < 2 or octaves.size == 0:
+    if not 2 <= n_times < 2**31 or octaves.size == 0:
         raise ValueError(
             f"duration={duration!r} s at sample_rate={sample_rate!r} Hz holds no ripple: "
-            f"it needs at least two samples and a rate above {2 * _LOWEST:g} Hz."
+            f"it needs two to 2**31 samples and a rate above {2 * _LOWEST:g} Hz."
         )
     phases = check_random_state(random_state).uniform(0, 2 * np.pi, octaves.size)
     time = np.arange(n_times) / sample_rate

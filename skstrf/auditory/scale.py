@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.settings import checked_number
 from .cortex import DEFAULT_SCALES
 from .modulation_filters import check_ascending, filter_kinds, scale_filter
 
@@ -113,8 +114,7 @@ def invert_scale_transform(
     (128, 10)
     """
     array = _check(c, "c", 3, "Scale responses", "(..., n_scales, n_freqs, n_frames), complex")
-    if not 0 <= norm <= 1:
-        raise ValueError(f"norm must lie in [0, 1], got {norm!r}.")
+    checked_number(norm, "norm", low=0, high=1)
     n_freqs = array.shape[-2]
     half = 1 << (n_freqs - 1).bit_length()
     gains = _gains(scales, half, channels_per_octave, bandpass)
@@ -127,7 +127,9 @@ def invert_scale_transform(
     power = norm * power + (1 - norm) * power.max()
     power[0] *= 2  # the other bins stand for their mirror images too
     spectrum = np.fft.fft(array, 2 * half, axis=-2)[..., :half, :]
-    total = (spectrum * gains[..., None]).sum(axis=-3) / power[:, None]
+    total = (spectrum * gains[..., None]).sum(axis=-3)
+    # Bins that no filter lets pass hold nothing.
+    total = np.divide(total, power[:, None], out=total * 0, where=power[:, None] > 0)
     v = 2 * np.fft.ifft(total, 2 * half, axis=-2)[..., :n_freqs, :].real
     return v.astype(np.float32 if array.dtype == np.complex64 else np.float64)
 
