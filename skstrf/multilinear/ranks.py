@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from skstrf.utils.settings import checked_number, checked_reals
+
 __all__ = ["Ranks", "rank_for_share", "ranks_for", "safe_ranks", "smallest_ranks", "total_share"]
 
 Ranks = list["int | None"]
@@ -32,6 +34,11 @@ def rank_for_share(
     int
         The first rank whose cumulated share is at least `share`; 1 when all are zero.
 
+    Raises
+    ------
+    ValueError
+        For a share that is not in (0, 1], or eigenvalues that are none.
+
     Examples
     --------
     >>> import numpy as np
@@ -41,6 +48,8 @@ def rank_for_share(
     >>> rank_for_share(np.array([6.0, 3.0, 1.0, 0.0]), 1.0)
     3
     """
+    eigenvalues = checked_reals(eigenvalues, "eigenvalues")
+    share = checked_number(share, "share", low=0, high=1, open_low=True)
     if share >= 1:
         rounding = eigenvalues[0] * eigenvalues.size * eps
         return max(1, int(np.sum(eigenvalues > rounding)))

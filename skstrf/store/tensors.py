@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,8 @@ PENDING, OK, FAILED = 0, 1, 2
 ENTRY = "skstrf"
 # Recordings share a file of up to this size; a larger recording is cut along time instead.
 FILE_BYTES = 64_000_000
+# Seconds after which a store that was being made, a matter of less than one, is not any more.
+ABANDONED = 3600
 _REMEDY = "Write to another folder, or remove this one first."
 
 
@@ -238,9 +242,20 @@ def make_if_absent(path: Path, plan: Plan) -> None:
         _make(zarr.create_group(DurableStore(beside)), plan)
         beside.replace(path)
         sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         _remove(beside)
-        raise
+        if not (isinstance(error, OSError) and path.is_dir() and any(path.iterdir())):
+            raise
+        _open(path, read_only=True)  # another process was quicker
+    _sweep(path)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes killed while making this store have left beside it."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):  # gone already
+            if time.time() - folder.stat().st_mtime > ABANDONED:
+                _remove(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import chi2
 
+from skstrf.utils.settings import checked_number, checked_reals, checked_whole
+
 __all__ = ["colour", "fit_autoregression", "gated", "whiten"]
 
 # Reflection coefficients beyond it belong to series that hardly ever return to their mean.
@@ -66,7 +68,12 @@ def fit_autoregression(
     >>> float(fit_autoregression(x - x.mean(axis=0), 1).mean())
     0.7
     """
+    x = checked_reals(x, "x")
     n = len(x)
+    checked_whole(order, "order", low=0, high=n - 1)
+    checked_whole(n_slow, "n_slow", low=0, high=n - 1)
+    if persistence is not None:
+        checked_number(persistence, "persistence", low=0, high=1)
     series = x.reshape(n, -1)
     if order == 0:
         return np.empty((0, *x.shape[1:]), x.dtype)
@@ -151,7 +158,10 @@ def whiten(x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     >>> whiten(np.array([[4.0], [2.0], [1.0], [2.5]]), np.array([[0.5]])).ravel()
     array([-0.67, -0.67,  1.33])
     """
-    n, order = len(x), len(coefficients)
+    x, order = checked_reals(x, "x"), len(coefficients)
+    n = len(x)
+    if not order < n:
+        raise ValueError(f"Models of order {order} cannot be taken off series of {n} points.")
     left = x[order:].copy()
     for lag, factor in enumerate(coefficients, start=1):
         left -= factor * x[order - lag : n - lag]
@@ -183,6 +193,8 @@ def colour(innovations: np.ndarray, coefficients: np.ndarray, start: np.ndarray)
     array([4. , 2. , 1. , 0.5])
     """
     order = len(coefficients)
+    if len(start) != order:
+        raise ValueError(f"start must hold the first {order} points, one for each coefficient.")
     if order == 0:
         return innovations
     x = np.concatenate([start, innovations])

@@ -7,6 +7,8 @@ import scipy.fft
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from skstrf.utils.settings import checked_number, checked_reals, checked_whole
+
 __all__ = [
     "automatic_block_length",
     "gaussianized",
@@ -41,6 +43,7 @@ def gaussianized(x: np.ndarray) -> np.ndarray:
     >>> gaussianized(np.array([1.0, 10.0, 100.0]))
     array([-0.97,  0.  ,  0.97])
     """
+    x = checked_reals(x, "x")
     return ndtri((rankdata(x).reshape(x.shape) - 0.5) / x.size)
 
 
@@ -87,6 +90,10 @@ def phase_surrogates(
     >>> bool(np.allclose(abs(np.fft.rfft(copies)), abs(np.fft.rfft(x))))
     True
     """
+    x = checked_reals(x, "x")
+    checked_whole(n_surrogates, "n_surrogates", low=0)
+    if not all(-x.ndim <= axis < x.ndim for axis in axes) or not axes:
+        raise ValueError(f"axes must be some of the {x.ndim} axes of x; got {axes!r}.")
     axes = tuple(axis % x.ndim for axis in axes)
     lengths = [x.shape[axis] for axis in axes]
     noise_shape = [n if axis in axes else 1 for axis, n in enumerate(x.shape)]
@@ -134,6 +141,9 @@ def iaaft_surrogates(
     >>> np.sort(iaaft_surrogates(x, 1, np.random.default_rng(0))[0])
     array([1. , 1.5, 2. , 3. , 4. , 9. ])
     """
+    x = checked_reals(x, "x")
+    checked_whole(n_surrogates, "n_surrogates", low=0)
+    checked_whole(max_iter, "max_iter", low=0)
     axes = tuple(range(1, x.ndim + 1))
     values = np.sort(x, axis=None)
     amplitude = np.abs(scipy.fft.rfftn(x))
@@ -184,6 +194,9 @@ def stationary_bootstrap(
     >>> stationary_bootstrap(6, 1, 1e9, np.random.default_rng(0))
     array([[3, 4, 5, 0, 1, 2]])
     """
+    checked_whole(n_points, "n_points")
+    checked_whole(n_surrogates, "n_surrogates", low=0)
+    checked_number(block_length, "block_length", low=1)
     begins = rng.random((n_surrogates, n_points)) < 1 / block_length
     begins[:, 0] = True
     fresh = rng.integers(0, n_points, (n_surrogates, n_points))
@@ -219,7 +232,7 @@ def automatic_block_length(x: np.ndarray) -> np.ndarray:
     >>> float(automatic_block_length(noise)) < float(automatic_block_length(noise.cumsum()))
     True
     """
-    lines = np.atleast_2d(x).astype(float)
+    lines = np.atleast_2d(checked_reals(x, "x")).astype(float)
     lengths = [_block_length(line - line.mean()) for line in lines.reshape(-1, lines.shape[-1])]
     return np.array(lengths).reshape(np.shape(x)[:-1])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from skstrf.utils.settings import checked_reals, checked_whole
+
 __all__ = ["resample_axis", "resample_plane"]
 
 
@@ -32,6 +34,10 @@ def resample_axis(x: np.ndarray, n_points: int, axis: int = -1) -> np.ndarray:
     >>> resample_axis(np.array([1.0, 2.0, 3.0]), 2), resample_axis(np.array([1.0, 2.0]), 4)
     (array([1.33, 2.67]), array([1.  , 1.25, 1.75, 2.  ]))
     """
+    x = checked_reals(x, "x")
+    n_points = checked_whole(n_points, "n_points")
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis must be one of the {x.ndim} of x; got {axis!r}.")
     n = x.shape[axis]
     if n == n_points:
         return x
@@ -61,6 +67,7 @@ def resample_plane(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     >>> resample_plane(np.ones((3, 513, 157)), (64, 128)).shape
     (3, 64, 128)
     """
+    x = checked_reals(x, "x", ndim=2)
     return resample_axis(resample_axis(x, shape[0], -2), shape[1], -1)
 
 

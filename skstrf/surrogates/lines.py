@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
+from skstrf.utils.settings import checked_reals, checked_whole
+
 from .autoregression import colour, fit_autoregression, gated, whiten
 from .rates import combined_p_values, rank_p_values
 
@@ -86,6 +88,7 @@ def kpss_statistic(x: np.ndarray) -> np.ndarray:
     >>> kpss_statistic(np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]))
     array([0.38, 0.12])
     """
+    x = checked_reals(x, "x")
     sums = np.cumsum(x, axis=0)
     power = np.einsum("i...,i...->...", x, x) / len(x)
     wandering = np.einsum("i...,i...->...", sums, sums) / len(x) ** 2
@@ -173,6 +176,12 @@ def sieve_surrogates(
     >>> sieve_surrogates(rng.standard_normal((128, 16)), 5, rng).shape
     (128, 5, 16)
     """
+    x = checked_reals(x, "x", ndim=2)
+    if x.ndim != 2 or len(x) < 2:
+        raise ValueError(
+            f"x must be lines of two or more points, (n_points, n_lines); got {x.shape}."
+        )
+    checked_whole(n_surrogates, "n_surrogates")
     orders = _Orders.for_length(len(x))
     lines = _centred(x, detrend).astype(np.float32)
     models = fit_autoregression(lines, orders.line, n_slow=orders.line_slow)
@@ -230,6 +239,8 @@ def lines_test(
     >>> lines_test(noise, 99, 0).p_value > 0.05 > lines_test(noise + trend, 99, 0).p_value
     True
     """
+    x = checked_reals(x, "x", ndim=2)
+    checked_whole(n_surrogates, "n_surrogates")
     groups = x.reshape(-1, *x.shape[-2:])
     seed = np.random.default_rng(rng).integers(2**63)
     if groups.shape[-1] < 3:

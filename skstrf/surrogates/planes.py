@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
+from skstrf.utils.settings import checked_reals, checked_whole
+
 from .generators import gaussianized, phase_surrogates
 from .rates import rank_p_values
 
@@ -59,8 +61,13 @@ def local_spectra(x: np.ndarray, n_blocks: tuple[int, int] = (4, 4)) -> np.ndarr
     >>> local_spectra(np.random.default_rng(0).standard_normal((64, 128))).shape
     (16, 12)
     """
-    rows, columns = n_blocks
+    x = checked_reals(x, "x", ndim=2)
+    rows, columns = (checked_whole(n, "n_blocks") for n in n_blocks)
     height, width = x.shape[-2] // rows, x.shape[-1] // columns
+    if height * width < 2:
+        raise ValueError(
+            f"Planes of {x.shape[-2]} by {x.shape[-1]} are too small for n_blocks={n_blocks}."
+        )
     cut = x[..., : rows * height, : columns * width]
     blocks = np.moveaxis(cut.reshape(*x.shape[:-2], rows, height, columns, width), -3, -2)
     blocks = blocks - blocks.mean(axis=(-1, -2), keepdims=True)
@@ -123,6 +130,10 @@ def plane_test(
     >>> plane_test(plane, 99, 0).p_value
     0.01
     """
+    x = checked_reals(x, "x", ndim=2)
+    if x.ndim != 2:
+        raise ValueError(f"x must be one plane, (n_rows, n_columns); got the shape {x.shape}.")
+    checked_whole(n_surrogates, "n_surrogates")
     if np.ptp(x) <= 4 * np.finfo(x.dtype).eps * np.abs(x).max():
         return PlaneTest(1.0, 1.0, 1.0)
     field = gaussianized(x).astype(np.float32)
@@ -166,6 +177,8 @@ def median_polish(x: np.ndarray, *, max_iter: int = 5) -> np.ndarray:
            [0., 0., 0.],
            [0., 0., 0.]])
     """
+    x = checked_reals(x, "x", ndim=2)
+    checked_whole(max_iter, "max_iter", low=0)
     for _ in range(max_iter):
         before = x
         for axis in (-1, -2):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import false_discovery_control, rankdata
 
+from skstrf.utils.settings import checked_number, checked_reals
+
 __all__ = ["combined_p_values", "null_share", "rank_p_values", "stationarity_rate"]
 
 _TINY = 1e-30
@@ -90,6 +92,8 @@ def stationarity_rate(p_values: np.ndarray, alpha: float = 0.05) -> float:
     >>> stationarity_rate(np.array([0.001, 0.01, 0.3, 0.9]))
     0.5
     """
+    p_values = _shares(p_values)
+    checked_number(alpha, "alpha", low=0, high=1)
     return float(np.mean(false_discovery_control(p_values) > alpha))
 
 
@@ -118,4 +122,11 @@ def null_share(p_values: np.ndarray) -> float:
     >>> null_share(np.array([0.001, 0.01, 0.3, 0.9]))
     0.5
     """
-    return min(1.0, 2 * float(np.mean(p_values > 0.5)))
+    return min(1.0, 2 * float(np.mean(_shares(p_values) > 0.5)))
+
+
+def _shares(p_values: np.ndarray) -> np.ndarray:
+    p_values = checked_reals(p_values, "p_values")
+    if p_values.min() < 0 or p_values.max() > 1:
+        raise ValueError("p_values must lie between 0 and 1.")
+    return p_values.ravel()

@@ -1,4 +1,4 @@
-"""Checks of the settings of functions: one number, within limits, named in the error."""
+"""Checks of the arguments of functions: numbers within limits, arrays, named in the error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["checked_number", "checked_whole"]
+import numpy as np
+
+__all__ = ["checked_number", "checked_reals", "checked_whole"]
 
 
 def checked_number(
@@ -97,3 +99,49 @@ def checked_whole(value: Any, name: str, *, low: int = 1, high: int = 2**31 - 1)
         return int(value)
     limits = f"at least {low}" + (f" and at most {high}" if high < 2**31 - 1 else "")
     raise ValueError(f"{name} must be a whole number, {limits}; got {value!r}.")
+
+
+def checked_reals(x: Any, name: str, *, ndim: int = 1, n_points: int = 1) -> np.ndarray:
+    """Give an array of real, finite numbers as floats, or say what it should have been.
+
+    Parameters
+    ----------
+    x : array-like
+        What a user gave.
+    name : str
+        The argument's name, for the error.
+    ndim : int, default=1
+        Axes at least.
+    n_points : int, default=1
+        Entries along every one of the last `ndim` axes at least.
+
+    Returns
+    -------
+    ndarray
+        float32 if it was, else float64; the very array where nothing had to change.
+
+    Raises
+    ------
+    ValueError
+        On other numbers, too few axes, empty ones, NaN or infinity.
+
+    Examples
+    --------
+    >>> from skstrf.utils.settings import checked_reals
+    >>> checked_reals([[1, 2]], "x", ndim=2)
+    array([[1., 2.]])
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
+    short = array.ndim < ndim or min(array.shape[array.ndim - ndim :], default=0) < n_points
+    if short or array.size == 0:
+        raise ValueError(
+            f"{name} must have at least {ndim} axes, and {n_points} entries along each of the "
+            f"last {ndim}; got the shape {array.shape}."
+        )
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} contains NaN or infinity: find them with numpy.isfinite.")
+    return array

@@ -35,7 +35,7 @@ def result_of(function, *args, **options):
     except ValueError as error:
         where = traceback.extract_tb(error.__traceback__)[-1].filename
         assert where.startswith(OURS) or where.endswith(CHECKS), (where, str(error))
-        assert len(str(error)) > 20, str(error)
+        assert len(str(error)) > 15, str(error)
         return None
 
 

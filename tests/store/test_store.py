@@ -124,6 +124,29 @@ def test_a_killed_run_goes_on_where_it_was(files, tmp_path, small_files, n_seen)
     assert not list(path.rglob("*.partial"))
 
 
+def test_what_kills_have_left_beside_is_removed(files, tmp_path):
+    old, new, other = (tmp_path / f".{n}.partial" for n in ("a.zarr.1", "a.zarr.2", "b.zarr.3"))
+    for folder in (old, new, other):
+        (folder / "X").mkdir(parents=True)
+    for folder in (old, other):
+        os.utime(folder, (time.time() - 7200,) * 2)
+    store(files, tmp_path / "a.zarr")
+    assert [folder.exists() for folder in (old, new, other)] == [False, True, True]
+
+
+def test_a_store_that_another_process_made_first_is_used(files, tmp_path, monkeypatch):
+    path, real = tmp_path / "a.zarr", layout._make
+
+    def late(group, plan):
+        monkeypatch.setattr(layout, "_make", real)
+        layout.make_if_absent(path, plan)
+        real(group, plan)
+
+    monkeypatch.setattr(layout, "_make", late)
+    assert store(files, path).mask.all()
+    assert not list(tmp_path.glob(".*.partial"))
+
+
 def test_a_full_disk_is_told_and_leaves_nothing_to_trust(
     files, tmp_path, small_files, monkeypatch
 ):

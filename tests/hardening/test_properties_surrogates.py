@@ -1,0 +1,171 @@
+"""Surrogates and tests of stationarity on any plane."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skstrf import surrogates
+from tests.hardening.laws import arrays, examples, float_of, numbers, result_of
+
+PLANES = arrays(2, longest=24)
+SERIES = arrays(1, 2, 3, longest=24)
+COUNTS = numbers(1, 5, whole=True)
+SEEDS = st.integers(0, 2**32)
+
+
+def rng(seed):
+    return np.random.default_rng(seed)
+
+
+@examples(40)
+@given(x=PLANES, n=COUNTS, seed=SEEDS, axes=st.sampled_from([(-1,), (-2, -1), (0,), (), (5,)]))
+def test_phases_are_random_and_amplitudes_stay(x, n, seed, axes):
+    copies = result_of(surrogates.phase_surrogates, x, n, rng(seed), axes=axes)
+    if copies is None:
+        return
+    assert copies.shape == (int(n), *x.shape)
+    assert copies.dtype == float_of(x)
+    assert np.isfinite(copies).all()
+    np.testing.assert_array_equal(copies, surrogates.phase_surrogates(x, n, rng(seed), axes=axes))
+    x = x.astype(float)
+    scale = np.abs(x).sum() + 1e-30
+    found, wanted = (
+        np.abs(np.fft.fftn(a.astype(float), axes=axes)) for a in (copies[:1].sum(0), x)
+    )
+    assert n == 0 or np.abs(found - wanted).max() <= 1e-4 * scale
+
+
+@examples(40)
+@given(x=SERIES, n=COUNTS, seed=SEEDS, max_iter=numbers(0, 20, whole=True))
+def test_values_stay_in_another_order(x, n, seed, max_iter):
+    copies = result_of(surrogates.iaaft_surrogates, x, n, rng(seed), max_iter=max_iter)
+    if copies is not None:
+        assert copies.shape == (int(n), *x.shape)
+        for copy in copies:
+            np.testing.assert_array_equal(
+                np.sort(copy, axis=None), np.sort(x, axis=None).astype(copy.dtype)
+            )
+
+
+@examples(40)
+@given(n_points=numbers(1, 50, whole=True), n=COUNTS, length=numbers(1, 60), seed=SEEDS)
+def test_bootstrap_gives_indices(n_points, n, length, seed):
+    found = result_of(surrogates.stationary_bootstrap, n_points, n, length, rng(seed))
+    if found is not None:
+        assert found.shape == (int(n), int(n_points))
+        assert found.min() >= 0
+        assert found.max() < n_points
+
+
+@examples(40)
+@given(x=SERIES)
+def test_scores_and_block_lengths(x):
+    scores = result_of(surrogates.gaussianized, x)
+    if scores is not None:
+        assert scores.shape == x.shape
+        assert np.isfinite(scores).all()
+        order = np.argsort(x, axis=None)
+        assert (np.diff(scores.ravel()[order]) >= 0).all()
+    lengths = result_of(surrogates.automatic_block_length, x)
+    if lengths is not None:
+        assert lengths.shape == x.shape[:-1]
+        assert (lengths >= 1).all()
+
+
+@examples(60)
+@given(
+    x=SERIES, order=numbers(0, 5, whole=True), n_slow=numbers(0, 4, whole=True),
+    persistence=st.none() | numbers(0, 1),
+)  # fmt: skip
+def test_models_are_fitted_taken_off_and_put_back(x, order, n_slow, persistence):
+    options = {"n_slow": n_slow, "persistence": persistence}
+    models = result_of(surrogates.fit_autoregression, x, order, **options)
+    if models is None:
+        return
+    assert models.shape == (int(order), *x.shape[1:])
+    assert np.isfinite(models).all()
+    left = result_of(surrogates.whiten, x, models)
+    if left is None:
+        return
+    assert left.shape == (len(x) - int(order), *x.shape[1:])
+    assert np.isfinite(left).all()
+    x = x.astype(left.dtype)
+    if order:
+        plain = x[int(order) :] - sum(
+            m * x[int(order) - k : len(x) - k] for k, m in enumerate(models, 1)
+        )
+        again = surrogates.colour(plain, models, x[: int(order)])
+        assert np.abs(again - x).max() <= 1e-3 * np.abs(x).max() + 1e-30
+
+
+@examples(40)
+@given(x=PLANES, n=COUNTS, seed=SEEDS, detrend=st.booleans())
+def test_sieves_and_tests_of_lines(x, n, seed, detrend):
+    copies = result_of(surrogates.sieve_surrogates, x, n, rng(seed), detrend=detrend)
+    if copies is not None:
+        assert copies.shape == (len(x), int(n), x.shape[1])
+        assert copies.dtype == np.float32
+        assert np.isfinite(copies).all()
+    found = result_of(surrogates.lines_test, x, n, seed, detrend=detrend)
+    if found is not None:
+        shares = np.concatenate([found.p_values, found[1:4]])
+        assert len(found.p_values) == len(x)
+        assert ((shares > 0) & (shares <= 1)).all()
+        assert np.isfinite(found[4])
+        again = surrogates.lines_test(x, n, seed, detrend=detrend)
+        np.testing.assert_array_equal(again.p_values, found.p_values)
+    wandering = result_of(surrogates.kpss_statistic, x)
+    assert wandering is None or (np.isfinite(wandering).all() and (wandering >= 0).all())
+
+
+@examples(40)
+@given(
+    x=PLANES, n=COUNTS, seed=SEEDS,
+    n_blocks=st.sampled_from([(4, 4), (2, 3), (1, 1), (0, 1), (-1, 2), (2.5, 1)]),
+)  # fmt: skip
+def test_tests_of_planes(x, n, seed, n_blocks):
+    found = result_of(surrogates.plane_test, x, n, seed, n_blocks=n_blocks)
+    if found is not None:
+        assert 0 < found.p_value <= 1
+        assert 0 < found.score <= 1
+        assert np.isfinite(found.effect)
+        assert found == surrogates.plane_test(x, n, seed, n_blocks=n_blocks)
+    spectra = result_of(surrogates.local_spectra, x, n_blocks)
+    assert spectra is None or np.isfinite(spectra).all()
+
+
+@examples(60)
+@given(x=arrays(1, 2, 3, longest=24), n_points=numbers(1, 40, whole=True), axis=st.integers(-3, 3))
+def test_axes_are_resampled(x, n_points, axis):
+    y = result_of(surrogates.resample_axis, x, n_points, axis)
+    if y is None:
+        return
+    shape = list(x.shape)
+    shape[axis] = int(n_points)
+    assert y.shape == tuple(shape)
+    assert y.dtype == float_of(x)
+    slack = 1e-5 * np.abs(x.astype(float)).max() + 1e-30
+    assert y.min() >= x.min() - slack
+    assert y.max() <= x.max() + slack
+    if n_points <= x.shape[axis]:
+        means = (a.mean(axis=axis, dtype=float) for a in (x, y))
+        np.testing.assert_allclose(*means, rtol=1e-5, atol=slack)
+
+
+@examples(60)
+@given(x=PLANES, max_iter=numbers(0, 5, whole=True))
+def test_polished_planes_keep_their_shape(x, max_iter):
+    y = result_of(surrogates.median_polish, x, max_iter=max_iter)
+    if y is not None:
+        assert y.shape == x.shape
+        assert np.isfinite(y).all()
+
+
+@examples(40)
+@given(p=st.lists(numbers(0, 1), max_size=8), alpha=numbers(0, 1))
+def test_rates(p, alpha):
+    for found in (
+        result_of(surrogates.stationarity_rate, p, alpha),
+        result_of(surrogates.null_share, p),
+    ):
+        assert found is None or 0 <= found <= 1
