@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 
 __all__ = ["StyleNetwork"]
 
@@ -58,12 +59,12 @@ class StyleNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(n_bins, 1))
         self.register_buffer("scale", torch.ones(n_bins, 1))
         self.register_buffer("window", torch.hann_window(n_fft))
-        self.enter = nn.Conv1d(n_bins, n_hidden, 5, padding=2, padding_mode="replicate")
+        self.enter = _convolution(n_bins, n_hidden, 5, padding=2)
         self.blocks = nn.ModuleList(
-            nn.Conv1d(n_hidden, n_hidden, 3, padding=2**i, dilation=2**i, padding_mode="replicate")
+            _convolution(n_hidden, n_hidden, 3, padding=2**i, dilation=2**i)
             for i in range(n_blocks)
         )
-        self.leave = nn.Conv1d(n_hidden, n_bins, 1)
+        self.leave = _convolution(n_hidden, n_bins, 1)
         # Gain (as its difference to 1) and offset after each normalisation, by style.
         self.gains = nn.Parameter(torch.zeros(n_styles, n_blocks + 1, n_hidden))
         self.offsets = nn.Parameter(torch.zeros(n_styles, n_blocks + 1, n_hidden))
@@ -141,6 +142,11 @@ class StyleNetwork(nn.Module):
             h = h + torch.relu(gains[i] * _normalised(layer(h)) + offsets[i])
         # The logarithm of magnitudes a thousand times full scale is 15.
         return (levels + self.scale * self.leave(h)).clamp(0, 15)
+
+
+def _convolution(n_in: int, n_out: int, width: int, **settings: int) -> nn.Module:
+    """Make filters without values: torch would draw them from its global generator."""
+    return skip_init(nn.Conv1d, n_in, n_out, width, padding_mode="replicate", **settings)
 
 
 def _normalised(h: torch.Tensor) -> torch.Tensor:

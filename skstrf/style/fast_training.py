@@ -96,7 +96,7 @@ def train(
         batch = [_stretch(contents, length, rng) for _ in chosen]
         x = torch.from_numpy(np.stack(batch)).to(network.mean.device)
         mixture = torch.eye(len(objectives), device=x.device)[chosen]
-        result = network(x, mixture)
+        result = _at_level_of(network(x, mixture), x)
         losses = [
             _losses(objectives[k], domain, x[i], styles[k], result[i])
             for i, k in enumerate(chosen)
@@ -116,6 +116,12 @@ def train(
         )
         report(history[-1])
     return history
+
+
+def _at_level_of(result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Give results the level of the contents, as they have in the end: loudness is no way out."""
+    levels = [sound.square().mean(-1, keepdim=True).sqrt() for sound in (x, result)]
+    return result * (levels[0] / (levels[1] + 1e-8))
 
 
 def _losses(objective, domain, content, style, result):
