@@ -10,6 +10,7 @@ __all__ = ["frame_axis", "hop_length", "n_frames"]
 
 # Largest deviation of the true frame rate from the one asked for.
 _TOLERANCE = 0.01
+_LONGEST = 2**24  # samples from one frame to the next: a quarter of an hour at 16 kHz
 
 
 def hop_length(sample_rate: float, frame_rate: float) -> int:
@@ -35,8 +36,8 @@ def hop_length(sample_rate: float, frame_rate: float) -> int:
     Raises
     ------
     ValueError
-        If there are more frames than samples, or rounding would change the frame rate by more
-        than one percent.
+        If there are more frames than samples, if they are more than 2**24 samples apart, or if
+        rounding would change the frame rate by more than one percent.
 
     Examples
     --------
@@ -48,6 +49,11 @@ def hop_length(sample_rate: float, frame_rate: float) -> int:
         raise ValueError(
             f"frame_rate={frame_rate:g} is above sample_rate={sample_rate:g}: there cannot be "
             "more frames than samples. Lower frame_rate."
+        )
+    if not sample_rate <= _LONGEST * frame_rate:
+        raise ValueError(
+            f"frame_rate={frame_rate:g} puts frames {sample_rate / frame_rate:.3g} samples apart, "
+            f"more than {_LONGEST}. Raise frame_rate."
         )
     hop = round(sample_rate / frame_rate)
     if abs(sample_rate / hop - frame_rate) > _TOLERANCE * frame_rate:

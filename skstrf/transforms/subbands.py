@@ -44,6 +44,10 @@ class Bank(NamedTuple):
     ringing: float
 
 
+# Samples that filters may ring at most: hours.
+_LONGEST = 2**28
+
+
 class Subbands:
     """A bank made ready for sounds of one length, on the shared grid of frames.
 
@@ -80,6 +84,11 @@ class Subbands:
         self.dtype = np.dtype(dtype)
         self.complex_dtype = np.result_type(dtype, np.complex64)
         self.n_frames = n_frames(n_times, hop)
+        if not bank.ringing * sample_rate < _LONGEST:
+            raise ValueError(
+                f"The lowest filter rings for {bank.ringing:.3g} s, which no memory holds: raise "
+                "fmin."
+            )
         padded = n_frames(n_times + int(np.ceil(bank.ringing * sample_rate)), hop)
         self.n_cycle = scipy.fft.next_fast_len(padded)  # frames of the circle computed on
         self.size = self.n_cycle * hop

@@ -118,7 +118,8 @@ def run(kind: str, sounds: Path, folder: Path, seed: int, n_rounds: int, n_kills
         out = folder / f"round-{number}"
         out.mkdir()
         for _ in range(n_kills):
-            moments.append(round(float(rng.uniform(0.02, seconds)), 3))
+            # What goes on has less left to do; and nothing is killed that has ended.
+            moments.append(round(float(rng.uniform(0.02, 0.75 * seconds)), 3))
             n_at_work += forked(command, kind, sounds, out, after=moments[-1]) is None
             problem = wrong(forked(left, kind, out), whole, finished=False)
             if problem:
