@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ..utils.settings import checked_whole
+
 __all__ = ["content_loss", "gram_loss", "gram_matrix", "relative_distance", "style_loss"]
 
 # Below this share of a norm a distance is rounding, and has no direction to go.
@@ -112,8 +114,8 @@ def gram_loss(
     tensor(0.1250)
     """
     _check_pair(gram, target)
-    if n_positions is not None and n_positions < 1:
-        raise ValueError(f"n_positions must be at least 1, got {n_positions}.")
+    if n_positions is not None:
+        n_positions = checked_whole(n_positions, "n_positions")
     return (gram - target).square().sum((-2, -1)) / (2 * gram.shape[-1] * (n_positions or 1)) ** 2
 
 
@@ -208,3 +210,10 @@ def _check_pair(a: torch.Tensor, target: torch.Tensor) -> None:
             f"shapes {tuple(a.shape)} and {tuple(target.shape)} differ: compare sounds of one "
             "length (for content) and networks of one size."
         )
+    try:
+        torch.broadcast_shapes(a.shape, target.shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"batches of the shapes {tuple(a.shape)} and {tuple(target.shape)} do not go "
+            "together: give as many targets, or one for all."
+        ) from error

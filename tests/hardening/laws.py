@@ -14,7 +14,11 @@ import skstrf
 FACTOR = int(os.environ.get("SKSTRF_EXAMPLES", "1"))
 OURS = str(Path(skstrf.__file__).parent)
 # Messages of scikit-learn's checks of parameters and data are written for its users.
-CHECKS = (os.path.join("sklearn", "utils", "validation.py"), "_param_validation.py")
+CHECKS = (
+    os.path.join("sklearn", "utils", "validation.py"),
+    "_param_validation.py",
+    os.path.join("sklearn", "model_selection", "_split.py"),
+)
 
 
 def examples(n):
