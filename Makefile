@@ -9,7 +9,7 @@ OUT ?= demo-report
 # made small networks ten times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test test-oldest lint docs bench dist clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
+
+test-oldest:
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt ".[test]"
+	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest -m "not slow" -n auto --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -34,5 +39,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/compare.py
 
+dist: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m build
+
 clean:
-	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated demo-report
+	rm -rf $(VENV) $(VENV)-oldest dist docs/_build docs/auto_examples docs/generated demo-report

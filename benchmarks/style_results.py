@@ -99,9 +99,9 @@ def pairs(folder):
         transfers = {
             "random": make_style_transfer("random", sample_rate=RATE, random_state=0),
             "cortical": make_style_transfer("cortical", sample_rate=RATE, random_state=0),
-            "classifier": StyleTransfer(strf, network, max_iter=100, random_state=0),
+            "classifier": StyleTransfer(strf, network, max_iter=30, random_state=0),
         }
-        transfers["cortical"].set_params(max_iter=100)
+        transfers["cortical"].set_params(max_iter=60)
         for kind, transfer in transfers.items():
             transfer.fit(style[None])
             result, row, found = measured(transfer, content)
@@ -131,7 +131,7 @@ def textures(folder):
                 sample_rate=RATE,
                 content_weight=0,
                 init="noise",
-                max_iter=250,
+                max_iter=150,
                 tol=1e-4,
                 random_state=seed,
             ).fit(style[None])

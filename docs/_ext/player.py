@@ -7,6 +7,7 @@
 
 The code runs when the page is built; ``x`` is the sound (n_times,), at 16000 Hz or ``:rate:``. It
 is kept in the page itself, so nothing is loaded to play it. ``:show:`` shows the code too.
+``:file:`` plays a file beside the page instead, and there is no code.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -25,29 +27,42 @@ from sphinx.util.docutils import SphinxDirective
 class Player(SphinxDirective):
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec = {"rate": directives.positive_int, "show": directives.flag}
+    option_spec = {
+        "rate": directives.positive_int,
+        "show": directives.flag,
+        "file": directives.path,
+    }
     has_content = True
 
     def run(self):
         source = "\n".join(self.content)
-        names: dict = {}
-        exec(compile(source, self.get_source_info()[0], "exec"), names)
-        sound = np.asarray(names["x"], dtype=float)
-        stream = io.BytesIO()
-        sound = 0.9 * sound / max(np.abs(sound).max(), 1e-12)
-        soundfile.write(stream, sound, self.options.get("rate", 16000), format="WAV")
-        encoded = base64.b64encode(stream.getvalue()).decode("ascii")
+        kind, sound = self._file() if "file" in self.options else self._made(source)
+        encoded = base64.b64encode(sound).decode("ascii")
         caption = html.escape(self.arguments[0])
         player = nodes.raw(
             "",
             f'<figure class="player"><figcaption>{caption}</figcaption><audio controls '
-            f'preload="metadata" src="data:audio/wav;base64,{encoded}" aria-label="{caption}">'
+            f'preload="metadata" src="data:audio/{kind};base64,{encoded}" aria-label="{caption}">'
             "</audio></figure>",
             format="html",
         )
         if "show" not in self.options:
             return [player]
         return [nodes.literal_block(source, source, language="python"), player]
+
+    def _file(self) -> tuple[str, bytes]:
+        path = Path(self.get_source_info()[0]).parent / self.options["file"]
+        self.env.note_dependency(str(path))
+        return path.suffix[1:], path.read_bytes()
+
+    def _made(self, source: str) -> tuple[str, bytes]:
+        names: dict = {}
+        exec(compile(source, self.get_source_info()[0], "exec"), names)
+        sound = np.asarray(names["x"], dtype=float)
+        stream = io.BytesIO()
+        sound = 0.9 * sound / max(np.abs(sound).max(), 1e-12)
+        soundfile.write(stream, sound, self.options.get("rate", 16000), format="WAV")
+        return "wav", stream.getvalue()
 
 
 def setup(app):

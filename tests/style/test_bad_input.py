@@ -5,7 +5,8 @@ import pytest
 
 import skstrf
 from skstrf import CNNClassifier, StyleTransfer
-from tests.style.conftest import RATE
+
+RATE = 8000  # of the sounds in conftest.py
 
 
 @pytest.fixture

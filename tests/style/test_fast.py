@@ -12,7 +12,8 @@ from sklearn.base import clone
 from skstrf import ChromaTransformer, FastStyleTransfer
 from skstrf.style import log_stft
 from skstrf.style.fast_network import StyleNetwork
-from tests.style.conftest import RATE
+
+RATE = 8000  # of the sounds in conftest.py
 
 
 @pytest.fixture(scope="module")

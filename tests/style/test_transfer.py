@@ -10,7 +10,8 @@ from skstrf import CNNClassifier, STRFTransformer, StyleTransfer
 from skstrf.style.networks import make_objective
 from skstrf.style.scores import at_level
 from skstrf.texture import RandomNetwork, gram_matrix, relative_distance
-from tests.style.conftest import RATE
+
+RATE = 8000  # of the sounds in conftest.py
 
 
 def level(x):
