@@ -24,6 +24,7 @@ _attributes = {
     ],
     "decomposition": ["MPCA"],
     "neural": ["CNNClassifier"],
+    "contrast": ["LogContrast"],
     "pipeline": ["CachedPipeline"],
     "preprocessing": ["TensorScaler"],
     "stationarity": ["StationarityScorer"],

@@ -18,6 +18,7 @@ LAYERS = {
     "surrogates": 0,
     "texture": 0,
     "augmented": 1,
+    "contrast": 1,
     "preprocessing": 1,
     "transforms": 1,
     "decomposition": 1,
