@@ -37,10 +37,12 @@ def test_torch_and_dask_give_the_same(magnitudes):
     stage = LogContrast().fit(magnitudes)
     expected = stage.transform(magnitudes)
     assert expected.dtype == np.float32
-    np.testing.assert_allclose(stage.transform(torch.from_numpy(magnitudes)), expected, rtol=1e-5, atol=1e-5)
+    tensor = stage.transform(torch.from_numpy(magnitudes))
+    np.testing.assert_allclose(tensor, expected, rtol=1e-5, atol=1e-5)
     lazy = stage.transform(da.from_array(magnitudes, chunks=(2, -1, -1, -1, -1)))
     assert lazy.shape == expected.shape
-    np.testing.assert_allclose(lazy.compute(scheduler="synchronous"), expected, rtol=1e-5, atol=1e-5)
+    computed = lazy.compute(scheduler="synchronous")
+    np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_signs_are_kept_and_floor_is_checked(magnitudes):
