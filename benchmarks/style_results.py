@@ -49,12 +49,19 @@ def write(name, sound):
     soundfile.write(RESULTS / "style" / f"{name}.ogg", sound / max(1.0, np.abs(sound).max()), RATE)
 
 
+def written(value):
+    """Three decimals, one from ten on; what is infinite or unknown is a dash."""
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
 def table(name, rows):
     """Write and show rows as they come."""
     with (RESULTS / f"style_{name}.csv").open("w", newline="") as file:
         writer = None
         for row in rows:
-            shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
+            shown = {k: written(v) if isinstance(v, float) else v for k, v in row.items()}
             writer = writer or csv.DictWriter(file, list(shown))
             if writer.fieldnames == list(shown) and file.tell() == 0:
                 writer.writeheader()
