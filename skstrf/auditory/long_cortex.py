@@ -90,7 +90,7 @@ pooling
     device : str, default="cpu"
         Where torch computes.
 
-    Yields
+    Returns
     ------
     ndarray of shape (n_scales, 2 * n_rates, n_freqs, block_length)
         Joined along the last axis: :func:`cortical_transform` of the whole, to 1e-4 of its

@@ -25,7 +25,7 @@ LOOK, PATIENCE = 2.0, 60.0
 class Died(NamedTuple):
     """Takes the place of a result where every worker process that tried has died.
 
-    Attributes
+    Parameters
     ----------
     reason : str
         For a list of what went wrong.
