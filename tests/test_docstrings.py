@@ -7,8 +7,8 @@ import pytest
 
 validate = pytest.importorskip("numpydoc.validate").validate
 
-# Sections, their order and form, a summary in one sentence, every parameter documented, in order and with
-# a type, what is returned, and an example.
+# Sections, their order and form, a summary in one sentence, every parameter documented, in order,
+# and what is returned.
 CHECKS = {
     *("GL01", "GL02", "GL03", "GL05", "GL06", "GL07", "GL08", "SS01", "SS02", "SS03"),
     *("PR01", "PR02", "PR03", "PR05", "PR07", "PR10", "RT01", "RT03", "YD01"),

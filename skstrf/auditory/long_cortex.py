@@ -91,8 +91,8 @@ pooling
         Where torch computes.
 
     Returns
-    ------
-    ndarray of shape (n_scales, 2 * n_rates, n_freqs, block_length)
+    -------
+    iterator of ndarray of shape (n_scales, 2 * n_rates, n_freqs, block_length)
         Joined along the last axis: :func:`cortical_transform` of the whole, to 1e-4 of its
         largest magnitude at every frame, the ends of the file included. Measured on 10
         minutes: 7e-6 on music, 2e-5 on modulated noise, 4e-5 with a lowest rate of 0.5 Hz.
