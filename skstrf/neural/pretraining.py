@@ -1,0 +1,152 @@
+"""Learning from tensors without labels: what was hidden is to be filled in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from torch import nn
+from torch.nn.functional import interpolate
+
+from skstrf.neural.batches import fold_channels
+from skstrf.neural.classifier import CNNClassifier
+from skstrf.neural.fitting import raw_module
+from skstrf.neural.layers import LayeredNet
+
+__all__ = ["pretrain_masked"]
+
+# Cells of the grid along frequency in which stretches are hidden; along time it is one frame.
+_ROWS = 16
+
+
+def pretrain_masked(
+    classifier: CNNClassifier,
+    X: np.ndarray,
+    *,
+    masked: float = 0.5,
+    max_epochs: int = 20,
+    batch_size: int = 32,
+    lr: float = 1e-3,
+    random_state: Any = None,
+    callback: Callable[[int, float], Any] | None = None,
+) -> CNNClassifier:
+    """Train the convolutional layers of a classifier to fill in hidden parts of tensors.
+
+    Stretches of frequency and frames, all channels of them, are replaced by the mean; the outputs
+    of all convolutional layers, brought to one size, predict what was there by one linear map. Its
+    squared error over hidden cells is what is minimised, after masked autoencoders [1]_.
+
+    Parameters
+    ----------
+    classifier : CNNClassifier
+        Its settings say which network; it is left as it is.
+    X : ndarray of shape (n_samples, ...)
+        Tensors, float32 or float64, of any sounds of the kind to come.
+    masked : float, default=0.5
+        Share of the cells that is hidden.
+    max_epochs, batch_size : int
+        Passes over `X`, and tensors in a batch.
+    lr : float, default=1e-3
+        First step of Adam; it falls to 0 along a cosine.
+    random_state : int, RandomState instance or None, default=None
+        Of the first weights, the order and what is hidden.
+    callback : callable or None, default=None
+        Called with the number and the mean loss of every epoch; 1 is the loss of the mean.
+
+    Returns
+    -------
+    CNNClassifier
+        To be given as `warm_start_from`: its convolutional layers are copied from there. What it
+        predicts itself means nothing.
+
+    Raises
+    ------
+    ValueError
+        When `masked` is not between 0 and 1, or `X` holds fewer than two tensors.
+
+    References
+    ----------
+    .. [1] K. He, X. Chen, S. Xie, Y. Li, P. Dollár and R. Girshick, "Masked autoencoders are
+       scalable vision learners", CVPR, 16000-16009, 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import CNNClassifier
+    >>> from skstrf.neural import pretrain_masked
+    >>> X = np.random.default_rng(0).standard_normal((12, 4, 16, 9)).astype("float32")
+    >>> start = pretrain_masked(CNNClassifier(max_epochs=2), X, max_epochs=1, random_state=0)
+    >>> few = CNNClassifier(warm_start_from=start, max_epochs=2).fit(X[:4], [0, 1, 0, 1])
+    >>> few.predict(X).shape
+    (12,)
+    """
+    if not 0 < masked < 1:
+        raise ValueError(f"masked={masked!r} must be between 0 and 1: a share of what is hidden.")
+    rng = check_random_state(random_state)
+    seed = int(rng.randint(2**31 - 1))
+    twin = clone(classifier).set_params(
+        warm_start_from=None, frozen_layers=0, layer_lr={}, max_epochs=1, random_state=seed
+    )
+    # Labels that mean nothing build the network of the right shape and its standardisation.
+    twin.fit(X, np.arange(len(X)) % 2)
+    module = raw_module(twin.net_)
+    images = np.ascontiguousarray(fold_channels(np.asarray(X)), dtype=np.float32)
+    _fill_in(module, images, masked, max_epochs, batch_size, lr, seed, callback)
+    return twin
+
+
+def _fill_in(
+    module: LayeredNet,
+    images: np.ndarray,
+    masked: float,
+    max_epochs: int,
+    batch_size: int,
+    lr: float,
+    seed: int,
+    callback: Callable[[int, float], Any] | None,
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    device = next(module.parameters()).device
+    layers = [name for name in module.layer_names if name.startswith("conv")]
+    module.eval()  # running statistics normalise: hidden parts would shift those of a batch
+    with torch.no_grad():
+        found = module.activations(torch.from_numpy(images[:1]).to(device), layers)
+    width = sum(maps.shape[1] for maps in found.values())
+    weight = torch.randn(images.shape[1], width, generator=generator) / math.sqrt(width)
+    decoder = nn.Parameter(weight.to(device))
+    parameters = [p for name in layers for p in module.get_submodule(name).parameters()]
+    adam = torch.optim.Adam([*parameters, decoder], lr=lr)
+    n_batches = -(-len(images) // batch_size)
+    decay = torch.optim.lr_scheduler.LambdaLR(
+        adam, lambda i: 0.5 * (1 + math.cos(math.pi * min(1.0, i / (max_epochs * n_batches))))
+    )
+    for epoch in range(max_epochs):
+        total = 0.0
+        for rows in torch.randperm(len(images), generator=generator).split(batch_size):
+            x = torch.from_numpy(images[rows.numpy()]).to(device)
+            loss = _loss(module, layers, decoder, x, masked, generator)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            decay.step()
+            total += float(loss.detach()) * len(rows) / len(images)
+        if callback is not None:
+            callback(epoch + 1, total)
+
+
+def _loss(module, layers, decoder, x, masked, generator) -> torch.Tensor:
+    """Squared error over what is hidden, of the standardised input."""
+    size = x.shape[2:]
+    grid = torch.rand(len(x), 1, min(_ROWS, size[0]), size[1], generator=generator)
+    hidden = interpolate((grid < masked).float(), size=size).to(x.device)
+    target = module.standardise(x)
+    seen = torch.where(hidden.bool(), module.standardise.mean.to(x.dtype), x)
+    found = module.activations(seen, layers)
+    maps = torch.cat([interpolate(found[name], size=size) for name in layers], dim=1)
+    predicted = torch.einsum("cw,nwhk->nchk", decoder, maps)
+    return ((predicted - target).square() * hidden).sum() / (hidden.sum() * x.shape[1] + 1e-9)
