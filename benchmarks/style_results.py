@@ -151,7 +151,7 @@ def textures(folder):
                 {"texture": name, "seed": seed}
                 | {f"{k} SNR": float(v) for k, v in groups.items()}
                 | {
-                    "mean SNR": float(np.mean(list(groups.values()))),
+                    "average SNR": float(np.mean(list(groups.values()))),
                     "correlation with seed 0": other,
                     "iterations": transfer.n_iter_,
                     "seconds": seconds,
