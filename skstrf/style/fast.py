@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_consistent_length, check_random_state
 
 from ..neural import CNNClassifier
-from ..utils.arrays import is_torch
-from ..utils.blocks import is_dask
 from ..utils.devices import resolve_device
 from ..utils.validation import (
     HasMethods,
@@ -23,17 +20,16 @@ from ..utils.validation import (
     check_is_fitted,
     fit_context,
 )
+from .base import StyleEstimator
 from .blocks import block_starts, join_blocks
 from .domains import SoundDomain, choose_domain, fitted_for
 from .fast_network import StyleNetwork
 from .fast_training import measure_levels, train
 from .networks import check_network, make_objective
 from .representation import log_stft
-from .scores import Judge, at_level, compare_all
+from .scores import Judge, at_level
 from .sounds import (
     LEVEL,
-    as_sounds,
-    check_not_silent,
     flat_sounds,
     repeat_to,
     restore_level,
@@ -42,7 +38,7 @@ from .sounds import (
 __all__ = ["FastStyleTransfer"]
 
 
-class FastStyleTransfer(TransformerMixin, BaseEstimator):
+class FastStyleTransfer(StyleEstimator):
     """Give sounds one of several textures in one pass of a network, or a mixture of them.
 
     ``fit`` trains one small network for all styles, by the losses of
@@ -297,40 +293,13 @@ class FastStyleTransfer(TransformerMixin, BaseEstimator):
             )
         return found / found.sum()
 
-    def transform(self, X):
-        """Give the style to contents.
-
-        Parameters
-        ----------
-        X : array-like, torch.Tensor or dask array
-            Sounds of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times), of any length.
-
-        Returns
-        -------
-        ndarray, torch.Tensor or dask array of the shape of `X`
-            float32 for float32 input, else float64; of the level of `X`, and nowhere beyond full
-            scale.
-
-        Raises
-        ------
-        ValueError
-            When a content is silent or not finite, or `style` is unknown.
-        """
-        check_is_fitted(self)
-        if is_dask(X):
-            dtype = np.result_type(X.dtype, np.float32)
-            whole = X.rechunk(dict.fromkeys(range(1, X.ndim), -1)).rechunk({0: 1})
-            empty = np.empty((0,) * X.ndim, dtype)
-            return whole.map_blocks(self.transform, dtype=dtype, meta=empty)
-        contents = as_sounds(X, "content")
-        check_not_silent(contents, "content")
+    def _styled(self, contents: np.ndarray) -> np.ndarray:
         device = resolve_device(self.device)
         network = self.network_.to(device)
         weights = torch.tensor(self._check_style(), dtype=torch.float32, device=device)
         result = np.stack([self._one(network, content, weights) for content in contents])
         self.network_.cpu()
-        result = result.astype(contents.dtype, copy=False)
-        return torch.from_numpy(result).to(X.device) if is_torch(X) else result
+        return result.astype(contents.dtype, copy=False)
 
     def _one(self, network: Any, content: np.ndarray, weights: torch.Tensor) -> np.ndarray:
         channels = np.atleast_2d(content).astype(np.float64)
@@ -355,25 +324,6 @@ class FastStyleTransfer(TransformerMixin, BaseEstimator):
         k = int(self._check_style().argmax()) if label is None else known.index(label)
         return Judge(self.styles_[k], self.representation_.sample_rate)
 
-    def score_table(self, X, result=None):
-        """Measure results, beside the untouched contents and the untouched style.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            Contents.
-        result : array-like of the shape of `X` or None, default=None
-            What ``transform`` made of them. None: it is made.
-
-        Returns
-        -------
-        dict
-            As of :meth:`skstrf.StyleTransfer.score_table`, for the heaviest chosen style.
-        """
-        contents = as_sounds(X, "content")
-        results = as_sounds(self.transform(X) if result is None else result, "result")
-        return compare_all(self.judge(), contents, results)
-
     def score(self, X, y=None):
         """Say how much of the way to the style is gone.
 
@@ -392,8 +342,3 @@ class FastStyleTransfer(TransformerMixin, BaseEstimator):
         """
         table = self.score_table(X)["gram_distance"]
         return float(1 - np.mean(np.divide(table["result"], np.maximum(table["content"], 1e-9))))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

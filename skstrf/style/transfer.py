@@ -6,12 +6,9 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
 from ..neural import CNNClassifier
-from ..utils.arrays import is_torch
-from ..utils.blocks import is_dask
 from ..utils.validation import (
     HasMethods,
     Integral,
@@ -21,19 +18,20 @@ from ..utils.validation import (
     check_is_fitted,
     fit_context,
 )
+from .base import StyleEstimator
 from .domains import choose_domain, fitted_for
 from .networks import check_network, shortest_style
 from .optimisation import Descent
 from .progress import Watcher
 from .representation import log_stft
-from .scores import Judge, at_level, compare_all
-from .sounds import LEVEL, as_sounds, check_not_silent, flat_sounds, restore_level
+from .scores import Judge, at_level
+from .sounds import LEVEL, flat_sounds, restore_level
 from .work import Job, Worker, starting_sound
 
 __all__ = ["StyleTransfer"]
 
 
-class StyleTransfer(TransformerMixin, BaseEstimator):
+class StyleTransfer(StyleEstimator):
     r"""Give the texture of some sounds to the content of others.
 
     Fitted on sounds of the style. ``transform`` changes each content until its activations are
@@ -123,7 +121,8 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
     but are turned down where they would be clipped. Channels of stereo sounds are worked on one
     by one, from their own phases, towards the style of all channels together.
 
-    Ctrl-C in ``transform`` returns the best so far, with a warning.
+    Ctrl-C in ``transform`` returns the best so far with a RuntimeWarning, and the contents not yet
+    begun as they were.
 
     References
     ----------
@@ -266,52 +265,12 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
                     + (", or a smaller kernel_size." if self.network == "random" else ".")
                 )
 
-    def transform(self, X):
-        """Give the style to contents.
-
-        Parameters
-        ----------
-        X : array-like, torch.Tensor or dask array
-            Sounds of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times), of any length.
-
-        Returns
-        -------
-        ndarray, torch.Tensor or dask array of the shape of `X`
-            float32 for float32 input, else float64. Nowhere beyond full scale (or beyond the
-            content's own peak, if that is higher).
-
-        Raises
-        ------
-        ValueError
-            When a content is silent, too short or not finite.
-
-        Warns
-        -----
-        RuntimeWarning
-            When it was interrupted: what was done so far is returned, then the content.
-        """
-        check_is_fitted(self)
-        if is_dask(X):
-            dtype = np.result_type(X.dtype, np.float32)
-            whole = X.rechunk(dict.fromkeys(range(1, X.ndim), -1)).rechunk({0: 1})
-            return whole.map_blocks(
-                self.transform, dtype=dtype, meta=np.empty((0,) * X.ndim, dtype)
-            )
-        contents = self._contents(X)
-        result = self._transferred(contents)
-        if is_torch(X):
-            import torch
-
-            return torch.from_numpy(result).to(X.device)
-        return result
-
     def _contents(self, X: Any) -> np.ndarray:
-        contents = as_sounds(X, "content")
-        check_not_silent(contents, "content")
+        contents = super()._contents(X)
         self._check_lengths(contents, "content")
         return contents
 
-    def _transferred(self, contents: np.ndarray) -> np.ndarray:
+    def _styled(self, contents: np.ndarray) -> np.ndarray:
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         worker = Worker(self, self.styles_, contents.shape[-1])
         self._done.clear()
@@ -390,28 +349,3 @@ class StyleTransfer(TransformerMixin, BaseEstimator):
         """Give the measures of closeness to this style, see :class:`skstrf.style.Judge`."""
         check_is_fitted(self)
         return Judge(self.styles_, self.representation_.sample_rate)
-
-    def score_table(self, X, result=None):
-        """Measure results, beside the untouched contents and the untouched style.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            Contents; of several channels the mean is measured.
-        result : array-like of the shape of `X` or None, default=None
-            What ``transform`` made of them. None: it is made.
-
-        Returns
-        -------
-        dict of str to dict of str to list of float
-            For each of the measures (see :data:`skstrf.style.MEASURES`) the values of ``result``,
-            ``content`` and ``style``, one a sound.
-        """
-        contents = self._contents(X)
-        results = as_sounds(self.transform(X) if result is None else result, "result")
-        return compare_all(self.judge(), contents, results)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
