@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 
 from .auditory import resample
+from .utils.settings import checked_number
 
 __all__ = ["augment_sounds"]
 
 # The equaliser is drawn at octaves, from below the lowest cochlear channel upward.
 _KNOTS = 62.5 * 2.0 ** np.arange(8)
+# Beyond what any sound needs, and within what double precision holds.
+_MOST_SEMITONES = 96  # the largest change of rate that `resample` takes
+_STEEPEST_DB = 60
+_MOST_ROOM = 1000
+_LEAST_RATIO_DB = -200
 
 
 def augment_sounds(
@@ -34,15 +40,16 @@ def augment_sounds(
         Hz.
     pitch : float, default=2.0
         Largest shift in semitones, up or down; speed changes along, as with a tape. What a
-        faster sound lacks at its end is filled by its own beginning. 0 for none.
+        faster sound lacks at its end is filled by its own beginning. 0 for none, 96 at most.
     equaliser : float, default=3.0
         Standard deviation of the step from one octave to the next, in dB, of a random smooth
-        gain over frequency. 0 for none.
+        gain over frequency. 0 for none, 60 at most.
     room : float, default=0.4
         Largest amplitude of a reverberant tail relative to the sound (root mean square);
-        its decay time is drawn from 0.1 to 0.8 s. 0 for none.
+        its decay time is drawn from 0.1 to 0.8 s. 0 for none, 1000 at most.
     noise : float, default=25.0
-        Lowest signal-to-noise ratio in dB; each is drawn from this to this + 35 dB.
+        Lowest signal-to-noise ratio in dB, at least -200; each is drawn from this to
+        this + 35 dB.
         ``numpy.inf`` for none.
     random_state : int, RandomState instance or None
         Same seed, same result.
@@ -73,12 +80,12 @@ def augment_sounds(
     from sklearn.utils import check_array, check_random_state
 
     X = check_array(X, dtype=[np.float64, np.float32])
-    limits = {"pitch": pitch, "equaliser": equaliser, "room": room}
-    for name, value in limits.items():
-        if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be a number of at least 0, got {value!r}.")
-    if np.isnan(noise) or sample_rate <= 0:
-        raise ValueError(f"noise={noise!r} dB and sample_rate={sample_rate!r} Hz make no sense.")
+    checked_number(pitch, "pitch", low=0, high=_MOST_SEMITONES, unit="semitones")
+    checked_number(equaliser, "equaliser", low=0, high=_STEEPEST_DB, unit="dB")
+    checked_number(room, "room", low=0, high=_MOST_ROOM)
+    if noise != np.inf:
+        checked_number(noise, "noise", low=_LEAST_RATIO_DB, unit="dB")
+    checked_number(sample_rate, "sample_rate", low=1, high=1e9, unit="Hz")
     rng = check_random_state(random_state)
     rows = [_augment(x, rng, sample_rate, pitch, equaliser, room, noise) for x in X]
     return np.stack(rows).astype(X.dtype)

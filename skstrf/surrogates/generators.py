@@ -147,11 +147,13 @@ def iaaft_surrogates(
     axes = tuple(range(1, x.ndim + 1))
     values = np.sort(x, axis=None)
     amplitude = np.abs(scipy.fft.rfftn(x))
+    # Relative to the data, as nothing may overflow when loud ones are divided by it.
+    floor = _TINY * max(1.0, float(amplitude.max()))
     flat = np.broadcast_to(x.ravel(), (n_surrogates, x.size))
     copies = rng.permuted(flat, axis=1).reshape(n_surrogates, *x.shape)
     for _ in range(max_iter):
         spectrum = scipy.fft.rfftn(copies, axes=axes)
-        spectrum *= amplitude / np.maximum(np.abs(spectrum), _TINY)
+        spectrum *= amplitude / np.maximum(np.abs(spectrum), floor)
         wanted = scipy.fft.irfftn(spectrum, s=x.shape, axes=axes).reshape(n_surrogates, -1)
         ranks = wanted.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
         updated = values[ranks].reshape(copies.shape)

@@ -105,6 +105,8 @@ def gammatone_bank(n_filters: int, fmin: float, fmax: float, sample_rate: float)
 
     steps = np.linspace(erb_number(fmin), erb_number(fmax), n_filters + 1)[:-1]
     centres = erb_to_hz(steps)
+    if not centres[0] > 0:
+        raise ValueError(f"fmin={fmin!r} Hz cannot be told from 0 Hz; give a higher one.")
     designs = [gammatone(f, "iir", fs=sample_rate) for f in centres]
     radius = np.array([a[8] for _, a in designs]) ** (1 / 8)
     poles = radius * np.exp(2j * np.pi * centres / sample_rate)

@@ -26,8 +26,8 @@ class MFCCTransformer(MelBankTransformer):
     dct_type : {1, 2, 3}, default=2
         Of the cosine transform over the mel axis, always orthonormal.
     lifter : float, default=0
-        Positive: coefficient `k` (from 1) is multiplied by ``1 + lifter / 2 * sin(pi k /
-        lifter)``.
+        0, or from 1 to 1e6: coefficient `k` (from 1) is multiplied by
+        ``1 + lifter / 2 * sin(pi k / lifter)``.
     n_mels, fmin, fmax, htk, norm : int, float, float or None, bool, str or None
         Of the mel bank, see :class:`MelTransformer`.
     n_fft, win_length, window : int or None, int or None, str
@@ -72,7 +72,7 @@ class MFCCTransformer(MelBankTransformer):
         **MelBankTransformer._parameter_constraints,
         "n_mfcc": [Interval(Integral, 1, None, closed="left")],
         "dct_type": [Options(Integral, {1, 2, 3})],
-        "lifter": [Interval(Real, 0, None, closed="left")],
+        "lifter": [Interval(Real, 1, 1e6, closed="both"), Options(Real, {0})],
         "compression_floor": COMPRESSION["compression_floor"],
     }
 

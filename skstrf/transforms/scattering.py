@@ -181,7 +181,7 @@ class ScatteringTransformer(FramedTransformer):
         padded = np.zeros(n_times, dtype=x.dtype)
         padded[: len(x)] = x
         paths = _scatter(padded, tuple(sorted(settings.items())))[self._kept]
-        times = np.arange(paths.shape[1]) * (T >> _OVERSAMPLING)
+        times = np.arange(paths.shape[1]) * max(1, T >> _OVERSAMPLING)
         middles = np.arange(count) * hop + hop // 2
         spline = make_interp_spline(times, paths, k=_DEGREE, axis=1)
         values = spline(middles).astype(x.dtype)

@@ -1,0 +1,50 @@
+"""Inputs that once broke a property, found by many random examples; tried in every run."""
+
+import numpy as np
+import pytest
+
+import skstrf
+from skstrf.augmentation import augment_sounds
+from skstrf.surrogates import iaaft_surrogates
+
+NOISE = np.random.default_rng(0).standard_normal((2, 4000))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("pitch", 1e300), ("room", 1e300), ("equaliser", 1e4), ("noise", -1e300), ("noise", -np.inf),
+     ("noise", np.nan), ("sample_rate", 1e-300), ("sample_rate", np.inf)],
+)  # fmt: skip
+def test_changes_that_no_sound_survives(name, value):
+    with pytest.raises(ValueError, match=name):
+        augment_sounds(NOISE, random_state=0, **{name: value})
+
+
+@pytest.mark.parametrize("noise", [np.inf, -200.0])
+def test_extremes_of_noise(noise):
+    assert np.isfinite(augment_sounds(NOISE, noise=noise, random_state=0)).all()
+
+
+def test_surrogates_of_loud_lines():
+    steps = [4, -3, 3, -2, 1, -3, -3, -3, 0, -4]
+    x = np.array(steps, np.float32) * np.float32(5e7)
+    copies = iaaft_surrogates(x, 1, np.random.default_rng(198073), max_iter=20)
+    np.testing.assert_array_equal(np.sort(copies[0]), np.sort(x))
+
+
+@pytest.mark.parametrize("lifter", [1e-77, 0.5, -1, 1e300, np.nan])
+def test_lifters_that_make_no_sense(lifter):
+    with pytest.raises(ValueError, match="lifter"):
+        skstrf.MFCCTransformer(lifter=lifter).fit(NOISE)
+
+
+def test_a_lowest_frequency_that_rounds_to_nil():
+    with pytest.raises(ValueError, match="fmin"):
+        skstrf.GammatoneTransformer(fmin=5e-324).fit(NOISE)
+
+
+def test_scattering_of_averages_of_one_sample():
+    transformer = skstrf.ScatteringTransformer(J=1, Q=1, T=1, frame_rate=16000, compression=None)
+    coefficients = transformer.fit_transform(NOISE)
+    assert coefficients.shape[-1] == NOISE.shape[-1]
+    assert np.isfinite(coefficients).all()
