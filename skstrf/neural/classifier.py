@@ -90,7 +90,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "separable" has layers of attention over scale and rate (over whatever
         axes are folded into the channels) [4]_, a mixture of the channels and a
         filter for each mixture [5]_, and mean and deviation over time before
-        the dense layers: a twentieth of the work on a whole STRF tensor, and
+        the dense layers: far fewer weights of filters than "report" has, and
         when a sound begins has less part in it.
     standardise : {"channel", "cell", "all"}, default="all"
         What of the training data gives the mean and the standard deviation by
