@@ -220,13 +220,19 @@ def _at_level(x: torch.Tensor, v: torch.Tensor, cochlea: Cochlea) -> torch.Tenso
     """Scale a sound so that its spectrogram is nearest to the one wanted."""
     import torch
 
+    best, least = x, float("inf")
     with torch.no_grad():
         for _ in range(1 if cochlea.is_homogeneous else 5):
             actual = cochlea(x)
+            # A hair cell that saturates may never be as loud as wanted: gains would only grow.
+            error = float(((actual - v) ** 2).sum())
+            if not cochlea.is_homogeneous and not error < least:
+                return best
+            best, least = x, error
             power = (actual * actual).sum()
             gain = (actual * v).sum() / power if power > 0 else torch.ones_like(power)
             x = x * gain
-    return x
+    return x if x.isfinite().all() else best
 
 
 class _Bank:
@@ -377,4 +383,9 @@ def _check_channels(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
             f"An auditory spectrogram has the axes (..., {N_CHANNELS}, n_frames); got shape "
             f"{tuple(checked.shape)}." + (" Time and frequency look swapped." if swapped else "")
         )
-    return checked.detach().clamp(min=0), from_numpy
+    wanted = checked.detach().clamp(min=0)
+    if not (wanted * wanted).sum().isfinite():
+        raise ValueError(
+            f"The spectrogram's energy overflows {wanted.dtype}: scale it down, or give float64."
+        )
+    return wanted, from_numpy

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import skstrf
+from skstrf.auditory import invert_auditory_spectrogram
 from skstrf.augmentation import augment_sounds
 from skstrf.surrogates import iaaft_surrogates
 
@@ -48,3 +49,11 @@ def test_scattering_of_averages_of_one_sample():
     coefficients = transformer.fit_transform(NOISE)
     assert coefficients.shape[-1] == NOISE.shape[-1]
     assert np.isfinite(coefficients).all()
+
+
+def test_louder_than_a_hair_cell_that_saturates():
+    v = np.full((128, 1), 1.2573022e7, np.float32)
+    x = invert_auditory_spectrogram(v, nonlinearity=0.1, max_iter=2, random_state=0)
+    assert np.isfinite(x).all()
+    with pytest.raises(ValueError, match="float64"):
+        invert_auditory_spectrogram(np.float32(1e20) * np.ones_like(v), max_iter=2)
