@@ -113,6 +113,7 @@ def rows(content, style, arguments):
     yield {"method": "untouched style"} | measure(style)
     settings = {
         "ours, straight to the sound": {},
+        "ours, content_weight=0.03": {"content_weight": 0.03},
         "ours, 100 iterations": {"max_iter": 100},
         "ours, by spectrogram": {"domain": "spectrogram"},
     }

@@ -19,6 +19,7 @@ from skstrf import CNNClassifier, FastStyleTransfer, STRFTransformer, StyleTrans
 from skstrf.datasets.audio import read_audio
 from skstrf.experiments import make_style_transfer
 from skstrf.style import MEASURES, Judge, log_stft
+from skstrf.texture import GROUPS
 
 RATE, SECONDS = 22050, 5
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -138,8 +139,8 @@ def textures(folder):
                 sample_rate=RATE,
                 content_weight=0,
                 init="noise",
-                max_iter=150,
-                tol=1e-4,
+                max_iter=400,
+                tol=1e-5,
                 random_state=seed,
             ).fit(style[None])
             started = time.perf_counter()
@@ -183,7 +184,7 @@ def ablation(folder):
         transfer = StyleTransfer(log_stft(RATE), random_state=0, **chosen).fit(style[None])
         _, row, _ = measured(transfer, content)
         yield {"settings": ", ".join(f"{k}={v}" for k, v in chosen.items()) or "defaults"} | row
-    for layers in (None, ["mean", "variation", "skewness"], ["power", "sparsity"], ["gram"]):
+    for layers in (None, *([group] for group in GROUPS)):
         transfer = make_style_transfer(
             "cortical", sample_rate=RATE, layers=layers, max_iter=60, random_state=0
         ).fit(style[None])

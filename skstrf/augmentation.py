@@ -18,6 +18,7 @@ _MOST_SEMITONES = 96  # the largest change of rate that `resample` takes
 _STEEPEST_DB = 60
 _MOST_ROOM = 1000
 _LEAST_RATIO_DB = -200
+_MOST_GAIN_DB = 200
 
 
 def augment_sounds(
@@ -28,9 +29,10 @@ def augment_sounds(
     equaliser: float = 3.0,
     room: float = 0.4,
     noise: float = 25.0,
+    gain: float = 0.0,
     random_state: Any = None,
 ) -> np.ndarray:
-    """Change every sound at random in pitch, spectrum, room and noise.
+    """Change every sound at random in pitch, spectrum, room, noise and level.
 
     Parameters
     ----------
@@ -51,13 +53,16 @@ def augment_sounds(
         Lowest signal-to-noise ratio in dB, at least -200; each is drawn from this to
         this + 35 dB.
         ``numpy.inf`` for none.
+    gain : float, default=0.0
+        Largest change of level in dB, up or down, 200 at most. It makes a difference only to
+        what follows the level, such as ``STRFTransformer(normalize=False)``.
     random_state : int, RandomState instance or None
         Same seed, same result.
 
     Returns
     -------
     ndarray of shape (n_sounds, n_times)
-        Same dtype as `X`; the root-mean-square level of each sound is kept.
+        Same dtype as `X`; without `gain` the root-mean-square level of each sound is kept.
 
     Raises
     ------
@@ -85,10 +90,18 @@ def augment_sounds(
     checked_number(room, "room", low=0, high=_MOST_ROOM)
     if noise != np.inf:
         checked_number(noise, "noise", low=_LEAST_RATIO_DB, unit="dB")
+    checked_number(gain, "gain", low=0, high=_MOST_GAIN_DB, unit="dB")
     checked_number(sample_rate, "sample_rate", low=1, high=1e9, unit="Hz")
     rng = check_random_state(random_state)
     rows = [_augment(x, rng, sample_rate, pitch, equaliser, room, noise) for x in X]
-    return np.stack(rows).astype(X.dtype)
+    changed = np.stack(rows)
+    if gain:  # drawn after all else: the other changes of a seed are the same with and without
+        changed *= 10 ** (gain * rng.uniform(-1, 1, (len(X), 1)) / 20)
+        if np.abs(changed).max() > np.finfo(X.dtype).max:
+            raise ValueError(
+                f"gain={gain} dB makes these sounds overflow {X.dtype}: scale X down."
+            )
+    return changed.astype(X.dtype)
 
 
 def _augment(x, rng, sample_rate, pitch, equaliser, room, noise) -> np.ndarray:

@@ -27,6 +27,9 @@ def _has_probabilities(self) -> bool:
     return hasattr(getattr(self, "estimator_", self.estimator), "predict_proba")
 
 
+_CHANGES = ("pitch", "equaliser", "room", "noise", "gain")
+
+
 class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Fit a classifier on sounds and on randomly changed copies of them.
 
@@ -42,7 +45,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Changed copies beside each original; 0 for none.
     sample_rate : float, default=16000
         Of the sounds, in Hz.
-    pitch, equaliser, room, noise : float
+    pitch, equaliser, room, noise, gain : float
         How much changes, see :func:`skstrf.augmentation.augment_sounds`.
     random_state : int, RandomState instance or None, default=None
         Of the changes; the estimator has its own.
@@ -81,6 +84,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "equaliser": [Interval(Real, 0, None, closed="left")],
         "room": [Interval(Real, 0, None, closed="left")],
         "noise": [Real],
+        "gain": [Real],
         "random_state": ["random_state"],
     }
 
@@ -94,6 +98,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         equaliser=3.0,
         room=0.4,
         noise=25.0,
+        gain=0.0,
         random_state=None,
     ):
         self.estimator = estimator
@@ -103,6 +108,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.equaliser = equaliser
         self.room = room
         self.noise = noise
+        self.gain = gain
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -126,7 +132,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X, y = validate_tensors(self, X, y, reset=True)
         check_classification_targets(y)
         rng = check_random_state(self.random_state)
-        settings = {name: getattr(self, name) for name in ("pitch", "equaliser", "room", "noise")}
+        settings = {name: getattr(self, name) for name in _CHANGES}
         copies = [
             augment_sounds(X, sample_rate=self.sample_rate, random_state=rng, **settings)
             for _ in range(self.n_copies)

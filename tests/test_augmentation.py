@@ -60,6 +60,24 @@ def test_room_rings_on_after_the_sound():
     assert (changed[200:1000] ** 2).sum() > 10 * (changed[8000:8800] ** 2).sum() > 0
 
 
+def test_gain_moves_the_level_within_its_bounds_and_nothing_else(sounds):
+    many = np.repeat(sounds, 20, axis=0)
+    changed = augment_sounds(many, **NONE, gain=12, random_state=0)
+    decibels = 20 * np.log10(np.std(changed, axis=1) / np.std(many, axis=1))
+    assert np.abs(decibels).max() <= 12 + 1e-6
+    assert decibels.min() < -9 < 9 < decibels.max()
+    np.testing.assert_allclose(changed, many * 10 ** (decibels[:, None] / 20), atol=1e-9)
+    with_all = augment_sounds(sounds, gain=12, random_state=0)
+    without = augment_sounds(sounds, random_state=0)
+    shares = with_all / without
+    np.testing.assert_allclose(shares, np.broadcast_to(shares[:, :1], shares.shape), rtol=1e-6)
+
+
+def test_a_gain_that_overflows_is_refused():
+    with pytest.raises(ValueError, match="gain=200"):
+        augment_sounds(np.full((9, 64), 1e37, np.float32), **NONE, gain=200, random_state=0)
+
+
 def test_same_seed_same_sounds_and_float32_stays(sounds):
     x = sounds.astype(np.float32)
     first = augment_sounds(x, random_state=3)
@@ -79,6 +97,7 @@ def test_silence_stays_silence():
         ({"equaliser": np.inf}, "equaliser"),
         ({"room": np.nan}, "room"),
         ({"noise": np.nan}, "noise"),
+        ({"gain": -3}, "gain"),
         ({"sample_rate": 0}, "sample_rate"),
     ],
 )
