@@ -99,6 +99,11 @@ class Measure:
         return self.of_spectrogram(log_stft(at_level(sound))) | {"onset": onset}
 
 
+def written(value):
+    """Three digits; what only rounding keeps from 0 is 0."""
+    return f"{value:.0f}" if value >= 100 else f"{value if value > 1e-9 else 0:.3g}"
+
+
 def timed(task):
     """Result, wall and CPU seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -161,7 +166,7 @@ def main():
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         for row in rows(content, style, arguments):
-            shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
+            shown = {k: written(v) if isinstance(v, float) else v for k, v in row.items()}
             print(shown, flush=True)
             writer.writerow(shown)
 
