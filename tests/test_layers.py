@@ -95,3 +95,16 @@ def test_private_scikit_learn_is_imported_in_one_file():
         if "sklearn.utils._" in text or "_fit_context as" in text:
             guilty.append(str(path.relative_to(PACKAGE)))
     assert guilty == ["utils/validation.py"]
+
+
+def _lines_besides_docstrings(path):
+    text = path.read_text(encoding="utf-8")
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
+    strings = [node.body[0] for node in nodes if ast.get_docstring(node)]
+    return text.count("\n") - sum(s.end_lineno - s.lineno + 1 for s in strings)
+
+
+@pytest.mark.parametrize("path", _files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_are_short(path):
+    assert _lines_besides_docstrings(path) <= 400, "besides docstrings: make it two files"

@@ -1,4 +1,8 @@
+import numpy as np
 import pytest
+
+from skstrf.neural import CNNClassifier
+from tests.neural.small_networks import FAST, patterns
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -10,3 +14,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return patterns()
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    X, y = data
+    return CNNClassifier(**FAST).fit(X, np.array(["bass", "flute", "ümlaut"])[y])

@@ -1,0 +1,229 @@
+"""CNNClassifier kept in files and by other processes."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skstrf.neural import CNNClassifier
+from tests.neural.small_networks import FAST
+
+TYPE = "skstrf.neural.classifier.CNNClassifier"
+
+
+# ---- keeping ----
+
+
+def test_state_is_plain_values_and_arrays(fitted):
+    def plain(value):
+        if isinstance(value, dict):
+            return all(plain(v) for pair in value.items() for v in pair)
+        if isinstance(value, list | tuple):
+            return all(map(plain, value))
+        return value is None or type(value) in (bool, int, float, str, np.ndarray)
+
+    state = fitted.__getstate__()
+    assert [name for name, value in state.items() if not plain(value)] == []
+    assert "net_" not in state and hasattr(fitted, "net_")
+
+
+@pytest.mark.parametrize("way", ["pickle", "joblib", "copy", "skops", "save"])
+def test_every_way_of_keeping_gives_the_same_bits(data, fitted, tmp_path, way):
+    X, _ = data
+    if way == "pickle":
+        again = pickle.loads(pickle.dumps(fitted))
+    elif way == "joblib":
+        joblib.dump(fitted, tmp_path / "a.joblib")
+        again = joblib.load(tmp_path / "a.joblib")
+    elif way == "copy":
+        again = copy.deepcopy(fitted)
+    elif way == "skops":
+        dump = skops.io.dumps(fitted)
+        assert skops.io.get_untrusted_types(data=dump) == [TYPE]
+        again = skops.io.loads(dump, trusted=[TYPE])
+    else:
+        fitted.save(tmp_path / "a.safetensors")
+        again = CNNClassifier.load(tmp_path / "a.safetensors")
+    assert again is not fitted
+    assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert np.array_equal(again.predict(X), fitted.predict(X))
+    assert again.get_params() == fitted.get_params()
+    assert again.history_ == fitted.history_
+    assert clone(again).get_params() == fitted.get_params()
+
+
+def test_a_pipeline_is_kept_by_skops_and_unfitted_ones_are_copied(data, fitted):
+    pipeline = make_pipeline(FunctionTransformer(), fitted)
+    dump = skops.io.dumps(pipeline)
+    again = skops.io.loads(dump, trusted=skops.io.get_untrusted_types(data=dump))
+    assert np.array_equal(again.predict(data[0]), pipeline.predict(data[0]))
+    unfitted = pickle.loads(pickle.dumps(CNNClassifier(**FAST)))
+    with pytest.raises(NotFittedError):
+        unfitted.predict(data[0])
+    with pytest.raises(NotFittedError):
+        unfitted.save("never.safetensors")
+
+
+def test_changing_parameters_after_fit_does_not_break_pickling(data, fitted):
+    changed = copy.deepcopy(fitted).set_params(
+        n_filters=99, kernel_sizes=(5,), frozen_layers=50, optimizer="none", device="moon"
+    )
+    again = pickle.loads(pickle.dumps(changed))
+    assert np.array_equal(again.predict_proba(data[0]), fitted.predict_proba(data[0]))
+
+
+def test_another_process_predicts_the_same(data, fitted, tmp_path):
+    with open(tmp_path / "clf.pkl", "wb") as file:
+        pickle.dump(fitted, file)
+    fitted.save(tmp_path / "clf.safetensors")
+    np.save(tmp_path / "X.npy", data[0])
+    program = (
+        "import pickle, numpy as np, torch; torch.set_num_threads(1)\n"
+        "from skstrf.neural import CNNClassifier\n"
+        "X = np.load('X.npy')\n"
+        "np.save('a.npy', pickle.load(open('clf.pkl', 'rb')).predict_proba(X))\n"
+        "np.save('b.npy', CNNClassifier.load('clf.safetensors').predict_proba(X))\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    for name in ("a.npy", "b.npy"):
+        assert np.array_equal(np.load(tmp_path / name), fitted.predict_proba(data[0]))
+
+
+def test_importing_the_package_loads_no_torch():
+    program = "import sys, skstrf.neural; assert not {'torch', 'skorch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+LABELS = [
+    np.array(["a", "longer", "é"]),
+    np.array([-3, 2**40, 7]),
+    np.array([1, 5, 200], dtype=np.uint8),
+    np.array([1.0, 2.0, 30.0]),
+    np.array([1.0, 2.0, 3.0], dtype=np.float32),
+    np.array(["x", "y", "z"], dtype=object),
+    np.array([False, True]),
+]
+
+
+@pytest.mark.parametrize("labels", LABELS, ids=lambda labels: labels.dtype.str)
+def test_labels_of_any_type_survive_the_file(data, tmp_path, labels):
+    X, y = data
+    y = labels[y % len(labels)]
+    params = {**FAST, "max_epochs": 1, "class_weight": {labels[0]: 2.0}}
+    clf = CNNClassifier(**params).fit(X, y)
+    clf.save(tmp_path / "a.safetensors")
+    again = CNNClassifier.load(tmp_path / "a.safetensors")
+    assert again.classes_.dtype == clf.classes_.dtype == y.dtype
+    assert again.classes_.tolist() == clf.classes_.tolist() == sorted(labels.tolist())
+    assert again.predict(X).dtype == y.dtype
+    assert again.class_weight == clf.class_weight
+
+
+def test_saving_replaces_whole_or_not_at_all(data, fitted, tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    fitted.save(path)
+    before = path.read_bytes()
+    import os
+
+    def fail(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        CNNClassifier(**{**FAST, "random_state": 1}).fit(*data).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _rewrite(path, **changes):
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, {**metadata, **changes})
+
+
+def _damage(path, how):
+    content = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("not a model at all")
+    elif how == "one bit":
+        middle = len(content) - 100
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    elif how == "pickle":
+        path.write_bytes(pickle.dumps({"a": 1}))
+    elif how == "foreign":
+        from safetensors.numpy import save_file
+
+        save_file({"weight": np.zeros(3)}, path)
+    elif how == "other version":
+        _rewrite(path, version="2")
+    elif how == "other settings":
+        _rewrite(path, state="{}")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "truncated",
+        "empty",
+        "text",
+        "one bit",
+        "pickle",
+        "foreign",
+        "other version",
+        "other settings",
+    ],
+)
+def test_files_that_are_no_model_are_refused_by_name(fitted, tmp_path, how):
+    path = tmp_path / "model.safetensors"
+    fitted.save(path)
+    _damage(path, how)
+    with pytest.raises(ValueError, match=r"model\.safetensors cannot be loaded.*[Ss]ave"):
+        CNNClassifier.load(path)
+
+
+@pytest.mark.parametrize("attribute", ["predict", "history_", "n_filters"])
+def test_a_file_with_other_attributes_than_ours_is_refused(fitted, tmp_path, attribute):
+    from skstrf.neural.storage import write_network
+
+    state = fitted.__getstate__()
+    weights = state.pop("_weights")
+    if attribute in state:
+        del state[attribute]
+    else:
+        state[attribute] = "evil"
+    write_network(tmp_path / "a.safetensors", state, weights)
+    with pytest.raises(ValueError, match=f"other settings.*{attribute}"):
+        CNNClassifier.load(tmp_path / "a.safetensors")
+
+
+def test_weights_of_another_architecture_are_refused(fitted, tmp_path):
+    from skstrf.neural.storage import write_network
+
+    state = fitted.__getstate__()
+    weights = state.pop("_weights")
+    weights["hidden.dense.bias"] = np.zeros(3, dtype=np.float32)
+    write_network(tmp_path / "a.safetensors", state, weights)
+    with pytest.raises(ValueError, match=r"hidden\.dense\.bias"):
+        CNNClassifier.load(tmp_path / "a.safetensors")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+        CNNClassifier.load(tmp_path / "none.safetensors")
