@@ -1,6 +1,6 @@
 """Auditory spectrogram against naplib, cortical tensor against plain numpy: same input, same run.
 
-``python benchmarks/bench_auditory.py`` prints a table; asv runs the classes at the end.
+``python benchmarks/bench_auditory.py`` prints a table.
 """
 
 import argparse
@@ -110,36 +110,6 @@ def main():
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     compare_cochlea(options.repeats)
     compare_cortex(options.repeats)
-
-
-class CochleaSuite:
-    """Auditory spectrogram of 30 s for asv."""
-
-    params = ("linear", "half-wave")
-    param_names = ("nonlinearity",)
-
-    def setup(self, nonlinearity):
-        self.x = make_sound()
-        auditory_spectrogram(self.x, nonlinearity=nonlinearity)
-
-    def time_spectrogram(self, nonlinearity):
-        auditory_spectrogram(self.x, nonlinearity=nonlinearity)
-
-
-class CortexSuite:
-    """198 channels of 30 s for asv."""
-
-    params = (1, 16)
-    param_names = ("frame_step",)
-
-    def setup(self, frame_step):
-        self.v = auditory_spectrogram(make_sound())
-
-    def time_tensor(self, frame_step):
-        cortical_transform(self.v, rates=RATES, scales=SCALES, frame_step=frame_step)
-
-    def peakmem_tensor(self, frame_step):
-        cortical_transform(self.v, rates=RATES, scales=SCALES, frame_step=frame_step)
 
 
 if __name__ == "__main__":

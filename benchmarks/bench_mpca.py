@@ -1,6 +1,6 @@
 """MPCA against kalelinear and pykale: same data, same run, same subspaces.
 
-``python benchmarks/bench_mpca.py`` prints a table; asv runs the class at the end.
+``python benchmarks/bench_mpca.py`` prints a table.
 Peers that are not installed are left out, with a line that says so.
 """
 
@@ -106,26 +106,6 @@ def main():
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, load {load:.1f} before the start")
     for name in options.data:
         compare(name, options.repeats)
-
-
-class MPCASuite:
-    """The same fits for asv, ours alone."""
-
-    params = tuple(SHAPES)
-    param_names = ("data",)
-
-    def setup(self, data):
-        self.x = make_data(SHAPES[data])
-        self.model, _ = fit_skstrf(self.x)
-
-    def time_fit(self, data):
-        fit_skstrf(self.x)
-
-    def time_transform(self, data):
-        self.model.transform(self.x)
-
-    def peakmem_fit(self, data):
-        fit_skstrf(self.x)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What asv times: every stage alone, ours only. Peers are in the scripts beside this folder."""
