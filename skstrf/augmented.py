@@ -24,7 +24,12 @@ __all__ = ["AugmentedClassifier"]
 
 
 def _has_probabilities(self) -> bool:
-    return hasattr(getattr(self, "estimator_", self.estimator), "predict_proba")
+    return hasattr(getattr(self, "estimator_", _inside(self)), "predict_proba")
+
+
+def _inside(self):
+    """What is fitted: a plain logistic regression where nothing was given."""
+    return LogisticRegression() if self.estimator is None else self.estimator
 
 
 _CHANGES = ("pitch", "equaliser", "room", "noise", "gain")
@@ -137,7 +142,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             augment_sounds(X, sample_rate=self.sample_rate, random_state=rng, **settings)
             for _ in range(self.n_copies)
         ]
-        estimator = LogisticRegression() if self.estimator is None else clone(self.estimator)
+        estimator = clone(_inside(self))
         repeated = np.tile(y, self.n_copies + 1)
         self.estimator_ = estimator.fit(np.concatenate([X, *copies]), repeated, **fit_params)
         self.classes_ = self.estimator_.classes_

@@ -18,6 +18,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
+    refuse_tables,
 )
 
 __all__ = ["LogContrast", "log_contrast"]
@@ -154,6 +155,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_batch(self, stored(X), reset=False, keep_lazy=True)
+        refuse_tables(self, X.ndim)
         first, *others = self.input_shape_
         if is_dask(X):
             shape = ((1 + self.envelope) * first, *others)

@@ -218,15 +218,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _names(trusted: Iterable[str | type]) -> set[str]:
-    """Names of the types to trust: every public estimator of skstrf, their `Axis`, and these."""
+    """Names of the types to trust: every public estimator of skstrf, what it holds, and these."""
     import skstrf
+    from skstrf.channels import ChannelScores
     from skstrf.transforms.axes import Axis
 
     public = [getattr(skstrf, name) for name in skstrf.__all__]
     own = [item for item in public if isinstance(item, type) and hasattr(item, "get_params")]
     return {
         item if isinstance(item, str) else f"{item.__module__}.{item.__qualname__}"
-        for item in [*own, Axis, *trusted]
+        for item in [*own, Axis, ChannelScores, *trusted]
     }
 
 

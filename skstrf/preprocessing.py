@@ -21,6 +21,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
+    refuse_tables,
 )
 
 __all__ = ["TensorScaler", "axis_statistics"]
@@ -213,6 +214,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_batch(self, stored(X), reset=False, keep_lazy=True)
+        refuse_tables(self, X.ndim)
         if is_dask(X):
             # A copy: fitting again must not change what is still to be computed.
             return map_samples(X, copy(self)._scale, self.input_shape_, X.dtype)

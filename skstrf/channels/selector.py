@@ -21,6 +21,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
+    refuse_tables,
 )
 
 __all__ = ["ChannelSelector"]
@@ -190,6 +191,7 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
+        refuse_tables(self, 1 + len(self._kept_shape()))
         if is_dask(X):
             return map_samples(X, copy(self)._take, self._kept_shape(), X.dtype)
         return self._take(X)

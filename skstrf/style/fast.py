@@ -342,3 +342,17 @@ class FastStyleTransfer(StyleEstimator):
         """
         table = self.score_table(X)["gram_distance"]
         return float(1 - np.mean(np.divide(table["result"], np.maximum(table["content"], 1e-9))))
+
+    def __getstate__(self):
+        """Plain values and numpy arrays alone: the network becomes its weights."""
+        state = dict(super().__getstate__())
+        network = state.pop("network_", None)
+        return state if network is None else state | {"_weights": network.arrays()}
+
+    def __setstate__(self, state):
+        """Take the values, and build the network from its weights."""
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.network_ = StyleNetwork.from_arrays(weights)

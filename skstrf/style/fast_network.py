@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import skip_init
@@ -104,6 +106,18 @@ class StyleNetwork(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copy everything that makes the network to numpy, by its names in torch."""
+        return {k: v.detach().cpu().numpy().copy() for k, v in self.state_dict().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> StyleNetwork:
+        """Build a network of what :meth:`arrays` gave; their shapes say how large it is."""
+        n_styles, n_layers, n_hidden = arrays["gains"].shape
+        network = cls(len(arrays["window"]), n_styles, n_hidden, n_layers - 1)
+        network.load_state_dict({k: torch.tensor(v) for k, v in arrays.items()})
+        return network.eval().requires_grad_(False)
 
     def forward(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Stylise.

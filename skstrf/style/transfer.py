@@ -251,7 +251,7 @@ class StyleTransfer(StyleEstimator):
         check_network(self, self.representation_)
         self._check_lengths(styles, "style")
         self.styles_ = [at_level(style) for style in styles]
-        self._done: list[list[Descent]] = []
+        self._curves: list[list[np.ndarray]] = []
         return self
 
     def _check_lengths(self, sounds: Any, name: str) -> None:
@@ -273,14 +273,15 @@ class StyleTransfer(StyleEstimator):
     def _styled(self, contents: np.ndarray) -> np.ndarray:
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         worker = Worker(self, self.styles_, contents.shape[-1])
-        self._done.clear()
+        self._curves.clear()  # the same list: transform replaces no attribute
         result = contents.copy()
         n_channels = 1 if contents.ndim == 2 else contents.shape[1]
         total = len(contents) * n_channels * len(worker.starts)
         with Watcher(self.callback, total, self.max_iter, self.verbose) as watcher:
             for i, content in enumerate(contents):
-                result[i] = self._one(worker, content, seed, watcher.sound(i))
-                if self._done[-1][-1].interrupted:
+                result[i], done = self._one(worker, content, seed, watcher.sound(i))
+                self._curves.append([descent.curve for descent in done])
+                if done[-1].interrupted:
                     warnings.warn(
                         f"interrupted in sound {i}: what is done so far is returned, and the "
                         "contents from there on as they were.",
@@ -290,12 +291,13 @@ class StyleTransfer(StyleEstimator):
                     break
         return result
 
-    def _one(self, worker: Worker, content: np.ndarray, seed: int, watcher: Any) -> np.ndarray:
+    def _one(
+        self, worker: Worker, content: np.ndarray, seed: int, watcher: Any
+    ) -> tuple[np.ndarray, list[Descent]]:
         """Transfer all channels of one recording."""
         channels = np.atleast_2d(content).astype(np.float64)
         gain = LEVEL / np.sqrt(np.square(channels).mean())
         done: list[Descent] = []
-        self._done.append(done)
         result = np.empty_like(channels)
         for k, channel in enumerate(channels):
             inside = np.ascontiguousarray(gain * channel, dtype=np.float32)
@@ -305,15 +307,15 @@ class StyleTransfer(StyleEstimator):
             start = starting_sound(self.init, inside, self.styles_, np.random.default_rng(seed))
             result[k], descents = worker.run(Job(inside, start, watcher.channel(k)))
             done.extend(descents)
-        return restore_level(result, channels).reshape(content.shape)
+        return restore_level(result, channels).reshape(content.shape), done
 
     @property
     def loss_curves_(self) -> list[list[np.ndarray]]:
         """Losses of the last transform."""
         check_is_fitted(self)
-        if not self._done:
+        if not self._curves:
             raise AttributeError("there are losses only after transform.")
-        return [[descent.curve for descent in sound] for sound in self._done]
+        return [list(sound) for sound in self._curves]
 
     @property
     def loss_curve_(self) -> np.ndarray:
@@ -342,7 +344,7 @@ class StyleTransfer(StyleEstimator):
             content to the letter, and the untouched content has its share of the weights.
         """
         self.transform(X)
-        losses = [np.mean([d.curve[:, 0].min() for d in sound]) for sound in self._done]
+        losses = [np.mean([curve[:, 0].min() for curve in sound]) for sound in self._curves]
         return float(1 - np.mean(losses) / (self.content_weight + self.style_weight))
 
     def judge(self) -> Judge:

@@ -21,6 +21,7 @@ from ..utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
+    refuse_tables,
     validate_tensors,
 )
 from .axes import Axis
@@ -95,6 +96,7 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
             its device, a dask array a lazy dask array with the same blocks of sounds.
         """
         check_is_fitted(self)
+        refuse_tables(self, 1 + len(self.axes_))
         sounds = check_sounds(self, X, reset=False)
         if is_dask(sounds):
             return lazy_tensors(self, sounds)

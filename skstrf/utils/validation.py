@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -41,6 +41,7 @@ __all__ = [
     "check_same_shape",
     "fit_context",
     "float_blocks",
+    "refuse_tables",
     "stand_in",
     "validate_params",
     "validate_tensors",
@@ -273,3 +274,27 @@ def all_finite(estimator: Any, out: Any) -> Any:
             "scale X down."
         )
     return out
+
+
+def refuse_tables(estimator: Any, ndim: int) -> None:
+    """Refuse the setting that outputs be data frames, where they have more than two axes.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        For its name.
+    ndim : int
+        Axes of the output.
+
+    Raises
+    ------
+    ValueError
+        When ``sklearn.set_config(transform_output=...)`` asks for one.
+    """
+    kind = get_config()["transform_output"]
+    if ndim > 2 and kind != "default":
+        raise ValueError(
+            f"{type(estimator).__name__} gives arrays of {ndim} axes, which no {kind} table "
+            "holds. Use sklearn.set_config(transform_output='default'), and set_output on the "
+            "stages that give rows, such as MPCA(vectorize=True)."
+        )

@@ -1,0 +1,32 @@
+"""Every public estimator as a stage of a pipeline that classifies."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from tests.estimators import data_for, public_estimators
+
+__all__ = ["classifier_with", "every", "flat", "labelled"]
+
+every = pytest.mark.parametrize("estimator", public_estimators(), ids=lambda e: type(e).__name__)
+
+
+def flat(X):
+    """One row a sample."""
+    return np.asarray(X).reshape(len(X), -1)
+
+
+def classifier_with(estimator):
+    """Give a pipeline around a copy of the estimator."""
+    if is_classifier(estimator):
+        return make_pipeline(FunctionTransformer(), clone(estimator))
+    return make_pipeline(clone(estimator), FunctionTransformer(flat), LogisticRegression())
+
+
+def labelled(estimator, n=12):
+    """Samples, labels, and groups of two."""
+    X, y = data_for(estimator, n)
+    return X, y, np.arange(n) // 2

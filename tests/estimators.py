@@ -1,0 +1,93 @@
+"""A quick instance of every public estimator, and data for it."""
+
+import tempfile
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.linear_model import LogisticRegression
+
+import skstrf
+
+SOUND = {
+    "AudioLoader",
+    "AugmentedClassifier",
+    "ChromaTransformer",
+    "CochleogramTransformer",
+    "FastStyleTransfer",
+    "GammatoneTransformer",
+    "MFCCTransformer",
+    "MelTransformer",
+    "STFTTransformer",
+    "STRFTransformer",
+    "ScatteringTransformer",
+    "StyleTransfer",
+    "WaveletTransformer",
+}
+
+
+class NamelessMemory(joblib.Memory):
+    """Keeps its folder out of the names of tests, which are to be the same in every process."""
+
+    def __repr__(self):
+        return "Memory()"
+
+
+def public_estimators():
+    """One quick instance of every estimator that `skstrf` exports."""
+    quick = {
+        "CNNClassifier": {"max_epochs": 3, "random_state": 0},
+        "AugmentedClassifier": {"random_state": 0},
+        "StationarityScorer": {"n_surrogates": 19, "random_state": 0},
+        "ScatteringTransformer": {"J": 4, "Q": (2, 1)},
+        "WaveletTransformer": {"bins_per_octave": 2, "fmin": 200},
+        "GammatoneTransformer": {"n_filters": 8},
+        "CochleogramTransformer": {"n_filters": 8},
+        "STRFTransformer": {"rates": (4, 8), "scales": (1, 2)},
+        "ChannelSelector": {"k": 3},
+        "FastStyleTransfer": {
+            "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
+            "kernel_size": 1,
+            "n_hidden": 4,
+            "n_blocks": 1,
+            "max_iter": 2,
+            "batch_size": 2,
+            "random_state": 0,
+        },
+        "StyleTransfer": {
+            "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
+            "kernel_size": 1,
+            "n_filters": 16,
+            "max_iter": 1,
+            "random_state": 0,
+        },
+        "CachedPipeline": {
+            "steps": [
+                ("scaler", skstrf.TensorScaler()),
+                ("mpca", skstrf.MPCA(vectorize=True)),
+                ("last", LogisticRegression()),
+            ],
+            "memory": NamelessMemory(tempfile.mkdtemp(prefix="skstrf-tests-"), verbose=0),
+        },
+    }
+    classes = [getattr(skstrf, name) for name in skstrf.__all__ if name[0].isupper()]
+    return [c(**quick.get(c.__name__, {})) for c in classes if issubclass(c, BaseEstimator)]
+
+
+def data_for(estimator, n=12, dtype=np.float64):
+    """Data of the number of axes the estimator is made for, and labels."""
+    rng = np.random.default_rng(0)
+    takes_sound = type(estimator).__name__ in SOUND
+    shape = (n, 2000) if takes_sound else (n, 2, 3, 6, 5)
+    if type(estimator) in {skstrf.FastStyleTransfer, skstrf.StyleTransfer}:
+        shape = (n, 200)
+    y = np.array(["bow", "pluck"])[np.arange(n) % 2]
+    return rng.standard_normal(shape).astype(dtype) + (y == "bow").reshape(
+        -1, *[1] * (len(shape) - 1)
+    ).astype(dtype), y
+
+
+def run(estimator, X):
+    """Transform or class probabilities."""
+    method = "predict_proba" if is_classifier(estimator) else "transform"
+    return getattr(estimator, method)(X)
