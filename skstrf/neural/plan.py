@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -34,7 +35,8 @@ class LayerSpec(NamedTuple):
 def _pair(value: Any, name: str) -> tuple[int, int]:
     """Read an int, or a pair of them, as one value for each image axis."""
     pair = (value, value) if not isinstance(value, Sequence) else tuple(value)
-    if len(pair) != 2 or not all(int(p) == p and p >= 1 for p in pair):
+    # Infinity is no integer: int() would raise something else than what follows.
+    if len(pair) != 2 or not all(1 <= p < math.inf and int(p) == p for p in pair):
         raise ValueError(
             f"{name} holds {value!r}: each layer takes an integer of at least 1, or a pair of "
             "them (first image axis, last image axis)."

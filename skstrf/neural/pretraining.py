@@ -17,6 +17,7 @@ from skstrf.neural.batches import fold_channels
 from skstrf.neural.classifier import CNNClassifier
 from skstrf.neural.fitting import raw_module
 from skstrf.neural.layers import LayeredNet
+from skstrf.utils.settings import checked_number, checked_whole
 
 __all__ = ["pretrain_masked"]
 
@@ -67,7 +68,8 @@ def pretrain_masked(
     Raises
     ------
     ValueError
-        When `masked` is not between 0 and 1, or `X` holds fewer than two tensors.
+        When `masked` is not between 0 and 1, `X` holds fewer than two tensors, another setting
+        makes no sense, or the training diverges.
 
     References
     ----------
@@ -87,6 +89,9 @@ def pretrain_masked(
     """
     if not 0 < masked < 1:
         raise ValueError(f"masked={masked!r} must be between 0 and 1: a share of what is hidden.")
+    max_epochs = checked_whole(max_epochs, "max_epochs")
+    batch_size = checked_whole(batch_size, "batch_size")
+    lr = checked_number(lr, "lr", low=0, high=1e3, open_low=True)
     rng = check_random_state(random_state)
     seed = int(rng.randint(2**31 - 1))
     twin = clone(classifier).set_params(
@@ -95,7 +100,8 @@ def pretrain_masked(
     # Labels that mean nothing build the network of the right shape and its standardisation.
     twin.fit(X, np.arange(len(X)) % 2)
     module = raw_module(twin.net_)
-    images = np.ascontiguousarray(fold_channels(np.asarray(X)), dtype=np.float32)
+    X = np.asarray(X)
+    images = fold_channels(X if X.dtype in (np.float32, np.float64) else X.astype(np.float64))
     _fill_in(module, images, masked, max_epochs, batch_size, lr, seed, callback)
     return twin
 
@@ -135,6 +141,8 @@ def _fill_in(
             adam.step()
             decay.step()
             total += float(loss.detach()) * len(rows) / len(images)
+        if not math.isfinite(total):
+            raise ValueError(f"the loss of epoch {epoch + 1} is not finite: use a smaller lr.")
         if callback is not None:
             callback(epoch + 1, total)
 

@@ -155,7 +155,10 @@ def starting_sound(
     if init == "content":
         return content
     if init == "style":
-        return at_level(repeat_to(styles[0], len(content)))
+        style = styles[0]
+        if not style[: len(content)].any():  # a pause as long as the content: begin after it
+            style = np.roll(style, -int(np.flatnonzero(style)[0]))
+        return at_level(repeat_to(style, len(content)))
     return shaped_noise(styles[0], len(content), rng)
 
 

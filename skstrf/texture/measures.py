@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..utils.arrays import to_numpy
+from ..utils.settings import checked_number, checked_reals
 from .cortical import _BY_FIELD
 
 __all__ = ["field_snr", "onset_correlation", "statistics_snr"]
@@ -108,7 +109,7 @@ def onset_correlation(x: Any, y: Any, *, sample_rate: float) -> float:
     Raises
     ------
     ValueError
-        When the sounds differ in length or are not mono.
+        When the sounds differ in length, are not mono or not finite.
 
     Examples
     --------
@@ -121,7 +122,8 @@ def onset_correlation(x: Any, y: Any, *, sample_rate: float) -> float:
     """
     import librosa
 
-    sounds = [to_numpy(sound) for sound in (x, y)]
+    checked_number(sample_rate, "sample_rate", low=1, high=1e9, unit="Hz")
+    sounds = [checked_reals(to_numpy(sound), name) for sound, name in ((x, "x"), (y, "y"))]
     if sounds[0].ndim != 1 or sounds[0].shape != sounds[1].shape:
         raise ValueError(
             f"two mono sounds of one length are compared; got {sounds[0].shape} and "

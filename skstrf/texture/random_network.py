@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..utils.settings import checked_whole
 from .arc_cosine import arc_cosine_kernel, patch_norms, patch_products
 from .gram import gram_matrix
 
@@ -68,6 +69,9 @@ class RandomNetwork(nn.Module):
         random_state: int = 0,
     ):
         super().__init__()
+        n_channels = checked_whole(n_channels, "n_channels")
+        n_filters = checked_whole(n_filters, "n_filters")
+        width = checked_whole(width, "width")
         generator = torch.Generator().manual_seed(int(random_state))
         weight = torch.randn((n_filters, n_channels, width), generator=generator)
         deviation = 2 / (width * (n_channels + n_filters)) ** 0.5

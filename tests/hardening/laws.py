@@ -18,6 +18,7 @@ CHECKS = (
     os.path.join("sklearn", "utils", "validation.py"),
     "_param_validation.py",
     os.path.join("sklearn", "model_selection", "_split.py"),
+    os.path.join("sklearn", "utils", "multiclass.py"),
 )
 
 

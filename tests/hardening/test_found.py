@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import skstrf
+import skstrf.neural
+import skstrf.texture
 from skstrf.auditory import invert_auditory_spectrogram
 from skstrf.augmentation import augment_sounds
 from skstrf.surrogates import iaaft_surrogates
@@ -57,3 +59,38 @@ def test_louder_than_a_hair_cell_that_saturates():
     assert np.isfinite(x).all()
     with pytest.raises(ValueError, match="float64"):
         invert_auditory_spectrogram(np.float32(1e20) * np.ones_like(v), max_iter=2)
+
+
+def test_a_transfer_that_starts_from_a_style_whose_beginning_is_silent():
+    style = np.zeros((1, 4000))
+    style[0, 2500:] = NOISE[0, 2500:]
+    stft = skstrf.STFTTransformer(frame_rate=500, n_fft=64)
+    transfer = skstrf.StyleTransfer(stft, kernel_size=1, init="style", max_iter=2, random_state=0)
+    assert np.isfinite(transfer.fit(style).transform(NOISE[:, :1000])).all()
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, np.inf, np.nan])
+def test_onsets_at_rates_that_are_none(rate):
+    with pytest.raises(ValueError, match="sample_rate"):
+        skstrf.texture.onset_correlation(NOISE[0], NOISE[1], sample_rate=rate)
+
+
+@pytest.mark.parametrize("sizes", [(0, 3, 2), (2, 0, 2), (2, 3, 0), (2, 3, np.nan)])
+def test_random_networks_of_nothing(sizes):
+    with pytest.raises(ValueError, match=r"n_channels|n_filters|width"):
+        skstrf.texture.RandomNetwork(*sizes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", -1), ("lr", 1e300), ("batch_size", 0), ("batch_size", 2.5), ("max_epochs", 0)],
+)
+def test_pretraining_that_makes_no_sense(name, value):
+    tensors = NOISE.reshape(10, 2, 20, 20)
+    with pytest.raises(ValueError, match=name):
+        skstrf.neural.pretrain_masked(skstrf.CNNClassifier(), tensors, **{name: value})
+
+
+def test_kernels_of_infinite_size():
+    with pytest.raises(ValueError, match="kernel_sizes"):
+        skstrf.CNNClassifier(kernel_sizes=(np.inf,)).fit(NOISE.reshape(4, 1, 40, 50), [0, 1, 0, 1])
