@@ -122,9 +122,10 @@ class Worker:
             report=report,
         )
         if not np.isfinite(descent.curve).all():
+            remedy = "a smaller lr" if transfer.optimizer == "adam" else "optimizer='adam'"
             warnings.warn(
-                "the loss became NaN or infinite: the best sound before that is returned. Take a "
-                "smaller lr.",
+                "the loss became NaN or infinite: the best sound before that is returned. Take "
+                f"{remedy}.",
                 RuntimeWarning,
                 stacklevel=5,
             )

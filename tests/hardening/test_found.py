@@ -94,3 +94,8 @@ def test_pretraining_that_makes_no_sense(name, value):
 def test_kernels_of_infinite_size():
     with pytest.raises(ValueError, match="kernel_sizes"):
         skstrf.CNNClassifier(kernel_sizes=(np.inf,)).fit(NOISE.reshape(4, 1, 40, 50), [0, 1, 0, 1])
+
+
+def test_a_step_that_no_weight_holds():
+    with pytest.raises(ValueError, match="lr"):
+        skstrf.CNNClassifier(lr=1e300).fit(NOISE.reshape(4, 1, 40, 50), [0, 1, 0, 1])

@@ -88,8 +88,8 @@ def test_cochlea_as_a_module(x, nonlinearity, frame_length, time_constant):
     if expected is not None:
         found = v.detach().numpy()
         assert found.shape == expected.shape
-        # A sigmoid is .5 where nothing is heard, and neighbours are subtracted: single precision.
-        rest = 1e-6 if nonlinearity == 0.1 else 1e-30
+        # A sigmoid is .5 where nothing is heard, and sums of hundreds of those are subtracted.
+        rest = 1e-5 if nonlinearity == 0.1 else 1e-30
         assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max() + rest
     (gradient,) = torch.autograd.grad(v.sum(), tensor)
     assert gradient.isfinite().all()

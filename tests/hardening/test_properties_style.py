@@ -1,6 +1,7 @@
 """Both style transfers, and the networks and measures under them, on any sound."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ def rows(x):
     return x[None] if x.ndim == 1 else x
 
 
+@pytest.mark.filterwarnings("ignore:the loss became NaN:RuntimeWarning")
 @examples(40)
 @given(
     style=SOUNDS, content=SOUNDS, content_weight=WEIGHTS, style_weight=WEIGHTS,
