@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..utils.settings import checked_whole
 from .cortex import (
     DEFAULT_RATES,
     DEFAULT_SCALES,
@@ -134,12 +135,11 @@ pooling
     if block_length is None:
         n_values = 2 * len(rates) * len(scales) * -(-v.shape[0] // channel_step)
         block_length = max(1, _BLOCK_BYTES // (n_values * 4 * (1 + (output == "complex"))))
-    if block_length != int(block_length) or block_length < 1:
-        raise ValueError(f"block_length must be a whole number of at least 1: {block_length!r}.")
+    block_length = checked_whole(block_length, "block_length")
     wanted = _Wanted(
         rates, scales, float(frame_rate), channels_per_octave, bool(bandpass),
         1 if pooling == "mean" else int(frame_step), int(channel_step),
-        output, int(frame_step) if pooling == "mean" else 1, int(block_length), device,
+        output, int(frame_step) if pooling == "mean" else 1, block_length, device,
     )  # fmt: skip
     if v.shape[1] <= _SHORT:
         return _cut_whole(v, wanted)

@@ -99,3 +99,9 @@ def test_kernels_of_infinite_size():
 def test_a_step_that_no_weight_holds():
     with pytest.raises(ValueError, match="lr"):
         skstrf.CNNClassifier(lr=1e300).fit(NOISE.reshape(4, 1, 40, 50), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("length", [np.inf, np.nan, 0, 2.5])
+def test_blocks_of_no_length(length):
+    with pytest.raises(ValueError, match="block_length"):
+        next(skstrf.auditory.cortical_transform_blocks(np.ones((128, 9)), block_length=length))
