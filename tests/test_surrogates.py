@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 
 from skstrf.surrogates import (
@@ -25,8 +26,10 @@ from skstrf.surrogates import (
     stationary_bootstrap,
     whiten,
 )
+from skstrf.surrogates.autoregression import _yule_walker
 from skstrf.surrogates.fields import CHANGING, HETEROGENEOUS, STATIONARY
 from skstrf.surrogates.rates import combined_p_values, rank_p_values
+from skstrf.surrogates.tensors import _without_planes
 
 SHAPE = (64, 128)
 
@@ -258,3 +261,27 @@ def test_silence_after_a_sound_has_a_finite_effect():
 def test_unknown_fields_are_refused():
     with pytest.raises(ValueError, match="harmonic comb"):
         make_field("pink", SHAPE, rng())
+
+
+def test_levinson_solves_the_yule_walker_equations():
+    rng = np.random.default_rng(0)
+    x = lfilter([1], [1, -0.5, 0.3, -0.2], rng.standard_normal((3, 400)), axis=-1)
+    covariance = np.stack([(x[:, h:] * x[:, : 400 - h]).sum(-1) / 400 for h in range(5)])
+    phi, power = _yule_walker(covariance)
+    for i, c in enumerate(covariance.T):
+        expected = solve_toeplitz(c[:4], c[1:])
+        np.testing.assert_allclose(phi[:, i], expected, rtol=1e-9)
+        assert power[i] == pytest.approx(c[0] - expected @ c[1:])
+
+
+def test_planes_are_taken_off_one_by_one():
+    rows, columns = np.linspace(-1, 1, 5)[:, None], np.linspace(-1, 1, 7)
+    planes = np.stack([a + b * rows + c * columns for a, b, c in [(1, 2, 3), (0, -1, 5)]])
+    np.testing.assert_allclose(_without_planes(planes), 0, atol=1e-12)
+    noise = np.random.default_rng(0).standard_normal((2, 5, 7))
+    np.testing.assert_allclose(_without_planes(planes + noise), _without_planes(noise), atol=1e-12)
+
+
+def test_a_single_line_is_no_group_of_lines():
+    with pytest.raises(ValueError, match="x must"):
+        lines_test(np.arange(50.0))

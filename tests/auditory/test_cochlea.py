@@ -184,3 +184,9 @@ def test_integers_are_taken_as_numbers(dtype):
 def test_bad_input_is_named(x, options, words):
     with pytest.raises(ValueError, match=words):
         auditory_spectrogram(x, **options)
+
+
+@pytest.mark.parametrize(("milliseconds", "n_frames"), [(8, 125), (250, 4), (1000, 1), (2.5, 400)])
+def test_frames_last_as_long_as_they_say(milliseconds, n_frames):
+    x = np.random.default_rng(0).standard_normal(16000)
+    assert auditory_spectrogram(x, frame_length=milliseconds).shape == (128, n_frames)

@@ -83,6 +83,7 @@ def test_float32_is_measured_in_float64(v):
 def test_levels_are_relative_to_the_reference():
     np.testing.assert_allclose(decibels([[1.0, 0.5]], [[10.0, 0]]), [[-20, -26.0206]], rtol=1e-5)
     np.testing.assert_allclose(decibels([[-1.0, 1e-9]], dynamic_range=40), [[-40, 0]])
+    assert decibels([[0.5, 0.0]], [[0.0, 0.0]], dynamic_range=40).tolist() == [[np.inf, -40]]
     with pytest.raises(ValueError, match="dynamic_range"):
         decibels([[1.0]], dynamic_range=0)
 
