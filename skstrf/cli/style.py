@@ -111,7 +111,8 @@ def run(args: argparse.Namespace) -> int:
     )
     pair = transfer_file(args.content, args.styles, transfer, duration=args.duration)
     _write_sound(output, pair.sounds["result"], rate)
-    about = {"network": args.network, "init": args.init, "duration": args.duration} | chosen
+    about = {name: getattr(transfer, name) for name in ("network", "init", *names)}
+    about["duration"] = args.duration or "all"
     results = StyleResults([pair], about, args.seed, versions())
     print(results.summary())
     print(f"sound:   {output}")

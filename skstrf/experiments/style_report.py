@@ -68,7 +68,7 @@ def _add_pair(report: Report, pair: StylePair) -> None:
     ):
         report.add_sound(heading, _mono(pair.sounds[kind]), rate, caption=words)
     rows = [
-        [_words(name), row["result"], row["content"], _number(row["style"])]
+        [_words(name), *(_number(row[kind]) for kind in ("result", "content", "style"))]
         for name, row in pair.table.items()
     ]
     note = f"{len(pair.curve) - 1} iterations of the last block."
@@ -94,7 +94,8 @@ def _words(name: str) -> str:
 
 
 def _number(value: float | None) -> Any:
-    return None if value is None or value in (float("inf"), float("-inf")) else value
+    """A figure for a table: nothing for infinity, and 0 for what only rounding keeps from it."""
+    return None if value is None or value in (float("inf"), float("-inf")) else round(value, 6)
 
 
 def _mono(sound: Any) -> Any:
