@@ -29,7 +29,7 @@ from skstrf.surrogates import (
 from skstrf.surrogates.autoregression import _yule_walker
 from skstrf.surrogates.fields import CHANGING, HETEROGENEOUS, STATIONARY
 from skstrf.surrogates.rates import combined_p_values, rank_p_values
-from skstrf.surrogates.tensors import _without_planes
+from skstrf.surrogates.tensors import _some_groups, _without_planes
 
 SHAPE = (64, 128)
 
@@ -285,3 +285,20 @@ def test_planes_are_taken_off_one_by_one():
 def test_a_single_line_is_no_group_of_lines():
     with pytest.raises(ValueError, match="x must"):
         lines_test(np.arange(50.0))
+
+
+@pytest.mark.parametrize("persistence", [0.3, 0.8])
+def test_persistence_limits_the_sum_of_the_coefficients(persistence):
+    x = lfilter([1], [1, -0.6, -0.35], np.random.default_rng(1).standard_normal((4, 300))).T
+    x = x - x.mean(axis=0)
+    free = fit_autoregression(x, 2).sum(axis=0)
+    assert (free > persistence).all()
+    limited = fit_autoregression(x, 2, persistence=persistence).sum(axis=0)
+    np.testing.assert_allclose(limited, persistence, atol=1e-3)
+
+
+def test_some_groups_are_spread_from_the_first_to_the_last():
+    groups = np.arange(50.0).reshape(10, 5, 1)
+    found = _some_groups(groups, 15)
+    assert found[0, 0, 0] == 0
+    assert found[-1, 0, 0] == 45

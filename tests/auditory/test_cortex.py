@@ -252,3 +252,9 @@ def test_one_frame_is_finite():
 def test_bad_input_is_named(v, options, words):
     with pytest.raises(ValueError, match=words):
         cortical_transform(v, **options)
+
+
+def test_the_fastest_rate_is_half_the_frame_rate():
+    assert np.isfinite(rate_filter(62.5, 64)).all()
+    with pytest.raises(ValueError, match="rate"):
+        rate_filter(62.6, 64)
