@@ -416,3 +416,15 @@ def test_grams_of_all_axes_in_threads_equal_einsum(monkeypatch):
         other = letters.replace(letters[axis], "z")
         expected = np.einsum(f"{letters},{other}->{letters[axis]}z", x, x)
         np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_a_mean_a_thousand_times_the_spread_costs_no_digits():
+    rng = np.random.default_rng(0)
+    x = (1e3 + rng.standard_normal((50, 8, 9, 10))).astype(np.float32)
+    mean = x.mean(axis=0)
+    bases = [
+        np.linalg.qr(rng.standard_normal((n, 3)))[0].T.astype(np.float32) for n in x.shape[1:]
+    ]
+    found = project(x, mean, bases)
+    expected = np.einsum("nabc,ia,jb,kc->nijk", x.astype(float) - mean, *bases)
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()

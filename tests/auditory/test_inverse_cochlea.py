@@ -164,3 +164,17 @@ def test_bad_input_is_named(change, options, words):
     v = auditory_spectrogram(np.random.default_rng(0).standard_normal(1000))
     with pytest.raises(ValueError, match=words):
         invert_auditory_spectrogram(change(v), **options)
+
+
+@pytest.mark.parametrize(("max_iter", "bursts"), [(3, [3]), (25, [10, 10, 5])])
+def test_no_more_steps_are_taken_than_asked_for(monkeypatch, max_iter, bursts):
+    taken, step = [], torch.optim.LBFGS.step
+
+    def counted(self, closure):
+        taken.append(self.param_groups[0]["max_iter"])
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.LBFGS, "step", counted)
+    v = auditory_spectrogram(np.random.default_rng(0).standard_normal(4000))
+    invert_auditory_spectrogram(v, max_iter=max_iter, tol=0)
+    assert taken == bursts
