@@ -277,7 +277,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "recipe": [StrOptions({"modern", "report"})],
         "optimizer": [StrOptions({"adamw", "adam", "sgd"})],
-        "lr": [Interval(Real, 0, 1e6, closed="right")],
+        "lr": [Interval(Real, 0, 1e30, closed="right")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "lr_schedule": [StrOptions({"onecycle", "cosine", "plateau"}), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],

@@ -139,7 +139,7 @@ class FastStyleTransfer(StyleEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "crop_duration": [Interval(Real, 0, None, closed="neither")],
-        "lr": [Interval(Real, 0, 1e6, closed="right")],
+        "lr": [Interval(Real, 0, 1e30, closed="right")],
         "block_duration": [Interval(Real, 0, None, closed="neither")],
         "device": [str],
         "random_state": ["random_state"],

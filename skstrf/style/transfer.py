@@ -162,7 +162,7 @@ class StyleTransfer(StyleEstimator):
         "init": [StrOptions({"content", "noise", "style"})],
         "domain": [StrOptions({"auto", "sound", "spectrogram"})],
         "optimizer": [StrOptions({"lbfgs", "adam"})],
-        "lr": [Interval(Real, 0, 1e6, closed="right")],
+        "lr": [Interval(Real, 0, 1e30, closed="right")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "block_duration": [Interval(Real, 0, None, closed="neither")],

@@ -10,7 +10,7 @@ from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassi
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
-from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -77,7 +77,7 @@ def test_one_against_the_rest_and_several_outputs(estimator):
 
 
 # scikit-learn's own check lets these take tables only.
-TABLES_ONLY = [BaggingClassifier, OneVsOneClassifier, OutputCodeClassifier, SelfTrainingClassifier]
+TABLES_ONLY = [BaggingClassifier, OneVsOneClassifier, SelfTrainingClassifier]
 
 
 @pytest.mark.parametrize("wrapper", TABLES_ONLY)
