@@ -26,14 +26,26 @@ if TYPE_CHECKING:
 
 __all__ = ["CorticalOperator"]
 
+# Shares of the largest power: what counts as nil, and the least a damped operator divides by. The
+# default filters have no less than a seventh anywhere.
+_NEGLIGIBLE = 1e-6
+_DAMPING = 0.1
+# The inverse of less than this is more than single precision holds.
+NOTHING = 1e-30
+_POWER_ITERATIONS = 12
+
 
 class CorticalOperator:
     """The transform of one spectrogram as a linear operator, with its adjoint and what CG needs.
 
-    Everything is held in the precision and on the device of the tensor.
+    Everything is held in the precision and on the device of the tensor. A damped one divides by
+    no less than a tenth of the largest power when it preconditions: steps of a fixed length need
+    that, as filters that pass nearly nothing of some modulation make too much of its rest.
     """
 
-    def __init__(self, plan: CorticalPlan, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, plan: CorticalPlan, dtype: torch.dtype, device: torch.device, damped: bool = False
+    ):
         import torch
 
         self.plan, self.dtype = plan, dtype
@@ -49,8 +61,9 @@ class CorticalOperator:
         gram = _gram_along_frequency(plan)
         self.gram = self._put(gram).to(device)
         self.real_gram = self._put(2 * gram.real).real.contiguous().to(device)
-        self.inverse_gram = self._put(_regularised_inverse(2 * gram.real)).real.to(device)
-        self.inverse_symbol = torch.as_tensor(_inverse_symbol(plan)).to(dtype).to(device)
+        self.inverse_gram = self._put(_inverse_of_gram(2 * gram.real, damped)).real.to(device)
+        symbol = _inverse_symbol(plan, _DAMPING if damped else _NEGLIGIBLE)
+        self.inverse_symbol = torch.as_tensor(symbol).to(dtype).to(device)
 
     def _put(self, matrix: np.ndarray) -> torch.Tensor:
         import torch
@@ -169,6 +182,20 @@ class CorticalOperator:
         spectrum = torch.fft.rfft(v, self.plan.n_fft) * self.inverse_symbol
         return self.inverse_gram @ torch.fft.irfft(spectrum, self.plan.n_fft)[:, : v.shape[1]]
 
+    def safe_step(self, v: torch.Tensor) -> float:
+        """Step at which preconditioned gradients do not grow: 1 over their largest gain, or 1."""
+        # An impulse holds all modulations alike.
+        wave = v * 0
+        wave[v.shape[0] // 2, v.shape[1] // 2] = 1
+        gain = 0.0
+        for _ in range(_POWER_ITERATIONS):
+            wave = self.precondition(self.normal(wave))
+            gain = float(wave.norm())
+            if gain == 0:  # filters that pass nothing
+                break
+            wave = wave / gain
+        return 1 / max(1.0, gain)
+
 
 def _gram_along_frequency(plan: CorticalPlan) -> np.ndarray:
     """Sum over the scales of :math:`B^H B`, (n_freqs, n_freqs)."""
@@ -180,16 +207,23 @@ def _gram_along_frequency(plan: CorticalPlan) -> np.ndarray:
     return sum(filter_.conj().T @ filter_ for filter_ in filters)
 
 
-def _regularised_inverse(gram: np.ndarray) -> np.ndarray:
-    return np.linalg.pinv(gram, rcond=1e-6, hermitian=True)
+def _inverse_of_gram(gram: np.ndarray, damped: bool) -> np.ndarray:
+    power, waves = np.linalg.eigh(gram)
+    if power[-1] < NOTHING:
+        return np.zeros_like(gram)
+    least = power[-1] * (_DAMPING if damped else _NEGLIGIBLE)
+    inverse = 1 / np.maximum(power, least)
+    if not damped:  # what is nil stays so
+        inverse[power <= least] = 0
+    return (waves * inverse) @ waves.T
 
 
-def _inverse_symbol(plan: CorticalPlan) -> np.ndarray:
+def _inverse_symbol(plan: CorticalPlan, least: float) -> np.ndarray:
     """One over the spectrum of the sum of Re(T^H T), on the bins of rfft, had nothing been cut."""
     half = plan.n_fft // 2
     downward = plan.rates[len(plan.rates) // 2 :, :half]
     power = (np.abs(downward) ** 2).sum(axis=0)
     symbol = np.append(power, power[-1]) / 2
     symbol[0] *= 2
-    floor = 1e-6 * symbol.max()
+    floor = least * symbol.max()
     return np.divide(1.0, np.maximum(symbol, floor), out=np.zeros(half + 1), where=floor > 0)

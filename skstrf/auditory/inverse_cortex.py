@@ -10,7 +10,7 @@ import numpy as np
 from ..utils.arrays import is_torch
 from ..utils.settings import checked_number, checked_whole
 from .cortex import DEFAULT_RATES, DEFAULT_SCALES, CorticalPlan, _check_choices, cortical_plan
-from .cortical_operator import CorticalOperator
+from .cortical_operator import NOTHING, CorticalOperator
 from .modulation_filters import check_ascending
 
 if TYPE_CHECKING:
@@ -137,8 +137,9 @@ def invert_cortical_transform(
     _check_shape(tuple(tensor.shape[-4:]), plan)
     flat = tensor.reshape(-1, *tensor.shape[-4:])
     system = CorticalOperator(
-        plan, torch.float64 if _is_double(flat) else torch.float32, flat.device
-    )
+        plan, torch.float64 if _is_double(flat) else torch.float32, flat.device,
+        damped=content == "magnitude",
+    )  # fmt: skip
     result = torch.stack([_invert_one(one, system, content, method, norm, max_iter, tol)
                           for one in flat])  # fmt: skip
     result = result.reshape(*tensor.shape[:-4], n_freqs, n_frames)
@@ -207,7 +208,7 @@ def _normalised(c: torch.Tensor, system: CorticalOperator, norm: float) -> torch
     divisor = norm * power + (1 - norm) * power.max()
     divisor *= power.sum() / max(divisor.sum(), np.finfo(float).tiny)
     # Bins of no power hold nothing either.
-    inverse = np.divide(2.0, divisor, out=np.zeros_like(divisor), where=divisor > 0)
+    inverse = np.divide(2.0, divisor, out=np.zeros_like(divisor), where=divisor > NOTHING)
     weights = torch.as_tensor(inverse).to(system.dtype).to(c.device)
     return system.from_spectrum(system.spectrum(c) * weights)
 
@@ -240,15 +241,16 @@ def _conjugate_gradients(
 def _from_magnitudes(m: torch.Tensor, system: CorticalOperator, options: _Options) -> torch.Tensor:
     """Phase retrieval: magnitudes as given, phases those of a non-negative spectrogram's tensor.
 
-    Accelerated projections; an inverse that ignores the cut in time is near enough for a step.
+    Accelerated projections; a damped inverse that ignores the cut in time is near enough for a
+    step, if a shorter one where it overshoots.
     """
     v = _rough_spectrogram(m, system)
-    ahead = v
+    ahead, length = v, system.safe_step(v)
     for _ in range(options.max_iter):
         response = system.forward(ahead)
         wanted = m * response.sgn()
-        previous, v = v, ahead + system.precondition(system.adjoint(wanted - response))
-        v = v.clamp(min=0)
+        step = length * system.precondition(system.adjoint(wanted - response))
+        previous, v = v, (ahead + step).clamp(min=0)
         ahead = v + _MOMENTUM * (v - previous)
         if float((v - previous).norm()) <= options.tol * float(v.norm()):
             break

@@ -6,7 +6,11 @@ import pytest
 import skstrf
 import skstrf.neural
 import skstrf.texture
-from skstrf.auditory import invert_auditory_spectrogram
+from skstrf.auditory import (
+    cortical_transform,
+    invert_auditory_spectrogram,
+    invert_cortical_transform,
+)
 from skstrf.augmentation import augment_sounds
 from skstrf.surrogates import iaaft_surrogates
 
@@ -105,3 +109,34 @@ def test_a_step_that_no_weight_holds():
 def test_blocks_of_no_length(length):
     with pytest.raises(ValueError, match="block_length"):
         next(skstrf.auditory.cortical_transform_blocks(np.ones((128, 9)), block_length=length))
+
+
+@pytest.mark.parametrize(
+    ("rates", "scales", "bandpass"),
+    [([4, 8, 16], [0.5, 1, 2], True), ([8], [1], False), ([8], [1], True), ([4], [0.43], False)],
+)
+@pytest.mark.parametrize("n_freqs", [2, 128])
+def test_phases_of_filters_that_leave_a_modulation_out(rates, scales, bandpass, n_freqs):
+    v = np.abs(NOISE.flat[: 20 * n_freqs]).reshape(n_freqs, 20).astype(np.float32)
+    bank = {"rates": rates, "scales": scales, "bandpass": bandpass}
+    m = cortical_transform(v, output="magnitude", **bank)
+    w = invert_cortical_transform(m, content="magnitude", n_freqs=n_freqs, max_iter=60, **bank)
+    again = cortical_transform(w, output="magnitude", **bank)
+    assert w.max() < 100
+    assert np.linalg.norm(again - m) <= 0.3 * np.linalg.norm(m) + 1e-12
+
+
+def test_sounds_of_bandpass_magnitudes():
+    strf = skstrf.STRFTransformer(bandpass=True, output="magnitude", contrast=False, frame_step=1)
+    tensor = strf.fit_transform(NOISE)
+    v = strf.inverse_transform(tensor, to="spectrogram", max_iter=60)
+    expected = skstrf.auditory.auditory_spectrogram(NOISE)
+    assert np.linalg.norm(v - expected) < np.linalg.norm(expected)
+
+
+def test_filters_that_pass_next_to_nothing():
+    v = np.ones((2, 5), np.float32)
+    c = cortical_transform(v, rates=[4], scales=[0.43])
+    for method in ("least-squares", "normalised"):
+        w = invert_cortical_transform(c, rates=[4], scales=[0.43], n_freqs=2, method=method)
+        assert np.isfinite(w).all()
