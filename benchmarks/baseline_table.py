@@ -38,7 +38,7 @@ def rows(results):
             scale = 1e-6 if memory else 1
             cells = [value, *((stat["q_25"], stat["q_75"]) if stat else (value, value))]
             shown = [f"{scale * cell:.3g}" for cell in cells]
-            yield [name, ", ".join(chosen), *shown, "MB" if memory else "s"]
+            yield [name, ", ".join(chosen).replace("'", ""), *shown, "MB" if memory else "s"]
 
 
 def main():
