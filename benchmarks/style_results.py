@@ -1,8 +1,8 @@
 """Style transfer on six pairs, textures from noise, and an ablation: tables and sounds.
 
-``python benchmarks/style_results.py FOLDER pairs|textures|ablation|fast`` reads excerpts of FOLDER
-(names as in PAIRS below) and writes docs/results/style_*.csv, and for pairs and textures sounds to
-docs/results/style.
+``python benchmarks/style_results.py FOLDER PART ...`` with the parts pairs, textures, ablation,
+layers and fast reads excerpts of FOLDER (names as in PAIRS below) and writes
+docs/results/style_*.csv, and for pairs and textures sounds to docs/results/style.
 """
 
 import argparse
@@ -37,6 +37,9 @@ TEXTURES = {
     "crowd_like": "sonicpi_ambi_sauna",
     "rhythmic": "sonicpi_loop_amen_full",
 }
+
+
+PARTS = ("pairs", "textures", "ablation", "layers", "fast")
 
 
 def read(folder, name, seconds=SECONDS):
@@ -192,6 +195,19 @@ def ablation(folder):
         yield {"settings": f"cortical, layers={layers or 'all'}, max_iter=60"} | row
 
 
+def layers(folder):
+    """Single layers of the classifier as style and as content, on the pair of the ablation."""
+    strf, network = classifier(folder)
+    content, style = (read(folder, name) for name in PAIRS["rock_chiptune"])
+    names = ["conv1", "conv2", "conv3", "conv4"]
+    settings = [{}, *({"layers": [name]} for name in names)]
+    settings += [{"content_layers": [name]} for name in ("conv1", "conv4")]
+    for chosen in settings:
+        transfer = StyleTransfer(strf, network, max_iter=30, random_state=0, **chosen)
+        _, row, _ = measured(transfer.fit(style[None]), content)
+        yield {"settings": ", ".join(f"{k}={v}" for k, v in chosen.items()) or "defaults"} | row
+
+
 def fast(folder):
     """One network for four styles against the optimisation."""
     styles = [
@@ -225,7 +241,7 @@ def main():
     """Run the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("parts", nargs="+", choices=["pairs", "textures", "ablation", "fast"])
+    parser.add_argument("parts", nargs="+", choices=PARTS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)
     for part in arguments.parts:
