@@ -12,23 +12,10 @@ import tracemalloc
 
 import numpy as np
 from measure import measure
+from suites.learning import low_rank
 
 SHAPES = {"big": (100, 11, 18, 64, 64), "small": (200, 32, 32, 16)}
 SHARE = 0.95
-
-
-def make_data(shape, seed=0):
-    """float32 tensors whose modes have decaying weights, plus noise and a mean."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal(shape, dtype=np.float32)
-    for axis, size in enumerate(shape[1:], start=1):
-        rotation = np.linalg.qr(rng.standard_normal((size, size)))[0]
-        mixing = (rotation * np.exp(-6 * np.arange(size) / size)).astype(np.float32)
-        x = np.moveaxis(np.tensordot(mixing, x, (1, axis)), 0, axis)
-    x = np.ascontiguousarray(x)
-    x /= x.std()
-    x += 2 * rng.standard_normal(shape[1:], dtype=np.float32)
-    return x
 
 
 def fit_skstrf(x):
@@ -76,7 +63,7 @@ def subspace_distance(ours, theirs):
 
 def compare(name, repeats):
     """Print one line a peer for the data set `name`."""
-    x = make_data(SHAPES[name])
+    x = low_rank(SHAPES[name])
     print(f"\n{name}: {x.shape} float32, {x.nbytes / 1e6:.0f} MB, share {SHARE}, one sweep")
     print(f"{'':12}{'fit':>22}{'transform':>22}{'fit extra':>11}{'distance':>10}  ranks")
     print(f"{'':12}{'wall s':>11}{'CPU s':>11}{'wall s':>11}{'CPU s':>11}{'MB':>11}")

@@ -17,7 +17,10 @@ def low_rank(shape, seed=0):
         rotation = np.linalg.qr(rng.standard_normal((size, size)))[0]
         mixing = (rotation * np.exp(-6 * np.arange(size) / size)).astype(np.float32)
         x = np.moveaxis(np.tensordot(mixing, x, (1, axis)), 0, axis)
-    return np.ascontiguousarray(x) + 2 * rng.standard_normal(shape[1:], dtype=np.float32)
+    x = np.ascontiguousarray(x)
+    x /= x.std()
+    x += 2 * rng.standard_normal(shape[1:], dtype=np.float32)
+    return x
 
 
 class Recordings:
