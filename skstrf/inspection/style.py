@@ -188,7 +188,7 @@ class StyleTransferDisplay:
         # A loss that starts at 0 would squeeze all that matters into a corner.
         ax.set_ylim(bottom=max(1e-5, 0.3 * float(curve[-1, 1:].min())))
         ax.axhline(1.0, color="0.35", linewidth=1, linestyle="--")
-        ax.legend(fontsize=SIZES["labelsize"], frameon=False, ncols=2, loc="upper right")
+        ax.legend(fontsize=SIZES["labelsize"], frameon=False, ncols=2, loc="center right")
         label_axes(ax, "iteration", "loss (untouched: 1)")
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
