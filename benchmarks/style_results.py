@@ -84,7 +84,7 @@ def measured(transfer, content, kind="result"):
     return result[0], row | {"iterations": transfer.n_iter_, "seconds": seconds}, found
 
 
-def classifier(folder):
+def classifier(folder, seed=0):
     """A network that tells twelve recordings apart by five seconds of their STRF tensors."""
     names = sorted({name for pair in PAIRS.values() for name in pair})
     sounds, labels = [], []
@@ -95,7 +95,7 @@ def classifier(folder):
             labels.append(name)
     strf = STRFTransformer(sample_rate=RATE, frame_step=8, contrast=False)
     tensors = strf.fit_transform(np.stack(sounds))
-    network = CNNClassifier(max_epochs=15, random_state=0).fit(tensors, labels)
+    network = CNNClassifier(max_epochs=15, random_state=seed).fit(tensors, labels)
     print("accuracy on its own crops", network.score(tensors, labels), flush=True)
     return strf, network
 
@@ -195,17 +195,23 @@ def ablation(folder):
         yield {"settings": f"cortical, layers={layers or 'all'}, max_iter=60"} | row
 
 
-def layers(folder):
-    """Single layers of the classifier as style and as content, on the pair of the ablation."""
-    strf, network = classifier(folder)
+def layers(folder, seeds=range(3)):
+    """Single layers of the classifier as style and as content, each of three networks trained anew."""
+    networks = [classifier(folder, seed) for seed in seeds]
     content, style = (read(folder, name) for name in PAIRS["rock_chiptune"])
     names = ["conv1", "conv2", "conv3", "conv4"]
     settings = [{}, *({"layers": [name]} for name in names)]
     settings += [{"content_layers": [name]} for name in ("conv1", "conv4")]
     for chosen in settings:
-        transfer = StyleTransfer(strf, network, max_iter=30, random_state=0, **chosen)
-        _, row, _ = measured(transfer.fit(style[None]), content)
-        yield {"settings": ", ".join(f"{k}={v}" for k, v in chosen.items()) or "defaults"} | row
+        rows = []
+        for seed, (strf, network) in zip(seeds, networks, strict=True):
+            transfer = StyleTransfer(strf, network, max_iter=30, random_state=seed, **chosen)
+            rows.append(measured(transfer.fit(style[None]), content)[1])
+        means = {
+            m: f"{np.mean([r[m] for r in rows]):.3f} ± {np.std([r[m] for r in rows]):.3f}"
+            for m in MEASURES
+        }
+        yield {"settings": ", ".join(f"{k}={v}" for k, v in chosen.items()) or "defaults"} | means
 
 
 def fast(folder):

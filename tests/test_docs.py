@@ -13,6 +13,8 @@ PAGES = [
     *sorted(p for p in (DOCS / "guide").glob("*.rst") if "code-block:: python" in p.read_text()),
     DOCS / "development" / "adding_a_transform.rst",
 ]
+GENERATED = {"_build", "_templates", "auto_examples", "generated"}
+WRITTEN = sorted(p for p in DOCS.rglob("*.rst") if not GENERATED.intersection(p.parts))
 SLOW = {"caching", "channels", "classification", "reconstruction"}  # networks, searches, inverses
 
 
@@ -54,6 +56,18 @@ def test_code_of_pages_runs(page, folder):
     for block in code_of(page):
         exec(compile(block, str(page), "exec"), names)
     assert names
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
+def test_tables_and_titles_are_well_formed(page):
+    from docutils import nodes
+    from docutils.core import publish_doctree
+
+    quiet = {"report_level": 2, "halt_level": 6, "warning_stream": ""}
+    tree = publish_doctree(page.read_text(), str(page), settings_overrides=quiet)
+    found = [m.astext() for m in tree.findall(nodes.system_message) if m["level"] >= 2]
+    sphinx_only = r"Unknown|No (directive|role)"
+    assert not [message for message in found if not re.search(sphinx_only, message)]
 
 
 def test_what_a_page_loads_from_elsewhere_is_found():
