@@ -196,7 +196,7 @@ def ablation(folder):
 
 
 def layers(folder, seeds=range(3)):
-    """Single layers of the classifier as style and as content, each of three networks trained anew."""
+    """Single layers of the classifier as style and as content, with three networks."""
     networks = [classifier(folder, seed) for seed in seeds]
     content, style = (read(folder, name) for name in PAIRS["rock_chiptune"])
     names = ["conv1", "conv2", "conv3", "conv4"]
