@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.datasets.songs import write_labels, write_tree
+
 
 @pytest.fixture
 def tone():
@@ -41,3 +43,10 @@ def halve():
         return path
 
     return cut
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Twelve songs at hand, twenty labelled."""
+    write_tree(tmp_path / "songs" / "data", range(12))
+    return tmp_path / "songs", write_labels(tmp_path / "cd2c.cls", range(20))

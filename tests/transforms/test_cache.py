@@ -1,7 +1,6 @@
 """The cache: what is a hit, what a miss, and what happens to entries that are damaged."""
 
 import datetime
-import functools
 import logging
 import os
 import signal
@@ -14,14 +13,8 @@ import joblib
 import numpy as np
 import pytest
 from joblib._store_backends import FileSystemStoreBackend
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
-from skstrf import STRFTransformer
 from skstrf.transforms.cache import cached_rows
-from skstrf.transforms.fingerprint import fingerprint
 
 KEY = {"algorithm": "cube", "version": 1, "floor": 0.5}
 
@@ -375,57 +368,6 @@ def test_rows_that_differ_in_kind_are_not_mixed(tmp_path, sounds):
         cached_rows(Counting("float64"), sounds, memory=tmp_path, key=KEY)
 
 
-def make_closure(power):
-    return lambda x: x**power
-
-
-def named(x, by=1):
-    return x * by
-
-
-@pytest.mark.parametrize(
-    "one, same",
-    [
-        ((1.0, 2.0), [1.0, 2.0]),
-        ({"a": 1, "b": (2,)}, {"b": [2], "a": 1}),
-        (np.arange(4.0), np.arange(8.0)[::2].copy()),
-        (np.arange(8.0)[::2], np.arange(4.0) * 2),
-        (np.float64(2), 2.0),
-        ({"x", "y", "z"}, {"z", "y", "x"}),
-        (make_closure(2), make_closure(2)),
-        (functools.partial(named, by=2), functools.partial(named, by=2)),
-        (np.sin, np.sin),
-        ([(1, 2), (1, 2)], [(1, 2)] * 2),
-        (STRFTransformer(), STRFTransformer()),
-    ],
-)
-def test_equal_settings_have_one_fingerprint(one, same):
-    if isinstance(one, np.ndarray):
-        same = one.copy()
-    assert fingerprint(one) == fingerprint(same)
-
-
-def test_different_settings_have_different_fingerprints():
-    different = [
-        None, True, 1, 1.0, 1j, "1", b"1", [1], (1, 2), [[1, 2]], {1: 2}, {1, 2}, {},
-        np.arange(3), np.arange(3.0), np.arange(3.0, dtype="f4"), np.arange(3.0)[:, None],
-        np.zeros(3), np.array([1, "a"], dtype=object), np.array([1, "b"], dtype=object),
-        make_closure(2), make_closure(3), lambda x: x + 1, lambda x: x + 2, lambda x: x - 1,
-        named, functools.partial(named, by=2), functools.partial(named, by=3), np.sin, np.cos,
-        len, max, STRFTransformer(), STRFTransformer(rates=(2, 4)), STRFTransformer, slice(3),
-        "a".join, "b".join, make_closure("2"),
-    ]  # fmt: skip
-    texts = [fingerprint(value) for value in different]
-    assert len(set(texts)) == len(texts)
-
-
-def test_a_function_that_encloses_itself_has_a_fingerprint():
-    def count(n):
-        return 0 if n == 0 else 1 + count(n - 1)
-
-    assert fingerprint(count) == fingerprint(count)
-
-
 def test_a_setting_that_cannot_be_told_from_others_is_refused(tmp_path, sounds):
     with open(os.devnull) as file, pytest.raises(ValueError, match="cannot be pickled"):
         cached_rows(Counting(), sounds, memory=tmp_path, key={"file": file})
@@ -441,61 +383,3 @@ def test_fingerprints_are_the_same_in_every_process(tmp_path):
     """
     texts = {start(tmp_path, body).communicate(timeout=120)[0] for _ in range(2)}
     assert len(texts) == 1 and "" not in texts
-
-
-@pytest.fixture
-def counted(monkeypatch):
-    """Count the sounds that STRFTransformer computes."""
-    counts = []
-    compute = STRFTransformer._compute
-
-    def counting(self, X):
-        counts.append(len(X))
-        return compute(self, X)
-
-    monkeypatch.setattr(STRFTransformer, "_compute", counting)
-    return counts
-
-
-def test_transformer_hits_whatever_does_not_change_the_numbers(tmp_path, counted):
-    X = np.random.default_rng(1).standard_normal((3, 4000)).astype("float32")
-    strf = STRFTransformer(rates=(4, 8), scales=(1, 2), memory=tmp_path)
-    first = strf.fit_transform(X)
-    assert sum(counted) == 3
-    other = STRFTransformer((4, 8), (1, 2), memory=str(tmp_path), n_jobs=2, device="cpu")
-    again = other.fit_transform(X)
-    assert sum(counted) == 3
-    np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(first, strf.set_params(memory=None).fit_transform(X))
-    assert sum(counted) == 6
-    for setting in ({"rates": (4, 9)}, {"dtype": "float64"}, {"output": "complex"}):
-        strf = STRFTransformer(**{"rates": (4, 8), "scales": (1, 2)} | setting)
-        fresh = strf.fit_transform(X)
-        before = sum(counted)
-        strf.set_params(memory=tmp_path)
-        np.testing.assert_array_equal(strf.fit_transform(X), fresh)
-        np.testing.assert_array_equal(strf.fit_transform(X), fresh)
-        assert sum(counted) == before + 3
-
-
-def test_a_new_version_of_the_algorithm_is_a_miss(tmp_path, counted, monkeypatch):
-    X = np.random.default_rng(1).standard_normal((2, 2000))
-    strf = STRFTransformer(rates=(4, 8), scales=(1, 2), memory=tmp_path).fit(X)
-    strf.transform(X)
-    monkeypatch.setattr(STRFTransformer, "_algorithm_version", 99)
-    strf.transform(X)
-    assert counted == [2, 2]
-
-
-def test_cross_validation_of_a_pipeline_computes_every_sound_once(tmp_path, counted):
-    X = np.random.default_rng(1).standard_normal((12, 2000)).astype("float32")
-    y = np.arange(12) % 2
-    strf = STRFTransformer(rates=(4, 8), scales=(1, 2), memory=joblib.Memory(tmp_path, verbose=0))
-    flatten = FunctionTransformer(lambda X: X.reshape(len(X), -1))
-    flat = make_pipeline(strf, flatten, LogisticRegression())
-    cached = cross_val_score(flat, X, y, cv=3)
-    assert sum(counted) == 12
-    np.testing.assert_array_equal(
-        cached, cross_val_score(flat.set_params(strftransformer__memory=None), X, y, cv=3)
-    )
-    assert sum(counted) == 12 + 3 * 12

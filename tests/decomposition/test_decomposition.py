@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skstrf import MPCA, TensorScaler
 from skstrf.multilinear import streaming
 
-REFERENCE = Path(__file__).parent / "reference" / "mpca"
+REFERENCE = Path(__file__).parents[1] / "reference" / "mpca"
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 
 
