@@ -12,10 +12,11 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from classification import SEPARABLE, load
+from classification import load
 
-from skstrf import CNNClassifier, LogContrast, STRFTransformer
+from skstrf import LogContrast, STRFTransformer
 from skstrf.augmentation import augment_sounds
+from skstrf.experiments import make_separable_classifier
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 COLUMNS = ("valid", "shifted", "test", "new_library")
@@ -57,8 +58,8 @@ def scored(Z, parts, y_train, epochs, seeds, **options):
     """Accuracies of every column, one row a seed."""
     results = []
     for seed in seeds:
-        model = CNNClassifier(
-            max_epochs=epochs, random_state=seed, device="cpu", **SEPARABLE | options
+        model = make_separable_classifier(
+            max_epochs=epochs, random_state=seed, device="cpu", **options
         )
         model.fit(Z, y_train)
         results.append([model.score(*parts[name]) for name in COLUMNS])

@@ -26,6 +26,7 @@ from skstrf import (
     load_audio_folder,
 )
 from skstrf.augmentation import augment_sounds
+from skstrf.experiments import make_separable_classifier
 
 SPLITS = ("valid", "test", "new_library")
 N_COPIES = 3
@@ -126,15 +127,6 @@ def augmented_row(X, Z, y, split, seeds):
     yield f"the same, {N_NETWORKS} networks averaged", averaged
 
 
-# Small filters, and no strides in time: a tensor has five frames of a second.
-SEPARABLE = {
-    "network": "separable",
-    "kernel_sizes": (3, 3, 3, 3),
-    "strides": ((1, 1), (2, 1), (2, 1), (2, 1)),
-    "pool_size": ((3, 1),) * 4,
-}
-
-
 def separable_rows(X, y, split, seeds):
     """Contrast and envelope without MPCA, to the network of separable filters."""
     train = split == "train"
@@ -151,7 +143,7 @@ def separable_rows(X, y, split, seeds):
     ):
         y_train = np.tile(y[train], len(Z_train) // train.sum())
         models = [
-            CNNClassifier(max_epochs=epochs, random_state=seed, **SEPARABLE).fit(Z_train, y_train)
+            make_separable_classifier(max_epochs=epochs, random_state=seed).fit(Z_train, y_train)
             for seed in seeds
         ]
         yield name, [score([model], Z, y, split) for model in models]

@@ -21,6 +21,7 @@ extensions = [
     "mathml",
     "offline",
     "player",
+    "figures",
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "sphinx_copybutton",

@@ -23,7 +23,7 @@ def extensions(monkeypatch):
     pytest.importorskip("sphinx")
     monkeypatch.syspath_prepend(DOCS / "_ext")
     yield
-    for name in ("mathml", "offline"):
+    for name in ("mathml", "offline", "figures"):
         sys.modules.pop(name, None)
 
 
@@ -103,3 +103,14 @@ def test_formulas_are_mathml_and_bad_ones_warn(caplog):
     assert written.startswith("<math") and "<msqrt>" in written
     assert r"\nonsense" in mathml(nodes.math("", r"\nonsense"), as_block=False)
     assert "nonsense" in caplog.text
+
+
+def test_columns_of_figures_are_found():
+    from figures import columns_of_numbers, is_number
+
+    numbers = [".97", "0.963 ± 0.002", "−3", "- 3.2 dB", "12 s", "–", "nan", "< .001", "1025x79"]
+    assert all(map(is_number, numbers))
+    words = ["STFT", "a - b", "5 % of the labels, with all layers free", "", "conv1", "."]
+    assert not any(map(is_number, words))
+    rows = [["one", "1.5", "", "1st"], ["2 of them", "–", "7", "second"], ["no", "x", "", "last"]]
+    assert columns_of_numbers(rows) == [1, 2]

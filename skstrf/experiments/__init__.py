@@ -19,6 +19,7 @@ from skstrf.experiments.results import ClassificationResults
 from skstrf.experiments.search import run_search
 from skstrf.experiments.search_report import write_search_report
 from skstrf.experiments.search_results import SearchResults
+from skstrf.experiments.separable import make_separable_classifier, make_separable_pipeline
 from skstrf.experiments.stationarity import make_representations, run_stationarity
 from skstrf.experiments.stationarity_report import write_stationarity_report
 from skstrf.experiments.stationarity_results import StationarityResults
@@ -49,6 +50,8 @@ __all__ = [
     "genres_experiment",
     "make_classification_pipeline",
     "make_representations",
+    "make_separable_classifier",
+    "make_separable_pipeline",
     "make_style_transfer",
     "pair_files",
     "reduction_experiment",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,12 +31,14 @@ from skstrf.pipeline.keys import stage_settings
 
 __all__ = ["run_comparison"]
 
+Grid = Mapping[str, Mapping[str, Any] | Sequence[Any]]
+
 
 def run_comparison(
     filenames: Sequence[str],
     y: Any,
     pipeline: Pipeline,
-    search_space: Mapping[str, Mapping[str, Any] | Sequence[Any]],
+    search_space: Grid | Sequence[Grid],
     *,
     groups: Any = None,
     split: Any = None,
@@ -62,9 +64,10 @@ def run_comparison(
         Their classes.
     pipeline : Pipeline
         From an `AudioLoader` to a classifier.
-    search_space : mapping of str to (mapping or sequence)
+    search_space : mapping of str to (mapping or sequence), or a sequence of them
         Values by parameter, of the stages after the tensors, and by name if they have names: all
-        combinations are compared.
+        combinations are compared. Of several mappings, the combinations of each; a value whose
+        name is empty goes without saying.
     groups, split, cv : array-like, array-like, int or splitter
         How the sounds are divided, see :func:`skstrf.experiments.run_classification`.
     n_seeds : int
@@ -175,26 +178,33 @@ def _name(key: str, value: Any) -> str:
 
 
 def _tails(
-    pipeline: Pipeline, space: Mapping[str, Any], head: list[str]
+    pipeline: Pipeline, space: Grid | Sequence[Grid], head: list[str]
 ) -> list[tuple[str, Pipeline]]:
-    if not space:
+    tails: list[tuple[str, Pipeline]] = []
+    for grid in [space] if isinstance(space, Mapping) else space:
+        if touched := sorted(key for key in grid if key.partition("__")[0] in head):
+            raise ValueError(
+                f"search_space changes {', '.join(touched)}, before the tensors, which are "
+                "computed once: compare only what comes after them, or use run_search."
+            )
+        tails.extend(_combinations(pipeline, grid))
+    if not tails:
         raise ValueError("search_space is empty: there is nothing to compare.")
-    if touched := sorted(key for key in space if key.partition("__")[0] in head):
-        raise ValueError(
-            f"search_space changes {', '.join(touched)}, before the tensors, which are computed "
-            "once: compare only what comes after them, or use run_search."
-        )
+    return tails
+
+
+def _combinations(pipeline: Pipeline, grid: Grid) -> Iterator[tuple[str, Pipeline]]:
+    """Name and make every combination of one grid."""
     named = {
         key: values if isinstance(values, Mapping) else {_name(key, v): v for v in values}
-        for key, values in space.items()
+        for key, values in grid.items()
     }
-    tails = []
-    for names in ParameterGrid({key: list(values) for key, values in named.items()}):
+    for names in ParameterGrid({key: list(values) for key, values in named.items()} or []):
         params = {key: _clone(named[key][name]) for key, name in names.items()}
         changed = clone(pipeline).set_params(**params)
         check_parameters(changed)
-        tails.append((", ".join(names[key] for key in sorted(names)), divide_pipeline(changed)[1]))
-    return tails
+        name = ", ".join(names[key] for key in sorted(names) if names[key])
+        yield name, divide_pipeline(changed)[1]
 
 
 def _texts(stages: Pipeline) -> list[str]:

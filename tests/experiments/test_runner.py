@@ -77,10 +77,10 @@ def test_what_is_finished_is_not_done_again(folder, tmp_path, monkeypatch):
     (damaged, *_) = sorted((out / "parts").iterdir())
     damaged.write_text("{")
     assert run("genres", folder, out) == 0
-    # Six parts: three before the stop, one of which is damaged.
-    assert len(seen) == 4 + 3 + 1
+    # Eight parts: three before the stop, one of which is damaged.
+    assert len(seen) == 4 + 5 + 1
     assert run("genres", folder, out) == 0
-    assert len(seen) == 8
+    assert len(seen) == 10
     monkeypatch.undo()
     assert run("genres", folder, tmp_path / "whole") == 0
     assert bits(out) == bits(tmp_path / "whole")
@@ -135,6 +135,56 @@ def test_reduction_compares_every_way(noises, make_small_pipeline):
         run_comparison(*noises, pipeline, {"strf__rates": [[4]]})
     with pytest.raises(ValueError, match="empty"):
         run_comparison(*noises, pipeline, {})
+    grids = [{"mpca": [MPCA(0.9)]}, {"mpca": {"": "passthrough"}, "scaler": {"bare": None}}]
+    results = run_comparison(*noises, pipeline, grids, cv=3, n_seeds=1)
+    assert [row["name"] for row in results.rows] == ["MPCA(n_components=0.9)", "bare"]
+    assert results.rows[1]["dimension"] == none["dimension"]
+    with pytest.raises(ValueError, match="empty"):
+        run_comparison(*noises, pipeline, [{}])
+
+
+def test_networks_of_the_genres_learn_from_the_same_tensors():
+    from skstrf import STRFTransformer
+    from skstrf.experiments.genres import genres_experiment
+    from skstrf.experiments.tensors import divide_pipeline
+
+    pipeline, (behind_mpca, whole) = genres_experiment(duration=1.0, max_epochs=3)
+    head, tail = divide_pipeline(pipeline)
+    assert list(tail.named_steps) == ["scaler", "mpca", "cnn"]
+    sounds = 0.1 * np.random.default_rng(0).standard_normal((2, 16000)).astype(np.float32)
+    magnitudes = head["strf"].fit_transform(sounds)
+    np.testing.assert_allclose(
+        tail["scaler"].fit_transform(magnitudes),
+        STRFTransformer().fit_transform(sounds),
+        atol=1e-4,
+    )
+    networks = [*behind_mpca["cnn"].values(), *whole["cnn"].values()]
+    assert [getattr(network, "max_epochs", None) for network in networks] == [3, 3, None, 3]
+    assert [getattr(network, "recipe", None) for network in networks[:2]] == ["report", "modern"]
+    assert networks[3].network == "separable"
+
+
+def test_averaged_networks():
+    from skstrf import CNNClassifier
+    from skstrf.experiments import make_separable_pipeline
+
+    sounds = np.random.default_rng(0).standard_normal((8, 8000)).astype(np.float32)
+    sounds[::2] = np.cumsum(sounds[::2], axis=1) / 30
+    y = np.tile(["brown", "white"], 4)
+    options = {"n_filters": 4, "max_epochs": 2, "random_state": 5}
+    three = make_separable_pipeline(n_networks=3, **options).fit(sounds, y)
+    ones = [
+        make_separable_pipeline(n_networks=1, **{**options, "random_state": seed}).fit(sounds, y)
+        for seed in (5, 6, 7)
+    ]
+    assert isinstance(ones[0][-1], CNNClassifier)
+    probabilities = [one.predict_proba(sounds) for one in ones]
+    np.testing.assert_allclose(
+        three.predict_proba(sounds), np.mean(probabilities, axis=0), atol=1e-6
+    )
+    assert np.ptp(probabilities, axis=0).max() > 1e-3
+    with pytest.raises(ValueError, match="n_networks=0"):
+        make_separable_pipeline(n_networks=0)
 
 
 def test_gtzan_is_known_by_its_names(tmp_path):
