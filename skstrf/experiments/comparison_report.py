@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from skstrf.experiments.comparison_results import ComparisonResults
 from skstrf.inspection import ComparisonDisplay, Report
@@ -64,29 +65,32 @@ def write_comparison_report(
 
 def _add_table(report: Report, results: ComparisonResults) -> None:
     extra = list(results.rows[0]["extra"])
-    spread = results.rows[0]["accuracy"]["std"] is not None
     rows = [
         [
             row["name"],
             "\u00a0x\u00a0".join(map(str, row["shape"])),  # on one line
             round(row["dimension"]),
             row["kept"],
-            row["accuracy"]["mean"],
-            *([row["accuracy"]["std"]] if spread else []),
-            *row["interval"],
-            *(row["extra"][name]["mean"] for name in extra),
+            _with_spread(row["accuracy"]),
+            "{:.3f} to {:.3f}".format(*row["interval"]),
+            *(_with_spread(row["extra"][name]) for name in extra),
             row["seconds"].get("reduction", 0.0),
             row["seconds"]["network"],
         ]
         for row in results.rows
     ]
-    columns = ["way", "shape", "numbers", "kept", "accuracy", *(["std"] if spread else [])]
-    columns += ["from", "to", *extra]
+    columns = ["way", "shape", "numbers", "kept", "accuracy", "95 %", *extra]
     note = (
         "Shape and numbers: what the classifier gets of one sound. Kept: share of the variance of "
-        "the training part. From, to: 95 % interval (Wilson) of the mean, taking the sounds for "
+        "the training part. 95 %: interval (Wilson) of the mean, taking the sounds for "
         "independent. Seconds of one fit, reduction and classifier."
     )
-    if spread:
-        note += f" Std: over folds and seeds, of which there are {results.n_seeds}."
+    if results.rows[0]["accuracy"]["std"] is not None:
+        note += f" ±: standard deviation over folds and {results.n_seeds} seeds."
     report.add_table("Result", [*columns, "s reducing", "s learning"], rows, note=note)
+
+
+def _with_spread(score: Mapping[str, Any]) -> str:
+    """Write a mean, with its standard deviation if there is one."""
+    spread = "" if score["std"] is None else f" ± {score['std']:.3f}"
+    return f"{score['mean']:.3f}{spread}"

@@ -13,8 +13,9 @@ import numpy as np
 __all__ = ["format_column", "format_setting", "is_missing", "looks_numeric"]
 
 MISSING = "–"
-# Strings that are numbers to a reader: "12", "-0.5", "91 %", "0.912 ± 0.013".
-_NUMERIC = re.compile(r"[-+−]?\d[\d,]*(\.\d+)?\s*%?(\s*±\s*\d[\d,]*(\.\d+)?\s*%?)?")
+# Strings that are numbers to a reader: "12", "-0.5", "91 %", "0.912 ± 0.013", "0.8 to 0.9".
+_ONE = r"[-+−]?\d[\d,]*(\.\d+)?\s*%?"
+_NUMERIC = re.compile(rf"{_ONE}(\s*(±|to)\s*{_ONE})?")
 
 
 def looks_numeric(value: Any) -> bool:

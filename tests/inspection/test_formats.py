@@ -43,6 +43,8 @@ def test_what_is_read_is_what_was_meant(values):
         ("-1,234.5", True),
         ("91 %", True),
         ("0.912 ± 0.013", True),
+        ("0.925 to 0.979", True),
+        ("ten to 12", False),
         (True, False),
         ("", False),
         (None, False),
