@@ -124,12 +124,13 @@ def invert_scale_transform(
             "give those it was made with."
         )
     power = (gains**2).sum(axis=0)
+    # Of bins that every filter holds below rounding nothing is left to bring back.
+    passed = power > np.finfo(array.dtype).eps ** 2
     power = norm * power + (1 - norm) * power.max()
     power[0] *= 2  # the other bins stand for their mirror images too
     spectrum = np.fft.fft(array, 2 * half, axis=-2)[..., :half, :]
     total = (spectrum * gains[..., None]).sum(axis=-3)
-    # Bins that no filter lets pass hold nothing.
-    total = np.divide(total, power[:, None], out=total * 0, where=power[:, None] > 0)
+    total = np.divide(total, power[:, None], out=total * 0, where=passed[:, None])
     v = 2 * np.fft.ifft(total, 2 * half, axis=-2)[..., :n_freqs, :].real
     return v.astype(np.float32 if array.dtype == np.complex64 else np.float64)
 

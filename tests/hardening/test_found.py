@@ -140,3 +140,11 @@ def test_filters_that_pass_next_to_nothing():
     for method in ("least-squares", "normalised"):
         w = invert_cortical_transform(c, rates=[4], scales=[0.43], n_freqs=2, method=method)
         assert np.isfinite(w).all()
+
+
+@pytest.mark.parametrize(("n_freqs", "scale", "norm"), [(5, 1.0, 1.0), (2, 0.3125, 0)])
+def test_scales_that_a_short_spectrum_cannot_hold(n_freqs, scale, norm):
+    v = np.linspace(-1, 1, n_freqs, dtype=np.float32)[:, None]
+    c = skstrf.auditory.scale_transform(v, scales=[scale])
+    w = skstrf.auditory.invert_scale_transform(c, scales=[scale], norm=norm)
+    assert np.abs(w).max() < 100
