@@ -323,6 +323,7 @@ def _open(path: Path, *, read_only: bool) -> tuple[Any, dict[str, Any]]:
             DurableStore(path, read_only=read_only), mode="r" if read_only else "r+"
         )
         entry = dict(group.attrs[ENTRY])
+        entry["settings"] = plain_settings(entry["settings"])  # zarr 3.1 gives infinity itself
         missing = [n for n in ("X", "status", "paths", "errors", "stamps") if n not in group]
     except (FileNotFoundError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise ValueError(
@@ -350,15 +351,16 @@ def plain_settings(settings: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Of lists, numbers, texts and None.
+        Of lists, finite numbers, texts and None. Infinity and NaN are texts, as JSON has no such
+        numbers and versions of zarr differ in what they make of them.
 
     Examples
     --------
     >>> from skstrf.store.tensors import plain_settings
-    >>> plain_settings({"rates": (4, 8)})
-    {'rates': [4, 8]}
+    >>> plain_settings({"rates": (4, 8), "norm": float("inf")})
+    {'rates': [4, 8], 'norm': 'Infinity'}
     """
-    return json.loads(json.dumps(settings, default=_plain))
+    return json.loads(json.dumps(settings, default=_plain), parse_constant=str)
 
 
 def _plain(value: Any) -> Any:

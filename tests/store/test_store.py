@@ -13,7 +13,7 @@ import soundfile
 import zarr
 from filelock import FileLock
 
-from skstrf import AudioLoader, MFCCTransformer, STRFTransformer
+from skstrf import AudioLoader, ChromaTransformer, MFCCTransformer, STRFTransformer
 from skstrf.store import open_tensors, store_tensors
 from skstrf.store import tensors as layout
 
@@ -248,6 +248,14 @@ def test_tensors_of_other_parameters_or_an_older_algorithm_are_not_opened(
         with pytest.raises(ValueError, match=r"version 1 of the algorithm.*version 99"):
             open_tensors(path, **options)
     assert open_tensors(path, allow_old=True).mask.all()
+
+
+def test_settings_without_bound_are_found_again(files, tmp_path):
+    chroma = ChromaTransformer(norm=np.inf)
+    store(files[:2], tmp_path / "a.zarr", chroma)
+    assert open_tensors(tmp_path / "a.zarr", transformer=chroma).mask.all()
+    with pytest.raises(ValueError, match=r"norm=.Infinity., now 2"):
+        open_tensors(tmp_path / "a.zarr", transformer=ChromaTransformer(norm=2.0))
 
 
 def test_what_does_not_change_numbers_does_not_matter(files, tmp_path):

@@ -1,5 +1,7 @@
 """WaveletTransformer against PyWavelets, and its inverse on recordings."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 import pywt
@@ -25,6 +27,8 @@ def test_is_pywavelets(wavelet, centre, recordings):
     ).fit(x[None])
     actual = cwt.transform(x[None])[0]
     scales = centre * 16000 / cwt.axes_[0].values
+    if "precision" not in signature(pywt.cwt).parameters:
+        pytest.skip("PyWavelets before 1.9 is too coarse to compare with")
     expected, _ = pywt.cwt(x, scales, wavelet, method="fft", precision=16)
     # They multiply by the root of the scale, we by twice that of a wavelet of unit area. Half a
     # sample of delay in theirs turns the phase.
