@@ -67,5 +67,11 @@ html_title = "skstrf"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["skstrf.css"]
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    # Tables of results have many columns: they get the room of the headings' list.
+    "secondary_sidebar_items": {"**": ["page-toc"]}
+    | {f"results/{page.stem}": [] for page in Path(__file__).parent.glob("results/*.rst")},
+}
 html_show_sourcelink = False
