@@ -165,6 +165,11 @@ def textures(folder):
         write(f"texture_{name}_made", made[0])
 
 
+def named(chosen):
+    """What is unlike the defaults."""
+    return ", ".join(f"{k}={v}" for k, v in chosen.items()) or "defaults"
+
+
 def ablation(folder):
     """Weights, widths of filters, numbers of them, starts and domains on one pair."""
     content, style = (read(folder, name) for name in PAIRS["rock_chiptune"])
@@ -186,7 +191,7 @@ def ablation(folder):
     for chosen in settings:
         transfer = StyleTransfer(log_stft(RATE), random_state=0, **chosen).fit(style[None])
         _, row, _ = measured(transfer, content)
-        yield {"settings": ", ".join(f"{k}={v}" for k, v in chosen.items()) or "defaults"} | row
+        yield {"settings": named(chosen)} | row
     for layers in (None, *([group] for group in GROUPS)):
         transfer = make_style_transfer(
             "cortical", sample_rate=RATE, layers=layers, max_iter=60, random_state=0
@@ -211,7 +216,7 @@ def layers(folder, seeds=range(3)):
             m: f"{np.mean([r[m] for r in rows]):.3f} ± {np.std([r[m] for r in rows]):.3f}"
             for m in MEASURES
         }
-        yield {"settings": ", ".join(f"{k}={v}" for k, v in chosen.items()) or "defaults"} | means
+        yield {"settings": named(chosen)} | means
 
 
 def fast(folder):

@@ -1,12 +1,13 @@
 """Where the reference arrays and the larger, optional data are."""
 
-import importlib.util
 import os
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+
+from tests import accessibility
 
 matplotlib.use("Agg")
 REFERENCE = Path(__file__).parent / "reference"
@@ -27,25 +28,16 @@ def shared():
     return folder
 
 
-def accessibility():
-    """The module of that name beside this file; tests are no package."""
-    path = Path(__file__).with_name("accessibility.py")
-    spec = importlib.util.spec_from_file_location("accessibility", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def page_faults():
     """Say what keeps someone from reading a page of HTML: a list, empty if nothing does."""
-    return accessibility().faults
+    return accessibility.faults
 
 
 @pytest.fixture(scope="session")
 def page_tree():
     """Parse a page of HTML to elements with their attributes, ancestors and text."""
-    return accessibility().Tree
+    return accessibility.Tree
 
 
 @pytest.fixture(scope="session")

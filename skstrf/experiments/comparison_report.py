@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from skstrf.experiments.comparison_results import ComparisonResults
+from skstrf.experiments.results import format_mean
 from skstrf.inspection import ComparisonDisplay, Report
 
 __all__ = ["write_comparison_report"]
@@ -71,9 +71,9 @@ def _add_table(report: Report, results: ComparisonResults) -> None:
             "\u00a0x\u00a0".join(map(str, row["shape"])),  # on one line
             round(row["dimension"]),
             row["kept"],
-            _with_spread(row["accuracy"]),
+            format_mean(row["accuracy"]["mean"], row["accuracy"]["std"]),
             "{:.3f} to {:.3f}".format(*row["interval"]),
-            *(_with_spread(row["extra"][name]) for name in extra),
+            *(format_mean(row["extra"][n]["mean"], row["extra"][n]["std"]) for n in extra),
             row["seconds"].get("reduction", 0.0),
             row["seconds"]["network"],
         ]
@@ -88,9 +88,3 @@ def _add_table(report: Report, results: ComparisonResults) -> None:
     if results.rows[0]["accuracy"]["std"] is not None:
         note += f" ±: standard deviation over folds and {results.n_seeds} seeds."
     report.add_table("Result", [*columns, "s reducing", "s learning"], rows, note=note)
-
-
-def _with_spread(score: Mapping[str, Any]) -> str:
-    """Write a mean, with its standard deviation if there is one."""
-    spread = "" if score["std"] is None else f" ± {score['std']:.3f}"
-    return f"{score['mean']:.3f}{spread}"

@@ -20,6 +20,7 @@ __all__ = [
     "ClassificationResults",
     "WrittenResults",
     "changed_settings",
+    "format_mean",
     "format_score",
     "plain",
     "settings",
@@ -140,6 +141,30 @@ class ClassificationResults(WrittenResults):
         )
 
 
+def format_mean(mean: float, std: float | None) -> str:
+    """Write a mean, with its standard deviation if there is one.
+
+    Parameters
+    ----------
+    mean : float
+        Of a score.
+    std : float or None
+        None where there was a single value.
+
+    Returns
+    -------
+    str
+        To three decimals.
+
+    Examples
+    --------
+    >>> from skstrf.experiments.results import format_mean
+    >>> format_mean(0.9, 0.05), format_mean(0.9, None)
+    ('0.900 ± 0.050', '0.900')
+    """
+    return f"{mean:.3f}" + ("" if std is None else f" ± {std:.3f}")
+
+
 def format_score(score: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     """Put a score and its spread into words: over folds, or the interval of a single test.
 
@@ -161,10 +186,11 @@ def format_score(score: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     >>> format_score({"mean": 0.9, "std": 0.05}, {})
     '0.900 ± 0.050'
     """
+    text = format_mean(score["mean"], score["std"])
     if score["std"] is not None:
-        return f"{score['mean']:.3f} ± {score['std']:.3f}"
+        return text
     low, high = scores["interval"]
-    return f"{score['mean']:.3f} (95 % interval {low:.2f} to {high:.2f})"
+    return f"{text} (95 % interval {low:.2f} to {high:.2f})"
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from skstrf.experiments.results import WrittenResults, format_score
+from skstrf.experiments.results import WrittenResults, format_mean, format_score
 
 __all__ = ["SearchResults"]
 
@@ -98,10 +98,10 @@ class SearchResults(WrittenResults):
         str
             Some lines.
         """
-        std = "" if self.score["std"] is None else f" ± {self.score['std']:.3f}"
+        score = format_mean(self.score["mean"], self.score["std"])
         lines = [
             f"best of {len(self.trials)} trials ({self.count('PRUNED')} pruned): {self.scoring} "
-            f"{self.score['mean']:.3f}{std} ({self.evaluation}), the best of many",
+            f"{score} ({self.evaluation}), the best of many",
             *(f"  {name} = {value}" for name, value in self.best.items()),
         ]
         for name, scores in self.tests.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.experiments.results import WrittenResults
+from skstrf.experiments.results import WrittenResults, format_mean
 from skstrf.experiments.scores import spread
 
 __all__ = ["TransferResults"]
@@ -134,10 +134,7 @@ class TransferResults(WrittenResults):
         lines = [f"{'share of labels':{width}}" + "".join(f"{f:>14g}" for f in self.fractions)]
         for method in self.methods:
             cells = [row for row in self.table() if row["method"] == method]
-            texts = [
-                f"{row['accuracy']:.3f}" + ("" if row["std"] is None else f" ± {row['std']:.3f}")
-                for row in cells
-            ]
+            texts = [format_mean(row["accuracy"], row["std"]) for row in cells]
             lines.append(f"{method:{width}}" + "".join(f"{text:>14}" for text in texts))
         return "\n".join([*lines, f"chance {self.chance:.3f}; {self.evaluation}"])
 

@@ -1,19 +1,12 @@
 """What the tests of the commands share."""
 
 import pytest
-import torch
 
 from skstrf.__main__ import main
 from tests.cli.sounds import FAST, write_folder
+from tests.threads import one_thread
 
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Threads cost more than they gain where everything is small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]  # a fixture of every test here
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from skstrf import TensorScaler
 from skstrf.experiments import make_classification_pipeline
+from tests.threads import one_thread
+
+__all__ = ["one_thread"]  # a fixture of every test here
 
 BANDS = {"high": (2000, 6000), "low": (100, 600), "mid": (600, 2000)}
 RATE = 16000
@@ -32,15 +34,6 @@ def write_noises(folder, n_per_class=6, duration=0.4):
 def noises(tmp_path_factory):
     """Paths and classes of 18 noises of three classes."""
     return write_noises(tmp_path_factory.mktemp("noises"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Threads cost more than they gain where everything is small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _small_pipeline():

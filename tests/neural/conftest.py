@@ -3,17 +3,9 @@ import pytest
 
 from skstrf.neural import CNNClassifier
 from tests.neural.small_networks import FAST, patterns
+from tests.threads import one_thread
 
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread():
-    """Nets this small only lose by threads, a great deal so on a busy machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]  # a fixture of every test here
 
 
 @pytest.fixture(scope="module")
