@@ -14,8 +14,8 @@ from classification import load
 
 from skstrf import CNNClassifier, STRFTransformer
 from skstrf.experiments import compare_channels
-from skstrf.experiments.evaluation import linear_classifier
-from skstrf.experiments.folds import plan_split
+from skstrf.experiments._evaluation import linear_classifier
+from skstrf.experiments._splits import plan_split
 from skstrf.inspection import ChannelScoreDisplay
 
 

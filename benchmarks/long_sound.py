@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from skstrf import STRFTransformer
-from skstrf.transforms.long import transform_blocks
+from skstrf.transforms.strf import transform_blocks
 
 RATE = 16000
 

@@ -20,8 +20,8 @@ import soundfile
 from distributed import LocalCluster
 
 from skstrf import MPCA, AudioLoader, STRFTransformer
+from skstrf.corpus_store import store_tensors
 from skstrf.multilinear import moments
-from skstrf.store import store_tensors
 from skstrf.utils.cluster import on_cluster, run_on_cluster
 
 RATE = 16000
@@ -114,7 +114,7 @@ def overheads(n_tasks=2000, n_clips=10**6):
     import dask
     import zarr
 
-    from skstrf.store.durable import DurableStore
+    from skstrf.corpus_store import DurableStore
 
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,

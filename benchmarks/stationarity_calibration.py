@@ -24,7 +24,7 @@ from skstrf.surrogates import (
     stationary_bootstrap,
 )
 from skstrf.surrogates.fields import CHANGING, HETEROGENEOUS, STATIONARY, make_field
-from skstrf.surrogates.rates import combined_p_values
+from skstrf.surrogates.lines import combined_p_values
 
 COLUMNS = (
     "field",

@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 from skstrf import STFTTransformer, STRFTransformer, StyleTransfer
 from skstrf.datasets.audio import read_audio
-from skstrf.style.scores import at_level
+from skstrf.style.metrics import at_level
 from skstrf.texture import RandomNetwork, gram_matrix, onset_correlation, relative_distance
 
 RATE = 22050

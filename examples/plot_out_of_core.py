@@ -18,8 +18,8 @@ import soundfile
 from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, AudioLoader, CNNClassifier, STRFTransformer, TensorScaler
+from skstrf.corpus_store import store_tensors
 from skstrf.inspection import MPCADisplay
-from skstrf.store import store_tensors
 
 rng = np.random.default_rng(0)
 folder = tempfile.TemporaryDirectory()

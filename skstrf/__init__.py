@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import lazy_loader as _lazy
 
-from ._version import __version__
+from skstrf._version import __version__
 
 _attributes = {
-    "augmented": ["AugmentedClassifier"],
-    "channels": ["ChannelSelector", "channel_scores"],
+    "augmentation": ["AugmentedClassifier"],
     "datasets": [
         "AudioLoader",
         "fetch_gtzan",
@@ -23,10 +22,10 @@ _attributes = {
         "make_ripple_genres",
     ],
     "decomposition": ["MPCA"],
+    "feature_selection": ["ChannelSelector", "channel_scores"],
     "neural": ["CNNClassifier"],
-    "contrast": ["LogContrast"],
     "pipeline": ["CachedPipeline"],
-    "preprocessing": ["TensorScaler"],
+    "preprocessing": ["LogContrast", "TensorScaler"],
     "stationarity": ["StationarityScorer"],
     "style": ["FastStyleTransfer", "StyleTransfer"],
     "transforms": [
@@ -47,14 +46,15 @@ __getattr__, _list_names, _names = _lazy.attach(
     submodules=[
         "auditory",
         "augmentation",
-        "channels",
+        "corpus_store",
         "datasets",
         "decomposition",
         "experiments",
+        "feature_selection",
         "inspection",
+        "model_io",
         "multilinear",
         "neural",
-        "persistence",
         "pipeline",
         "preprocessing",
         "stationarity",

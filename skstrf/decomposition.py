@@ -21,10 +21,9 @@ from skstrf.multilinear import (
     project,
     reconstruct,
 )
-from skstrf.multilinear.streaming import like
+from skstrf.multilinear.products import like
 from skstrf.utils.arrays import is_torch
-from skstrf.utils.blocks import is_dask, map_samples, whole_samples
-from skstrf.utils.stored import stored
+from skstrf.utils.lazy import is_dask, map_samples, stored, whole_samples
 from skstrf.utils.validation import (
     Integral,
     Interval,

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
 from skstrf.surrogates.tensors import TensorScore, block_grid, score_tensor
-from skstrf.transforms.axes import Axis
+from skstrf.transforms.base import Axis
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -318,35 +318,7 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
 
 
 def resolve_axes(axes: Any, ndim: int) -> tuple[list[str], list[int]]:
-    """Names of all axes after the first, and the positions of those to test.
-
-    Parameters
-    ----------
-    axes : sequence of str, of Axis or of int, or None
-        As given to `StationarityScorer`.
-    ndim : int
-        Axes of X, the first included.
-
-    Returns
-    -------
-    names : list of str
-        One for each axis after the first.
-    tested : list of int
-        Positions, 1 the first after the sounds.
-
-    Raises
-    ------
-    ValueError
-        When they do not fit each other, or there are no names.
-
-    Examples
-    --------
-    >>> from skstrf.stationarity import resolve_axes
-    >>> resolve_axes(None, 3)
-    (['frequency', 'time'], [1, 2])
-    >>> resolve_axes([-1], 3)
-    (['frequency', 'time'], [2])
-    """
+    """Names of all axes after the first, and the positions of those to test."""
     n_axes = ndim - 1
     every = list(range(1, ndim))
     given = None if axes is None else list(axes)

@@ -18,10 +18,10 @@ from sklearn.pipeline import make_pipeline
 import skstrf
 from skstrf import MPCA, AudioLoader, STRFTransformer, TensorScaler, channel_scores
 from skstrf.__main__ import main
+from skstrf.corpus_store import open_tensors, store_tensors
 from skstrf.datasets import AudioReadError
 from skstrf.experiments import make_classification_pipeline, run_classification, run_search
-from skstrf.experiments.evaluation import Flatten
-from skstrf.store import open_tensors, store_tensors
+from skstrf.experiments._evaluation import Flatten
 from skstrf.utils import cluster as cluster_module
 from skstrf.utils.cluster import Died, current_client, on_cluster, run_on_cluster
 
@@ -226,7 +226,7 @@ class Poison(distributed.WorkerPlugin):
         self.fatal, self.seconds = fatal, seconds
 
     def setup(self, worker):
-        from skstrf.datasets import batch
+        from skstrf.datasets import loader as batch
 
         self.batch, self.read = batch, batch.read_audio
 

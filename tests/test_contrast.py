@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skstrf import LogContrast, STRFTransformer
-from skstrf.contrast import log_contrast
+from skstrf.preprocessing import log_contrast
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skstrf import MPCA, AudioLoader, CNNClassifier, STRFTransformer, TensorScaler
-from skstrf.persistence import load_model, read_metadata, replacing, save_model
+from skstrf.model_io import load_model, read_metadata, replacing, save_model
 
 
 class Writer:
@@ -88,7 +88,7 @@ def test_what_was_loaded_can_be_saved_again(fitted, model_file, tmp_path):
 
 
 def test_it_loads_in_a_process_that_has_imported_nothing(model_file):
-    code = f"from skstrf.persistence import load_model; print(load_model({str(model_file)!r})[-1])"
+    code = f"from skstrf.model_io import load_model; print(load_model({str(model_file)!r})[-1])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.startswith("CNNClassifier(")
 

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skstrf import TensorScaler
-from skstrf.multilinear import streaming
+from skstrf.multilinear import products as streaming
 from skstrf.preprocessing import axis_statistics
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)

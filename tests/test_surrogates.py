@@ -26,9 +26,8 @@ from skstrf.surrogates import (
     stationary_bootstrap,
     whiten,
 )
-from skstrf.surrogates.autoregression import _yule_walker
 from skstrf.surrogates.fields import CHANGING, HETEROGENEOUS, STATIONARY
-from skstrf.surrogates.rates import combined_p_values, rank_p_values
+from skstrf.surrogates.lines import _yule_walker, combined_p_values, rank_p_values
 from skstrf.surrogates.tensors import _some_groups, _without_planes
 
 SHAPE = (64, 128)

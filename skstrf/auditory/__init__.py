@@ -7,18 +7,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cochlea import auditory_spectrogram, frames_per_second, model_sample_rate, resample
-from .cortex import DEFAULT_RATES, DEFAULT_SCALES, cortical_transform, signed_rates
-from .filterbanks import centre_frequencies, cochlear_filters
-from .inverse_cochlea import invert_auditory_spectrogram
-from .inverse_cortex import invert_cortical_transform
-from .long import auditory_spectrogram_blocks
-from .long_cortex import cortical_transform_blocks
-from .measures import log_spectral_distance, spectrogram_correlation
-from .modulation_filters import rate_filter, scale_filter
-from .receptive_fields import ReceptiveField, receptive_field
-from .ripples import moving_ripple
-from .scale import invert_scale_transform, scale_transform
+from skstrf.auditory.cochlea import (
+    auditory_spectrogram,
+    frames_per_second,
+    model_sample_rate,
+    resample,
+)
+from skstrf.auditory.cortex import (
+    DEFAULT_RATES,
+    DEFAULT_SCALES,
+    cortical_transform,
+    invert_scale_transform,
+    scale_transform,
+    signed_rates,
+)
+from skstrf.auditory.filterbanks import centre_frequencies, cochlear_filters
+from skstrf.auditory.inverse_cochlea import invert_auditory_spectrogram
+from skstrf.auditory.inverse_cortex import invert_cortical_transform
+from skstrf.auditory.long_sounds import auditory_spectrogram_blocks, cortical_transform_blocks
+from skstrf.auditory.measures import log_spectral_distance, spectrogram_correlation
+from skstrf.auditory.modulation_filters import (
+    ReceptiveField,
+    rate_filter,
+    receptive_field,
+    scale_filter,
+)
+from skstrf.auditory.ripples import moving_ripple
 
 __all__ = [
     "Cochlea",
@@ -51,7 +65,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("Cochlea", "Cortex"):  # torch modules: torch is loaded when they are asked for
-        from . import differentiable
+        from skstrf.auditory import modules
 
-        return getattr(differentiable, name)
+        return getattr(modules, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .filterbanks import cochlear_filters
+from skstrf.auditory.filterbanks import cochlear_filters
 
 LANES = 8
 MAX_TAPS = 25
@@ -165,33 +165,7 @@ def silent_memory(first, last):
 def cochlear_frames(
     x, coefficients, orders, first, last, weights, decay, kind, slope, beta, memory, out
 ):
-    """Run the cochlea on one sound for the channel groups ``first`` to ``last - 1``.
-
-    Parameters
-    ----------
-    x : float64 array, (n_frames * n_samples_per_frame,)
-        The sound, padded to whole frames.
-    coefficients, orders : arrays
-        From :data:`COEFFICIENTS` and :data:`ORDERS`.
-    first, last : int
-        Groups of eight channels to compute; the group above is filtered too, for the
-        lateral difference.
-    weights : float64 array, (n_samples_per_frame,)
-        What each sample of a frame adds to the frame.
-    decay : float
-        What the previous frame's value keeps: the leak over one frame; 0 for frame means.
-    kind : int
-        0 linear, 1 half-wave, 2 hard limiter, 3 sigmoid.
-    slope : float
-        Of the sigmoid.
-    beta : float
-        Pole of the membrane low-pass.
-    memory : tuple of arrays
-        From :func:`silent_memory`; left as the sound leaves it, so that the next call goes on
-        where this one ends.
-    out : float array, (n_frames, 128)
-        Written in columns ``8 * first`` to ``8 * last - 1``.
-    """
+    """Run the cochlea on one sound for the channel groups ``first`` to ``last - 1``."""
     n_samples = weights.size
     n_groups = last - first + 1
     n_channels = (last - first) * LANES

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..utils.settings import checked_number
-from .filterbanks import N_CHANNELS
+from skstrf.auditory.filterbanks import N_CHANNELS
+from skstrf.utils.validation import checked_number
 
 __all__ = ["auditory_spectrogram", "frames_per_second", "model_sample_rate", "resample"]
 
@@ -128,24 +128,7 @@ def auditory_spectrogram(
 
 
 def model_sample_rate(octave_shift: float = 0) -> float:
-    """Rate the cochlear model runs at.
-
-    Parameters
-    ----------
-    octave_shift : float, default=0
-        As in :func:`auditory_spectrogram`.
-
-    Returns
-    -------
-    float
-        Hz.
-
-    Examples
-    --------
-    >>> from skstrf.auditory.cochlea import model_sample_rate
-    >>> model_sample_rate(-1)
-    8000.0
-    """
+    """Rate the cochlear model runs at."""
     shift = checked_number(
         octave_shift, "octave_shift", low=-_MOST_OCTAVES, high=_MOST_OCTAVES, unit="octaves"
     )
@@ -153,57 +136,13 @@ def model_sample_rate(octave_shift: float = 0) -> float:
 
 
 def frames_per_second(frame_length: float = 8.0, octave_shift: float = 0) -> float:
-    """Exact frame rate of the auditory spectrogram, whole samples taken into account.
-
-    Parameters
-    ----------
-    frame_length : float, default=8.0
-        ms.
-    octave_shift : float, default=0
-        As in :func:`auditory_spectrogram`.
-
-    Returns
-    -------
-    float
-        Hz.
-
-    Examples
-    --------
-    >>> from skstrf.auditory.cochlea import frames_per_second
-    >>> frames_per_second(8.0)
-    125.0
-    """
+    """Exact frame rate of the auditory spectrogram, whole samples taken into account."""
     rate = model_sample_rate(octave_shift)
     return rate / _samples_per_frame(rate, frame_length)
 
 
 def resample(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
-    """Resample sounds along the last axis, with soxr's high-quality setting.
-
-    Parameters
-    ----------
-    x : ndarray of shape (..., n_times)
-        float32 or float64.
-    from_rate, to_rate : float
-        Hz.
-
-    Returns
-    -------
-    ndarray of shape (..., n_times * to_rate / from_rate)
-        Same dtype; `x` itself when the rates are equal.
-
-    Raises
-    ------
-    ValueError
-        If a rate is not positive, or one more than 256 times the other.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.auditory.cochlea import resample
-    >>> resample(np.zeros((2, 22050)), 22050, 16000).shape
-    (2, 16000)
-    """
+    """Resample sounds along the last axis, with soxr's high-quality setting."""
     from_rate = checked_number(from_rate, "sample_rate", low=0, open_low=True, unit="Hz")
     if from_rate == to_rate:
         return x
@@ -286,7 +225,7 @@ def _run_kernel(
 
     `memories`, where given, holds for every task how the sound before has left the cochlea.
     """
-    from . import _kernel
+    from skstrf.auditory import _kernel
 
     n_sounds, n_times = sounds.shape
     n_frames = -(-n_times // settings.n_samples)

@@ -21,17 +21,7 @@ CHANNELS_PER_OCTAVE = 24
 
 
 class CochlearFilters(NamedTuple):
-    """The 129 filters of the NSL cochlea (129: the last only feeds the lateral difference).
-
-    Attributes
-    ----------
-    b, a : ndarray of shape (129, 25), float64
-        Numerator and denominator, zero beyond each filter's order.
-    order : ndarray of shape (129,), int
-        Order of each filter, 7 to 24.
-    norm : ndarray of shape (129,), float64
-        Norms that come with the table; the toolbox's inversion divides by the last one.
-    """
+    """The 129 filters of the NSL cochlea (129: the last only feeds the lateral difference)."""
 
     b: np.ndarray
     a: np.ndarray

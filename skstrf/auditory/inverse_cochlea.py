@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..utils.settings import checked_number, checked_whole
-from .cochlea import resample
-from .cortex import _check_spectrogram
-from .filterbanks import N_CHANNELS, cochlear_filters
+from skstrf.auditory.cochlea import resample
+from skstrf.auditory.cortex import _check_spectrogram
+from skstrf.auditory.filterbanks import N_CHANNELS, cochlear_filters
+from skstrf.utils.validation import checked_number, checked_whole
 
 if TYPE_CHECKING:
     import torch
 
-    from .differentiable import Cochlea
+    from skstrf.auditory.modules import Cochlea
 
 __all__ = ["invert_auditory_spectrogram"]
 
@@ -125,8 +125,8 @@ def invert_auditory_spectrogram(
     """
     import torch
 
-    from ..utils.devices import resolve_device
-    from .differentiable import Cochlea
+    from skstrf.auditory.modules import Cochlea
+    from skstrf.utils.arrays import resolve_device
 
     _check_options(method, nonlinearity, max_iter, tol)
     wanted, from_numpy = _check_channels(v, torch)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.arrays import to_numpy
-from ..utils.settings import checked_number
+from skstrf.utils.arrays import to_numpy
+from skstrf.utils.validation import checked_number
 
 __all__ = ["decibels", "log_spectral_distance", "spectrogram_correlation"]
 
@@ -16,36 +16,7 @@ _MOST_RANGE = 6000.0  # what double precision can tell from nil
 
 
 def decibels(v: Any, reference: Any = None, *, dynamic_range: float = _RANGE) -> np.ndarray:
-    r"""Levels of a spectrogram in dB below the maximum of a reference.
-
-    Parameters
-    ----------
-    v : array-like or torch.Tensor of shape (..., n_freqs, n_frames)
-        Amplitudes, such as auditory spectrograms.
-    reference : array-like of the shape of `v` or None, default=None
-        Its maximum, one for each spectrogram, is 0 dB. None takes `v` itself.
-    dynamic_range : float, default=60.0
-        Whatever lies further below that maximum, in dB, is raised to that level: so are nil
-        and the negative values that approximations have.
-
-    Returns
-    -------
-    ndarray of the shape of `v`, float64
-        :math:`20 \log_{10}(v / \max)`, at least ``-dynamic_range``. Everything is at that
-        level where the reference is silent and `v` too; where `v` is not, +infinity marks it.
-
-    Raises
-    ------
-    ValueError
-        On non-finite, complex or misshapen spectrograms, or a range that is not above 0.
-
-    Examples
-    --------
-    >>> from skstrf.auditory.measures import decibels
-    >>> decibels([[10.0, 1.0], [0.0, 100.0]])
-    array([[-20., -40.],
-           [-60.,   0.]])
-    """
+    r"""Levels of a spectrogram in dB below the maximum of a reference."""
     checked_number(
         dynamic_range, "dynamic_range", low=0, high=_MOST_RANGE, open_low=True, unit="dB"
     )
@@ -64,38 +35,6 @@ def log_spectral_distance(a: Any, b: Any, *, dynamic_range: float = _RANGE) -> A
 
     with levels :math:`L` in dB of amplitude, from :func:`decibels`: both spectrograms are cut
     off `dynamic_range` dB below the maximum of `a`. A wrong overall gain counts.
-
-    Parameters
-    ----------
-    a : array-like or torch.Tensor of shape (..., n_freqs, n_frames)
-        Reference spectrograms.
-    b : array-like or torch.Tensor of the shape of `a`
-        Those to judge.
-    dynamic_range : float, default=60.0
-        In dB. What is quieter than that in `a` and `b` does not count as a difference.
-
-    Returns
-    -------
-    float or ndarray of shape (...)
-        dB; 0 is equality. Infinite when `a` is silent and `b` is not.
-
-    Raises
-    ------
-    ValueError
-        When the shapes differ, or as for :func:`decibels`.
-
-    References
-    ----------
-    .. [1] A. H. Gray and J. D. Markel, "Distance measures for speech processing", IEEE Trans.
-       Acoustics, Speech and Signal Processing 24(5), 380-391, 1976, section II.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.auditory import log_spectral_distance
-    >>> a = np.random.default_rng(0).random((128, 50)) + 1
-    >>> log_spectral_distance(a, 10 * a)  # 20 dB louder
-    20.0
     """
     _check_pair(a, b, ("a", "b"))
     levels = decibels(a, dynamic_range=dynamic_range)
@@ -106,37 +45,7 @@ def log_spectral_distance(a: Any, b: Any, *, dynamic_range: float = _RANGE) -> A
 
 
 def spectrogram_correlation(a: Any, b: Any) -> Any:
-    r"""Pearson's correlation of two spectrograms over all channels and frames.
-
-    Parameters
-    ----------
-    a, b : array-like or torch.Tensor of shape (..., n_freqs, n_frames)
-        Spectrograms; they are compared as they are, without compression, so that loud parts
-        weigh most. Neither gain nor offset counts.
-
-    Returns
-    -------
-    float or ndarray of shape (...)
-        From -1 to 1; NaN where a spectrogram is constant, which has no correlation.
-
-    Raises
-    ------
-    ValueError
-        When the shapes differ, or a spectrogram is complex, misshapen or not finite.
-
-    References
-    ----------
-    .. [1] R. Santoro et al., "Reconstructing the spectrotemporal modulations of real-life
-       sounds from fMRI response patterns", PNAS 114(18), 4799-4804, 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.auditory import spectrogram_correlation
-    >>> a = np.random.default_rng(0).random((128, 50))
-    >>> spectrogram_correlation(a, 3 * a + 1), spectrogram_correlation(a, -a)
-    (1.0, -1.0)
-    """
+    r"""Pearson's correlation of two spectrograms over all channels and frames."""
     centred = []
     for array in _check_pair(a, b, ("a", "b")):
         largest = np.abs(array).max(axis=(-2, -1), keepdims=True)

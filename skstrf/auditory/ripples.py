@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.settings import checked_number
+from skstrf.utils.validation import checked_number
 
 __all__ = ["moving_ripple"]
 

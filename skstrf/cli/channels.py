@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_cluster_option, add_to, positive_int, share
-from skstrf.cli.outputs import REPORT, RESULTS, output_folder
-from skstrf.cli.sounds import (
+from skstrf.cli.options import (
     FOLDER,
+    add_cluster_option,
     add_data_options,
     add_machine_options,
     add_strf_options,
+    add_to,
     clip_length,
     load_sounds,
     pipeline_of,
+    positive_int,
+    share,
 )
+from skstrf.cli.outputs import REPORT, RESULTS, output_folder
 
 __all__ = ["add_command", "run"]
 
@@ -44,18 +47,7 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     summary = "score every channel of a folder of sounds, and compare ways to choose"
     parser = add_to(commands, "channels", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
@@ -104,20 +96,9 @@ def _add_options(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Run the command."""
     from skstrf.experiments import run_channels, write_channel_report
-    from skstrf.experiments.evaluation import linear_classifier
+    from skstrf.experiments._evaluation import linear_classifier
 
     notes: list[str] = []
     sounds = load_sounds(args, notes)

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_cluster_option, add_to, positive_int, share
-from skstrf.cli.outputs import output_folder, print_results, write_results
-from skstrf.cli.sounds import (
+from skstrf.cli.options import (
     FOLDER,
+    add_cluster_option,
     add_data_options,
     add_machine_options,
     add_strf_options,
+    add_to,
     clip_length,
     load_sounds,
     pipeline_of,
+    positive_int,
+    share,
 )
+from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
 
@@ -45,18 +48,7 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     parser = add_to(
         commands,
         "classify",
@@ -90,18 +82,7 @@ def _add_model_options(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Run the command."""
     from skstrf.experiments import run_classification
 
     notes: list[str] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_to
+from skstrf.cli.options import add_to
 from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
@@ -26,18 +26,7 @@ QUICK_SECONDS, QUICK_EPOCHS = 2.0, 10
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     parser = add_to(
         commands, "demo", "try it on recordings that come with it", DESCRIPTION, EPILOG
     )
@@ -60,18 +49,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Run the command."""
     with output_folder(args.output) as folder:
         from skstrf.datasets import load_instruments
         from skstrf.experiments import make_classification_pipeline, run_classification

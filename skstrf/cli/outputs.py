@@ -21,34 +21,7 @@ REPORT, RESULTS, MODEL = "report.html", "results.json", "model.skops"
 
 @contextmanager
 def output_folder(path: str) -> Iterator[Path]:
-    """Give a folder to write to, whose files move to `path` once the block has ended well.
-
-    Parameters
-    ----------
-    path : str
-        The folder that the user named. Made if it is not there; what is in it stays until all
-        the new files are complete.
-
-    Yields
-    ------
-    Path
-        A temporary folder inside it.
-
-    Raises
-    ------
-    ValueError
-        When `path` cannot be written to: before any work is done.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> from skstrf.cli.outputs import output_folder
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     with output_folder(f"{place}/out") as folder:
-    ...         _ = (folder / "a.txt").write_text("whole")
-    ...     os.listdir(f"{place}/out")
-    ['a.txt']
-    """
+    """Give a folder to write to, whose files move to `path` once the block has ended well."""
     target = Path(path)
     made = _make(target)
     # Named before it is made, so that an interrupt at any moment finds it to be cleared away.
@@ -70,23 +43,9 @@ def output_folder(path: str) -> Iterator[Path]:
 def write_results(
     results: ClassificationResults, folder: Path, output: str, *, title: str, notes: list[str]
 ) -> None:
-    """Write report, results and model of an experiment.
-
-    Parameters
-    ----------
-    results : ClassificationResults
-        What to write.
-    folder : Path
-        Where to.
-    output : str
-        Where the files end up, for the report to say.
-    title : str
-        Of the report.
-    notes : list of str
-        For the report.
-    """
+    """Write report, results and model of an experiment."""
     from skstrf.experiments import write_classification_report
-    from skstrf.persistence import save_model
+    from skstrf.model_io import save_model
 
     loader = results.settings["loader"]
     metadata: dict[str, Any] = {
@@ -109,15 +68,7 @@ def write_results(
 
 
 def print_results(results: ClassificationResults, output: str) -> None:
-    """Print the accuracy against chance, and where the files are.
-
-    Parameters
-    ----------
-    results : ClassificationResults
-        What was found.
-    output : str
-        The folder.
-    """
+    """Print the accuracy against chance, and where the files are."""
     print(results.summary())
     for name, scores in results.extra.items():
         print(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_to
+from skstrf.cli.options import add_to
 
 __all__ = ["add_command", "run"]
 
@@ -31,18 +31,7 @@ CHUNK = 16
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     parser = add_to(commands, "predict", "say what class sounds are of", DESCRIPTION, EPILOG)
     parser.add_argument("model", metavar="MODEL", help="model.skops of skstrf classify")
     parser.add_argument(
@@ -57,18 +46,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status: 1 when a file could not be used.
-    """
+    """Run the command."""
     if args.top < 1:
         raise ValueError(f"--top must be 1 or more, got {args.top}.")
     model = _load(args.model, args.n_jobs)
@@ -90,7 +68,7 @@ def _load(path: str, n_jobs: int | None) -> Any:
     from sklearn.pipeline import Pipeline
 
     from skstrf.datasets import AudioLoader
-    from skstrf.persistence import load_model
+    from skstrf.model_io import load_model
 
     model = load_model(path)
     if not (

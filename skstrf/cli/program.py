@@ -14,17 +14,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from skstrf._version import __version__
-from skstrf.cli import (
-    channels,
-    classify,
-    demo,
-    predict,
-    search,
-    stationarity,
-    style,
-    transfer,
-    transform,
-)
+from skstrf.cli import channels, classify, demo, predict, search, stationarity, style, transform
+from skstrf.cli import transfer_learning as transfer
 from skstrf.utils.cluster import on_cluster
 
 __all__ = ["build_parser", "run"]
@@ -57,19 +48,7 @@ USER_ERROR, UNFORESEEN = 2, 1
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        Its result has ``run``, the function of the command.
-
-    Examples
-    --------
-    >>> from skstrf.cli import build_parser
-    >>> build_parser().parse_args(["demo", "-o", "out"]).output
-    'out'
-    """
+    """Make the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="skstrf",
         description=DESCRIPTION,
@@ -88,18 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        Arguments without the program's name.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Run one command."""
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed help, version or what is wrong

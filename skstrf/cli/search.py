@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.arguments import add_cluster_option, add_to, positive_float, positive_int
-from skstrf.cli.outputs import MODEL, REPORT, RESULTS, output_folder
-from skstrf.cli.sounds import (
+from skstrf.cli.options import (
     FOLDER,
+    add_cluster_option,
     add_data_options,
     add_machine_options,
     add_strf_options,
+    add_to,
     clip_length,
     load_sounds,
     pipeline_of,
+    positive_float,
+    positive_int,
 )
+from skstrf.cli.outputs import MODEL, REPORT, RESULTS, output_folder
 
 __all__ = ["add_command", "run"]
 
@@ -49,18 +52,7 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     summary = "search for the best settings for a folder of sounds"
     parser = add_to(commands, "search", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
@@ -111,20 +103,9 @@ def _add_options(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Run the command."""
     from skstrf.experiments import run_search, write_search_report
-    from skstrf.persistence import save_model
+    from skstrf.model_io import save_model
 
     notes: list[str] = []
     space = _search_space(args.search)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.arguments import add_to, positive_float, positive_int, seed
+from skstrf.cli.options import add_to, positive_float, positive_int, seed
 from skstrf.cli.outputs import REPORT, RESULTS, output_folder
 
 __all__ = ["add_command", "run"]
@@ -33,18 +33,7 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     summary = "measure how stationary representations of a folder of sounds are"
     parser = add_to(commands, "stationarity", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
@@ -73,18 +62,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status: 1 when a file could not be used.
-    """
+    """Run the command."""
     from skstrf.datasets import find_audio_files
     from skstrf.experiments import choose_duration, run_stationarity, write_stationarity_report
     from skstrf.stationarity import StationarityScorer

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.arguments import add_to, positive_float, positive_int, seed
+from skstrf.cli.options import add_to, positive_float, positive_int, seed
 
 __all__ = ["add_command", "run"]
 
@@ -37,18 +37,7 @@ def _weight(text: str) -> float:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     summary = "give a sound the texture of others"
     parser = add_to(commands, "style", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
@@ -76,25 +65,14 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status: 130 when it was interrupted and the best so far is written.
-    """
+    """Run the command."""
     from skstrf.experiments import (
         StyleResults,
         make_style_transfer,
         transfer_file,
         write_style_report,
     )
-    from skstrf.experiments.results import versions
+    from skstrf.experiments._base import versions
 
     output, report = _outputs(args)
     rate = args.sample_rate or _sample_rate(args.content)
@@ -150,7 +128,7 @@ def _sample_rate(path: str) -> int:
 def _write_sound(path: Path, sound: Any, rate: int) -> None:
     import soundfile
 
-    from skstrf.persistence import replacing
+    from skstrf.model_io import replacing
 
     with replacing(path) as temporary:
         soundfile.write(temporary, sound.T, rate, format=FORMATS[path.suffix.lower()])

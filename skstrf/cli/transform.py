@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.arguments import add_cluster_option, add_to, numbers, positive_float, positive_int
+from skstrf.cli.options import add_cluster_option, add_to, numbers, positive_float, positive_int
 
 __all__ = ["add_command", "run"]
 
@@ -23,7 +23,7 @@ EPILOG = """the folder DIR:
   (or --metadata) with the columns file and class names sounds and labels.
 
 the store OUT, in Python:
-  from skstrf.store import open_tensors
+  from skstrf.corpus_store import open_tensors
   stored = open_tensors("OUT")
   stored.X[0], stored.axes, stored.y, stored.paths, stored.mask
 
@@ -39,18 +39,7 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's.
-
-    Parameters
-    ----------
-    commands : argparse's sub-parsers
-        To add to.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser of the command.
-    """
+    """Add the command to the program's."""
     summary = "keep the tensors of a folder of sounds"
     parser = add_to(commands, "transform", summary, DESCRIPTION, EPILOG)
     parser.add_argument("directory", metavar="DIR", help="folder of sounds")
@@ -115,20 +104,9 @@ def _add_representation(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The arguments.
-
-    Returns
-    -------
-    int
-        Exit status: 1 when a file could not be used.
-    """
+    """Run the command."""
+    from skstrf.corpus_store import store_tensors
     from skstrf.experiments import choose_duration
-    from skstrf.store import store_tensors
 
     transformer = _transformer(args)
     files, labels = _sounds(args)
@@ -156,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
 def _sounds(args: argparse.Namespace) -> tuple[list[str], list[str] | None]:
     """Files of the folder, and labels if all of them have one."""
     from skstrf.datasets import find_audio_files
-    from skstrf.datasets.tables import check_folder, from_csv
+    from skstrf.datasets.folder import check_folder, from_csv
 
     root = check_folder(args.directory)
     table = Path(args.metadata) if args.metadata else root / "metadata.csv"

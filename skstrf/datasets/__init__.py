@@ -1,16 +1,13 @@
 """Sounds in: single files, folders of them with labels, bundled recordings, synthetic sounds."""
 
-from skstrf.datasets.audio import read_audio
-from skstrf.datasets.blocks import audio_blocks
+from skstrf.datasets.audio import audio_blocks, read_audio
 from skstrf.datasets.bundled import load_instruments
-from skstrf.datasets.folder import load_audio_folder
-from skstrf.datasets.gtzan import load_gtzan
-from skstrf.datasets.gtzan_fetch import fetch_gtzan
+from skstrf.datasets.folder import find_audio_files, load_audio_folder
+from skstrf.datasets.gtzan import fetch_gtzan, load_gtzan
 from skstrf.datasets.headers import AudioInfo, AudioReadError, audio_info
 from skstrf.datasets.loader import AudioLoader
 from skstrf.datasets.millionsong import load_million_song_genres
 from skstrf.datasets.synthetic import make_ripple_genres
-from skstrf.datasets.tables import find_audio_files
 
 __all__ = [
     "AudioInfo",

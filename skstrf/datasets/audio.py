@@ -19,14 +19,23 @@ from skstrf.datasets.headers import (
     MP3_SLACK,
     AudioInfo,
     AudioReadError,
+    audio_info,
     describe,
     open_sound,
 )
 from skstrf.utils.validation import Integral, Interval, Real, validate_params
 
-__all__ = ["MAX_DURATION", "check_wanted", "fix_length", "read_audio"]
+__all__ = [
+    "AudioBlocks",
+    "MAX_DURATION",
+    "audio_blocks",
+    "check_wanted",
+    "fix_length",
+    "read_audio",
+]
 
 logger = logging.getLogger("skstrf")
+
 
 MAX_DURATION = 3600.0
 # One frame of the auditory spectrogram: a sound shorter than that has no spectrogram.
@@ -73,57 +82,6 @@ def read_audio(
 
     Decoded by libsndfile and resampled by soxr (its "VHQ" quality). Whatever happens, the
     result is finite and has the length asked for, or there is an error that names the file.
-
-    Parameters
-    ----------
-    path : str or Path
-        A wav, flac, ogg (Vorbis, Opus), mp3, au or aiff file.
-    sample_rate : int
-        Sample rate of the result in Hz, 1000 to 1000000.
-    duration : float or None
-        Seconds to return, exactly ``round(duration * sample_rate)`` samples. A file that ends
-        before is padded with zeros at the end (the log says so). None: up to the end.
-    offset : float
-        Seconds to leave out at the start.
-    mono : bool
-        Average the channels; otherwise they stay apart.
-    max_duration : float
-        The longest result in seconds, so that a wrong header or a forgotten `duration` cannot
-        fill the memory.
-
-    Returns
-    -------
-    ndarray of shape (n_times,) or (n_channels, n_times), float32
-        Full scale is -1 to 1; a file of floats may go beyond. With ``mono=False`` a mono file
-        has shape (1, n_times).
-
-    Raises
-    ------
-    AudioReadError
-        When the file is missing, a folder, unreadable, empty, not sound, without any sample,
-        has NaN or infinite samples, or holds less than 8 ms (one frame of the auditory
-        spectrogram) from `offset` on, even if `duration` would allow to pad it (a `duration`
-        under 8 ms must be there in full); when it is cut short (fewer samples than its header
-        declares, or an Ogg stream without its end) and the wanted part is not all there; or
-        when it lasts longer than `max_duration` and no `duration` is given.
-    ValueError
-        When another argument is out of range.
-
-    Notes
-    -----
-    Only what is needed is decoded where seeking is exact (wav, flac, au, aiff); ogg and mp3 are
-    decoded from their start. A part is read on the sample grid of the whole: it equals the same
-    slice of the whole resampled file to 1e-6, except in its last 6 ms when a truncated file
-    ends right there.
-
-    Examples
-    --------
-    >>> from skstrf.datasets import load_instruments, read_audio
-    >>> path = load_instruments(load_content=False).filenames[0]
-    >>> read_audio(path).shape
-    (80000,)
-    >>> read_audio(path, sample_rate=22050, offset=1.0, duration=2.5, mono=False).shape
-    (1, 55125)
     """
     sample_rate = int(sample_rate)  # a numpy integer would overflow in the products below
     n_wanted = count_samples(duration, sample_rate, max_duration)
@@ -167,27 +125,7 @@ def count_samples(
 
 
 def fix_length(sounds: np.ndarray, n_times: int) -> np.ndarray:
-    """Crop the last axis to `n_times`, or pad it with zeros at the end.
-
-    Parameters
-    ----------
-    sounds : ndarray of shape (..., n)
-        Any number of leading axes, any dtype.
-    n_times : int
-        The length wanted.
-
-    Returns
-    -------
-    ndarray of shape (..., n_times)
-        Of the same dtype; a view when nothing is added.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.datasets.audio import fix_length
-    >>> fix_length(np.array([1.0, 2.0, 3.0]), 5)
-    array([1., 2., 3., 0., 0.])
-    """
+    """Crop the last axis to `n_times`, or pad it with zeros at the end."""
     if sounds.shape[-1] >= n_times:
         return sounds[..., :n_times]
     padded = np.zeros((*sounds.shape[:-1], n_times), dtype=sounds.dtype)
@@ -352,3 +290,126 @@ def _cut_short(info: AudioInfo, end: int) -> AudioReadError:
         f"is cut short or damaged: about {end / info.sample_rate:.6g} s{declared} can be read. "
         "Copy or download it again, or give a duration that ends before that.",
     )
+
+
+# Zeros that are made at a time to pad a short file.
+_PADDING = 1 << 17
+
+
+@validate_params(
+    {
+        "path": [str, bytes, os.PathLike],
+        "sample_rate": [SAMPLE_RATE],
+        "duration": [DURATION, None],
+        "offset": [OFFSET],
+    },
+    prefer_skip_nested_validation=True,
+)
+def audio_blocks(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate: int = 16000,
+    duration: float | None = None,
+    offset: float = 0.0,
+) -> AudioBlocks:
+    """Read a sound file, however long, as a sequence of blocks of samples.
+
+    Parameters
+    ----------
+    path : str or Path
+        A wav, flac, ogg (Vorbis, Opus), mp3, au or aiff file. Channels are averaged.
+    sample_rate : int
+        Sample rate of the blocks in Hz.
+    duration : float or None
+        Seconds to return; a file that ends before is padded with zeros. None: up to the end.
+    offset : float
+        Seconds to leave out at the start.
+
+    Returns
+    -------
+    AudioBlocks
+        To be gone through as often as wanted. Joined, the blocks are
+        ``read_audio(path, ...)`` with the same arguments, sample for sample.
+
+    Raises
+    ------
+    AudioReadError
+        When the header tells that the file cannot be used. What only reading can tell (a
+        damaged or shortened file, NaN) is raised as the blocks are gone through, at the latest
+        after the last one: results of a part are not to be used before.
+
+    See Also
+    --------
+    read_audio : The whole at once.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import audio_blocks, load_instruments
+    >>> path = load_instruments(load_content=False).filenames[0]
+    >>> blocks = audio_blocks(path, duration=3.0)
+    >>> blocks.n_times, sum(block.size for block in blocks)
+    (48000, 48000)
+    """
+    info = audio_info(path)
+    check_wanted(info, sample_rate, offset, duration, np.inf)
+    return AudioBlocks(info, int(sample_rate), duration, offset)
+
+
+class AudioBlocks:
+    """Blocks of samples of one sound file, read anew each time they are gone through."""
+
+    def __init__(
+        self, info: AudioInfo, sample_rate: int, duration: float | None, offset: float
+    ) -> None:
+        self.info, self.sample_rate = info, sample_rate
+        self.duration, self.offset = duration, offset
+        self._n_wanted = count_samples(duration, sample_rate, np.inf)
+        wanted = self._n_wanted
+        self.n_times = info.n_times(sample_rate, offset) if wanted is None else wanted
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield float32 arrays (n_times,); errors as `audio_blocks` says."""
+        with open_sound(self.info.path) as handle:
+            info = describe(handle, self.info.path)
+            check_wanted(info, self.sample_rate, self.offset, self.duration, np.inf)
+            part = _plan(info, self.sample_rate, self.offset, self._n_wanted)
+            n_skip, n_left = part.skip, self._n_wanted
+            for block in self._resampled(handle, info, part):
+                block, n_skip = block[n_skip:], max(0, n_skip - block.size)
+                if n_left is not None:
+                    block = block[:n_left]
+                    n_left -= block.size
+                if block.size:
+                    yield block
+        while n_left:
+            yield np.zeros(min(n_left, _PADDING), dtype=np.float32)
+            n_left -= min(n_left, _PADDING)
+
+    def _resampled(self, handle: Any, info: AudioInfo, part: Any) -> Iterator[np.ndarray]:
+        if info.sample_rate == self.sample_rate:
+            yield from self._decoded(handle, info, part)
+            return
+        stream = soxr.ResampleStream(info.sample_rate, self.sample_rate, 1, quality="VHQ")
+        for block in self._decoded(handle, info, part):
+            out = stream.resample_chunk(block)
+            _check_finite(info, out)
+            yield out
+        out = stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+        _check_finite(info, out)
+        yield out
+
+    def _decoded(self, handle: Any, info: AudioInfo, part: Any) -> Iterator[np.ndarray]:
+        """Blocks of the file as they are, then of the margin that the resampling filter needs."""
+        end, is_broken = part.first, False
+        try:
+            _skip_to(handle, part.first)
+            for block in _blocks(handle, part.n_needed + part.n_extra):
+                end += len(block)
+                mixed = _mixed(block)
+                _check_finite(info, mixed)
+                yield mixed
+        except soundfile.LibsndfileError:
+            is_broken = True
+        _check_complete(info, part, end, is_broken)
+        end = min(end, part.first + part.n_needed)
+        _check_long_enough(info, end, self.offset, self.duration)

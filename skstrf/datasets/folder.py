@@ -1,23 +1,208 @@
-"""A folder of sounds with their classes, as one labelled data set."""
+"""What must stay on one side of a split: names linked by pairs, as groups."""
 
 from __future__ import annotations
 
+import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.utils import Bunch
 
 from skstrf.datasets.audio import DURATION, MAX_DURATION, OFFSET, SAMPLE_RATE, count_samples
-from skstrf.datasets.batch import read_many, scan_headers, summarise_errors, warn_of_errors
 from skstrf.datasets.headers import AudioReadError
-from skstrf.datasets.tables import Entry, check_folder, from_csv, from_subfolders
+from skstrf.datasets.loader import read_many, scan_headers, summarise_errors, warn_of_errors
 from skstrf.utils.validation import Integral, Interval, Options, StrOptions, validate_params
 
-__all__ = ["load_audio_folder"]
+__all__ = [
+    "AUDIO_EXTENSIONS",
+    "Entry",
+    "find_audio_files",
+    "from_csv",
+    "from_subfolders",
+    "linked_groups",
+    "load_audio_folder",
+]
+
+
+def linked_groups(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Put names into one group that are linked, directly or over others."""
+    rows = {name: row for row, name in enumerate(names)}
+    links = np.array([[rows[one], rows[other]] for one, other in pairs], dtype=int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(rows),) * 2)
+    _, labels = connected_components(graph, directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return [names[first[label]] for label in labels]
+
+
+PLAIN = {".wav", ".wave", ".rf64", ".w64", ".au", ".snd", ".aif", ".aiff", ".aifc", ".caf"}
+COMPRESSED = {".flac", ".ogg", ".oga", ".opus", ".mp3"}
+# These cannot be decoded here. They are listed all the same, so that they are reported with a
+# remedy instead of being passed over in silence.
+NOT_DECODED = {".m4a", ".aac", ".wma", ".ape", ".wv"}
+AUDIO_EXTENSIONS = frozenset(PLAIN | COMPRESSED | NOT_DECODED)
+REQUIRED = ("file", "class")
+OPTIONAL = ("split", "group")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sound of a folder; `file` is relative to the folder, with forward slashes."""
+
+    file: str
+    label: str
+    split: str | None = None
+    group: str | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+def find_audio_files(path: str | os.PathLike[str]) -> list[str]:
+    """List the sound files in a folder and all its sub-folders."""
+    root = check_folder(path)
+    return [str(root / file) for file in sorted(_walk(root))]
+
+
+def check_folder(path: str | os.PathLike[str]) -> Path:
+    """Return `path` as a Path, or raise when it is not a folder."""
+    root = Path(path)
+    if root.is_dir():
+        return root
+    if root.exists():
+        raise ValueError(f"{root} is a file, not a folder. Pass the folder that holds it.")
+    raise ValueError(
+        f"The folder {root} does not exist. Check the spelling; a relative path starts from the "
+        "current folder."
+    )
+
+
+def from_subfolders(root: Path) -> tuple[list[Entry], list[tuple[str, str]]]:
+    """List a folder with one sub-folder per class."""
+    folders = [item for item in root.iterdir() if item.is_dir() and not _is_hidden(item.name)]
+    entries = [
+        Entry(f"{folder.name}/{file}", folder.name) for folder in folders for file in _walk(folder)
+    ]
+    loose = sorted(
+        item.name for item in root.iterdir() if _is_audio(item.name) and not item.is_dir()
+    )
+    if not entries:
+        hint = (
+            f"{len(loose)} lie in the folder itself: put them into one sub-folder per class, or "
+            "list them in a CSV file with the columns file and class."
+            if loose
+            else f"Known extensions: {' '.join(sorted(PLAIN | COMPRESSED))}."
+        )
+        raise ValueError(f"No sound files in the sub-folders of {root}. {hint}")
+    skipped = [
+        (str(root / name), "lies outside every class. Move it into a sub-folder.")
+        for name in loose
+    ]
+    return sorted(entries, key=lambda entry: entry.file), skipped
+
+
+def from_csv(root: Path, table: Path) -> list[Entry]:
+    """List the sounds named by a CSV file."""
+    rows = _read_rows(table)
+    entries: dict[str, Entry] = {}
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        entry = _entry(root, row, f"{table}, line {line}")
+        if entry.file in entries:
+            raise ValueError(
+                f"{table}, line {line}: {entry.file} is listed before, in line "
+                f"{lines[entry.file]}. Keep one of the two."
+            )
+        entries[entry.file], lines[entry.file] = entry, line
+    if not entries:
+        raise ValueError(f"{table} names no sound: it has a header but no rows. Add some.")
+    return [entries[file] for file in sorted(entries)]
+
+
+def _read_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
+    if not table.is_file():
+        raise ValueError(f"The CSV file {table} does not exist. Check the spelling of metadata.")
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = reader.fieldnames or []
+            missing = [name for name in REQUIRED if name not in columns]
+            if missing:
+                raise ValueError(
+                    f"{table} lacks the column{'s' * (len(missing) > 1)} {' and '.join(missing)}; "
+                    f"it has: {', '.join(columns) or 'nothing'}. Name them so, with commas "
+                    "between columns; metadata=False takes the classes from the sub-folders."
+                )
+            if len(set(columns)) < len(columns):
+                raise ValueError(f"{table} has two columns of the same name. Rename one.")
+            return [(reader.line_num, row) for row in reader]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{table} is not in UTF-8 ({error}). Save it in UTF-8.") from error
+    except csv.Error as error:
+        raise ValueError(f"{table} is not a CSV file ({error}). Save it again.") from error
+
+
+def _entry(root: Path, row: dict[str, str], place: str) -> Entry:
+    if None in row or None in row.values():
+        raise ValueError(
+            f"{place}: the number of cells is not that of the header. Put texts with commas in "
+            "double quotes."
+        )
+    cells = {name: text.strip() for name, text in row.items()}
+    empty = [name for name in REQUIRED if not cells[name]]
+    if empty:
+        raise ValueError(f"{place}: {' and '.join(empty)} is empty. Fill it in or drop the line.")
+    inside = os.path.relpath(os.path.normpath(root / cells["file"]), os.path.normpath(root))
+    if inside.split(os.sep)[0] in (os.pardir, os.curdir):
+        raise ValueError(
+            f"{place}: {cells['file']} does not lie inside {root}. Move the sound there, and name "
+            "it relative to that folder."
+        )
+    return Entry(
+        file=inside.replace(os.sep, "/"),
+        label=cells["class"],
+        split=cells.get("split"),
+        group=cells.get("group"),
+        # A column without a name is an index that a data frame left there.
+        extra={k: v for k, v in cells.items() if k and k not in (*REQUIRED, *OPTIONAL)},
+    )
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield sound files below `folder`, relative to it; each real folder is entered once.
+
+    Once, because a link to a folder above would otherwise be followed for ever.
+    """
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        status = os.stat(place)
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            folders.clear()
+            continue
+        seen.add(identity)
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        here = os.path.relpath(place, folder).replace(os.sep, "/")
+        for name in files:
+            if _is_audio(name):
+                yield name if here == os.curdir else f"{here}/{name}"
+
+
+def _refuse(error: OSError) -> None:
+    raise ValueError(f"The folder {error.filename} cannot be listed: {error.strerror}.") from error
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _is_audio(name: str) -> bool:
+    return not _is_hidden(name) and os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS
+
 
 METADATA = "metadata.csv"
 
@@ -176,37 +361,7 @@ def load_entries(
     min_per_class: int = 2,
     whole: bool = True,
 ) -> tuple[Bunch, str]:
-    """Read the sounds that are listed, or their headers alone.
-
-    Parameters
-    ----------
-    root : Path
-        The folder.
-    entries : list of Entry
-        Its sounds, in the order of the result; at least one.
-    target_names : list of str
-        Its classes, in the order of their numbers.
-    skipped : list of (str, str)
-        What was left out before, with the reason.
-    sample_rate, duration, offset, load_content, on_error, n_jobs, verbose, min_per_class
-        As in `load_audio_folder`.
-    whole : bool
-        Whether these are all sounds of the folder: then two classes have to be left.
-
-    Returns
-    -------
-    bunch : Bunch
-        As from `load_audio_folder`.
-    message : str
-        What to warn of; empty when all is well.
-
-    Raises
-    ------
-    AudioReadError
-        With ``on_error="raise"``, for the first file that cannot be used.
-    ValueError
-        When no sound is left, or one class only.
-    """
+    """Read the sounds that are listed, or their headers alone."""
     data, errors = _read(
         [str(root / entry.file) for entry in entries],
         duration=duration,

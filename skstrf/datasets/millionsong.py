@@ -1,29 +1,718 @@
-"""Genres of the Million Song Dataset: labels joined with songs, artists kept together."""
+"""Genre annotations of the Million Song Dataset: four families of text files, one table out."""
 
 from __future__ import annotations
 
+import csv
 import os
+import pickle
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
-from sklearn.utils import Bunch
+from joblib import Parallel, delayed
+from sklearn.utils import Bunch, check_random_state
 
 from skstrf.datasets.audio import DURATION, OFFSET, SAMPLE_RATE
-from skstrf.datasets.batch import N_NAMED, warn_of_errors
-from skstrf.datasets.folder import load_entries
+from skstrf.datasets.folder import (
+    AUDIO_EXTENSIONS,
+    Entry,
+    check_folder,
+    linked_groups,
+    load_entries,
+)
 from skstrf.datasets.headers import AudioReadError
-from skstrf.datasets.msd_audio import find_previews, read_id_map
-from skstrf.datasets.msd_join import draw_songs, join_songs, say_leak, without_duplicates
-from skstrf.datasets.msd_labels import FORMATS, SongLabel, read_genre_labels
-from skstrf.datasets.msd_songs import FEATURE_NAMES, Song
-from skstrf.datasets.msd_tree import locate_songs, read_songs, read_unique_tracks
-from skstrf.datasets.tables import Entry, check_folder
+from skstrf.datasets.loader import N_NAMED, warn_of_errors, with_progress
 from skstrf.utils.validation import Integral, Interval, Real, StrOptions, validate_params
 
-__all__ = ["load_million_song_genres"]
+__all__ = [
+    "FEATURE_NAMES",
+    "FORMATS",
+    "Song",
+    "SongLabel",
+    "check_track_id",
+    "draw_songs",
+    "find_previews",
+    "join_songs",
+    "list_songs",
+    "load_million_song_genres",
+    "locate_songs",
+    "read_genre_labels",
+    "read_id_map",
+    "read_song",
+    "read_songs",
+    "read_unique_tracks",
+    "say_leak",
+    "segments_to_grid",
+    "song_path",
+    "without_duplicates",
+]
+
+
+# The most genres a file of the format may have: more, and it is something else.
+FORMATS = {
+    "tagtraum-cd1": 13,
+    "tagtraum-cd2": 15,
+    "tagtraum-cd2c": 15,
+    "top-magd": 13,
+    "magd": 21,
+    "masd": 25,
+    "labrosa": 10,
+    "msd-i": 15,
+}
+# Weight of the first genre where a line has two, by the number of sources that voted.
+CONFIDENCE = {"tagtraum-cd1": 2 / 3, "tagtraum-cd2": 1 / 2}
+TRACK_ID = re.compile(r"TR[A-Z]{3}[A-Z0-9]{13}", re.ASCII)
+MAX_BYTES, MAX_LINE = 500_000_000, 20_000
+
+
+@dataclass(frozen=True)
+class SongLabel:
+    """The genre of one track."""
+
+    track_id: str
+    genre: str
+    minority: str = ""
+    confidence: float = 1.0
+    split: str | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+def check_track_id(text: str) -> bool:
+    """Whether `text` is a track id, TR and 16 letters and digits, and so safe in a path."""
+    return TRACK_ID.fullmatch(text) is not None
+
+
+def read_genre_labels(
+    path: Path, format: str = "auto"
+) -> tuple[dict[str, SongLabel], list[tuple[str, str]], str]:
+    """Read a file of genre annotations."""
+    _check_file(path)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = _numbered(file)
+            first = next(lines, None)
+            if first is None:
+                raise ValueError(f"{path} holds no labels. Download it again.")
+            found = _find_format(path, first[1], format)
+            rows = _table_rows if found in ("labrosa", "msd-i") else _cls_rows
+            labels, bad = _collect(path, rows(path, first, lines, found))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file in UTF-8 ({error}). Unpack it.") from error
+    if not labels:
+        example = f" The first: {bad[0][0]}: {bad[0][1]}" if bad else ""
+        raise ValueError(f"{path} has no usable line as format {found!r}.{example}")
+    genres = {label.genre for label in labels.values()}
+    if len(genres) > FORMATS[found]:
+        raise ValueError(
+            f"{path} has {len(genres)} genres, such as {', '.join(sorted(genres)[:3])}, but "
+            f"{found!r} has {FORMATS[found]} at most. Give the right format."
+        )
+    return labels, bad, found
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(
+            f"The label file {path} does not exist. Labels do not come with the songs: see "
+            "load_million_song_genres for where they are published."
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} has more than {MAX_BYTES} bytes: no file of genre labels does.")
+
+
+def _numbered(file: Iterator[str]) -> Iterator[tuple[int, str]]:
+    """Yield lines with their numbers, without comments and empty ones; cut very long ones."""
+    for number, line in enumerate(file, 1):
+        line = line[:MAX_LINE].lstrip("\ufeff").rstrip("\r\n")
+        if line.strip() and not line.startswith("#"):
+            yield number, line
+
+
+def _find_format(path: Path, first: str, format: str) -> str:
+    if format != "auto":
+        return format
+    name = path.name.lower()
+    if first.startswith("%genre"):
+        return "labrosa"
+    if "msd_track_id" in first:
+        return "msd-i"
+    for word, found in (
+        ("cd2c", "tagtraum-cd2c"),
+        ("cd2", "tagtraum-cd2"),
+        ("cd1", "tagtraum-cd1"),
+        ("topmagd", "top-magd"),
+        ("masd", "masd"),
+        ("magd", "magd"),
+    ):
+        if word in name.replace("-", "").replace("_", ""):
+            return found
+    raise ValueError(
+        f"The format of {path} is not known: neither its name nor its first line tells. Give "
+        f"format, one of {', '.join(FORMATS)}. The first line is {first[:80]!r}."
+    )
+
+
+Row = tuple[int, SongLabel | str]
+
+
+def _cls_rows(
+    path: Path, first: tuple[int, str], lines: Iterator[tuple[int, str]], format: str
+) -> Iterator[Row]:
+    """Yield for each line its label, or what is wrong: id, genre and perhaps a second genre."""
+    most = 3 if format in CONFIDENCE else 2
+    expected = "2" if most == 2 else "2 or 3"
+    for number, line in chain([first], lines):
+        cells = [cell.strip() for cell in line.split("\t")]
+        while len(cells) > 2 and not cells[-1]:
+            cells.pop()
+        if not 2 <= len(cells) <= most or not all(cells):
+            yield number, f"has {len(cells)} cells between tabs, not {expected}."
+            continue
+        minority = cells[2] if len(cells) == 3 else ""
+        confidence = CONFIDENCE[format] if minority else 1.0
+        yield number, SongLabel(cells[0], cells[1], minority, confidence)
+
+
+def _table_rows(
+    path: Path, first: tuple[int, str], lines: Iterator[tuple[int, str]], format: str
+) -> Iterator[Row]:
+    """Yield for each row of a table with a header its label, or what is wrong."""
+    delimiter = "\t" if "\t" in first[1] else ","
+    names = next(csv.reader([first[1]], delimiter=delimiter))
+    header = [name.strip().lstrip("%") for name in names]
+    id_name = "track_id" if format == "labrosa" else "msd_track_id"
+    missing = [name for name in (id_name, "genre") if name not in header]
+    if missing:
+        raise ValueError(
+            f"{path} lacks the column {' and '.join(missing)} of format {format!r}; it has: "
+            f"{', '.join(header)}."
+        )
+    kept = [n for n in ("artist_name", "title", "msd_artist_id", "album_index") if n in header]
+    for number, line in lines:
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter, strict=True))
+        except csv.Error as error:
+            yield number, f"is not a row of a table ({error})."
+            continue
+        # Titles with bare commas: LabROSA's file has no quotes, so only the two first cells,
+        # genre and id, can be relied on there.
+        if len(cells) < len(header) or (len(cells) > len(header) and format != "labrosa"):
+            yield number, f"has {len(cells)} cells, the header {len(header)}."
+            continue
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        is_clear = len(cells) == len(header)
+        extra: dict[str, str] = {name: row[name] if is_clear else "" for name in kept}
+        yield number, SongLabel(row[id_name], row["genre"], split=row.get("set"), extra=extra)
+
+
+def _collect(
+    path: Path, rows: Iterator[Row]
+) -> tuple[dict[str, SongLabel], list[tuple[str, str]]]:
+    """Keep the good lines; a track with two different labels keeps the first."""
+    labels: dict[str, SongLabel] = {}
+    bad: list[tuple[str, str]] = []
+    for number, row in rows:
+        if isinstance(row, str):
+            reason = row
+        elif not check_track_id(row.track_id):
+            reason = f"{row.track_id[:40]!r} is no track id (TR and 16 letters and digits)."
+        elif not row.genre:
+            reason = "has no genre."
+        elif row.track_id in labels:
+            if labels[row.track_id].genre == row.genre:
+                continue
+            reason = f"{row.track_id} is listed before with genre {labels[row.track_id].genre}."
+        else:
+            labels[row.track_id] = row
+            continue
+        bad.append((f"{path}, line {number}", reason))
+    return labels, bad
+
+
+FEATURE_NAMES = (
+    *(f"timbre {number}" for number in range(1, 13)),
+    *(
+        f"pitch {name}"
+        for name in ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+    ),
+)
+# A genuine file has 200 to 700 kB and about 1000 segments; an aggregate file has one row a song.
+MAX_SONGS, MAX_SEGMENTS = 1_100_000, 100_000
+MAX_FIELD_BYTES = 4096
+DAMAGED = "Unpack or copy the data set again, or leave the song out."
+
+
+@dataclass(frozen=True)
+class Song:
+    """Ids of one song, and its segments on a uniform grid when they were asked for."""
+
+    track_id: str
+    song_id: str
+    artist_id: str
+    artist_name: str
+    title: str
+    preview_id: int | None
+    duration: float
+    matrix: np.ndarray | None = None
+
+
+def song_path(root: Path, track_id: str) -> Path:
+    """Return where the file of a track lies: by the third to fifth letter of its id."""
+    return root / track_id[2] / track_id[3] / track_id[4] / f"{track_id}.h5"
+
+
+def segments_to_grid(
+    starts: np.ndarray, values: np.ndarray, end: float, *, times: np.ndarray
+) -> np.ndarray:
+    """Bring values that hold for segments of any length to a uniform grid.
+
+    Every frame gets the mean over its time of what holds then, so that short segments are not
+    lost and nothing is aliased. Frames beyond the last segment are zero.
+    """
+    borders = np.append(starts, max(end, starts[-1]))
+    areas = np.diff(borders)[:, np.newaxis] * values
+    sums = np.vstack([np.zeros(values.shape[1]), np.cumsum(areas, axis=0)])
+    integrals = np.stack([np.interp(times, borders, column) for column in sums.T])
+    # A frame that the sound only partly fills is the mean over the filled part.
+    covered = np.diff(np.clip(times, borders[0], borders[-1]))
+    frames = np.diff(integrals, axis=1)
+    filled = np.divide(frames, covered, out=np.zeros_like(frames), where=covered > 1e-9)
+    return filled.astype(np.float32)
+
+
+def list_songs(path: str) -> list[str]:
+    """Return the track ids in a single or an aggregate file, in the order of its rows."""
+    with _opened(path) as file:
+        table = _table(path, file, "analysis")
+        if len(table) > MAX_SONGS or "track_id" not in table.dtype.names:
+            raise AudioReadError(path, f"has no list of track ids. {DAMAGED}")
+        return [bytes(name).decode("ascii", errors="replace") for name in table["track_id"]]
+
+
+def read_song(
+    path: str, track_id: str, *, row: int | None = None, times: np.ndarray | None = None
+) -> Song:
+    """Read one song of a single or an aggregate file."""
+    with _opened(path) as file:
+        analysis, metadata = _table(path, file, "analysis"), _table(path, file, "metadata")
+        if len(metadata) != len(analysis) or (row is None and len(analysis) != 1):
+            counts = f"{len(analysis)} and {len(metadata)}"
+            raise AudioReadError(path, f"holds {counts} songs where 1 is expected. {DAMAGED}")
+        facts, about = analysis[row or 0], metadata[row or 0]
+        found = _text(path, facts, "track_id")
+        if found != track_id:
+            raise AudioReadError(path, f"holds {found!r}, not {track_id}. {DAMAGED}")
+        duration = _number(path, facts, "duration")
+        matrix = None
+        if times is not None:
+            matrix = _read_matrix(path, file, analysis, row or 0, duration, times)
+        return Song(
+            track_id=track_id,
+            song_id=_text(path, about, "song_id"),
+            artist_id=_text(path, about, "artist_id"),
+            artist_name=_text(path, about, "artist_name"),
+            title=_text(path, about, "title"),
+            preview_id=int(_number(path, about, "track_7digitalid")),
+            duration=duration,
+            matrix=matrix,
+        )
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """Open an HDF5 file; whatever it fails with becomes an error that names it."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except AudioReadError:
+        raise
+    except FileNotFoundError:
+        raise AudioReadError(path, f"does not exist. {DAMAGED}") from None
+    # h5py raises these, and few others, for all that can be wrong inside a file.
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AudioReadError(path, f"is no readable HDF5 file ({reason}). {DAMAGED}") from error
+
+
+def _dataset(path: str, file: Any, name: str) -> Any:
+    """Return a dataset whose data lie in the file itself: links could lead to any other file."""
+    node = file
+    for part in name.split("/"):
+        link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+        if link is None or (node := node.get(part)) is None:
+            raise AudioReadError(path, f"lacks /{name}: not a file of the Million Song Dataset.")
+        if not isinstance(link, h5py.HardLink):
+            raise AudioReadError(path, f"has a link to elsewhere at /{name}. {DAMAGED}")
+    if not isinstance(node, h5py.Dataset) or node.external or node.is_virtual:
+        raise AudioReadError(path, f"has no plain data at /{name}. {DAMAGED}")
+    return node
+
+
+def _table(path: str, file: Any, group: str) -> Any:
+    table = _dataset(path, file, f"{group}/songs")
+    if table.ndim != 1 or table.dtype.names is None or table.dtype.itemsize > 10 * MAX_FIELD_BYTES:
+        raise AudioReadError(path, f"has no table of songs at /{group}/songs. {DAMAGED}")
+    return table
+
+
+def _text(path: str, row: Any, name: str) -> str:
+    if name not in row.dtype.names or row.dtype[name].kind != "S":
+        raise AudioReadError(path, f"lacks the text {name}. {DAMAGED}")
+    return bytes(row[name]).decode("utf-8", errors="replace").strip()
+
+
+def _number(path: str, row: Any, name: str) -> float:
+    if name not in row.dtype.names or row.dtype[name].kind not in "iuf":
+        raise AudioReadError(path, f"lacks the number {name}. {DAMAGED}")
+    value = float(row[name])
+    if not np.isfinite(value):
+        raise AudioReadError(path, f"has {name} = {value}. {DAMAGED}")
+    return value
+
+
+def _read_matrix(
+    path: str, file: Any, table: Any, row: int, duration: float, times: np.ndarray
+) -> np.ndarray:
+    """Read start, timbre and pitches of the segments of one song, checked, onto the grid."""
+    starts, timbre, pitches = (
+        _rows_of_song(path, file, table, row, name, width)
+        for name, width in (
+            ("segments_start", None),
+            ("segments_timbre", 12),
+            ("segments_pitches", 12),
+        )
+    )
+    if not len(starts) == len(timbre) == len(pitches) or len(starts) == 0:
+        raise AudioReadError(
+            path,
+            f"has {len(starts)} segments, {len(timbre)} of timbre and {len(pitches)} of pitches. "
+            "A summary file has none: name the folder of the single files.",
+        )
+    if np.any(np.diff(starts) < 0) or starts[0] < 0:
+        raise AudioReadError(path, f"has segments that do not ascend in time. {DAMAGED}")
+    if min(duration, float(times[-1])) <= times[0] or starts[0] >= times[-1]:
+        raise AudioReadError(
+            path,
+            f"lasts {duration:.6g} s, which leaves nothing after {times[0]:g} s. Lower offset.",
+        )
+    values = np.hstack([timbre, pitches])
+    return segments_to_grid(starts, values, duration, times=times)
+
+
+def _rows_of_song(
+    path: str, file: Any, table: Any, row: int, name: str, width: int | None
+) -> np.ndarray:
+    """Read the part of an array that belongs to one song, of a size that is bounded first."""
+    array = _dataset(path, file, f"analysis/{name}")
+    shape = array.shape[1:]
+    if array.dtype.kind != "f" or array.ndim < 1 or shape != (() if width is None else (width,)):
+        raise AudioReadError(path, f"has {name} of shape {array.shape}, {array.dtype}. {DAMAGED}")
+    index = f"idx_{name}"
+    start, stop = 0, len(array)
+    if len(table) > 1:
+        if index not in table.dtype.names:
+            raise AudioReadError(path, f"lacks {index} in /analysis/songs. {DAMAGED}")
+        start = int(table[row][index])
+        stop = int(table[row + 1][index]) if row + 1 < len(table) else len(array)
+    if not 0 <= start <= stop <= len(array) or stop - start > MAX_SEGMENTS:
+        raise AudioReadError(path, f"has {name} from {start} to {stop} of {len(array)}. {DAMAGED}")
+    values = array[start:stop].astype(np.float64)
+    if not np.isfinite(values).all():
+        raise AudioReadError(path, f"has NaN or infinite {name}. {DAMAGED}")
+    return values
+
+
+SEPARATOR = "<SEP>"
+MAX_LINE_MSD_TREE = 20_000
+Place = tuple[str, int | None]
+
+
+def locate_songs(home: Path, tracks: list[str]) -> dict[str, Place]:
+    """Find which tracks are at hand."""
+    if home.is_file():
+        rows = {track: row for row, track in enumerate(list_songs(str(home)))}
+        places: dict[str, Place] = {t: (str(home), rows[t]) for t in tracks if t in rows}
+        found = f"{len(rows)} songs, none of them with a label"
+    else:
+        check_folder(home)
+        roots = [home / "data", home]
+        places = {}
+        for track in tracks:
+            paths = (song_path(root, track) for root in roots)
+            if path := next((path for path in paths if path.is_file()), None):
+                places[track] = (str(path), None)
+        found = "" if places else _what_lies_there(home)
+    if not places:
+        raise ValueError(
+            f"{home} has none of the {len(tracks)} labelled songs. Expected: A/X/L/TRAXL....h5, "
+            f"such as {song_path(Path(), tracks[0]).as_posix()}, in it or in its sub-folder data; "
+            f"found: {found}. Name the folder MillionSongSubset or millionsong, and labels that "
+            "go with it."
+        )
+    return places
+
+
+def _what_lies_there(home: Path) -> str:
+    example = next(home.glob("[A-Z]/[A-Z]/[A-Z]/TR*.h5"), None)
+    example = example or next(home.glob("data/[A-Z]/[A-Z]/[A-Z]/TR*.h5"), None)
+    if example is not None:
+        return f"songs such as {example.name}, none of them with a label"
+    names = sorted(item.name for item in home.iterdir())
+    return ", ".join(names[:N_NAMED]) + (", ..." if len(names) > N_NAMED else "") or "nothing"
+
+
+def read_songs(
+    places: dict[str, Place],
+    *,
+    times: np.ndarray | None,
+    on_error: str,
+    n_jobs: int | None,
+    verbose: bool,
+) -> tuple[list[Song], list[AudioReadError]]:
+    """Read many songs, in processes, without one bad file costing the others."""
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size="auto")
+    outcomes = parallel(
+        delayed(_read_or_error)(path, track, row, times) for track, (path, row) in places.items()
+    )
+    songs: list[Song] = []
+    errors: list[AudioReadError] = []
+    for item in with_progress(outcomes, len(places), verbose):
+        if isinstance(item, Song):
+            songs.append(item)
+        elif on_error == "raise":
+            item.add_note("With on_error='warn' the other songs are read all the same.")
+            raise item
+        else:
+            errors.append(item)
+    return songs, errors
+
+
+def _read_or_error(
+    path: str, track: str, row: int | None, times: np.ndarray | None
+) -> Song | AudioReadError:
+    try:
+        return read_song(path, track, row=row, times=times)
+    except AudioReadError as error:
+        return error
+
+
+def read_unique_tracks(path: Path, tracks: Collection[str]) -> list[Song]:
+    """Read songs and artists from ``unique_tracks.txt``."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist. unique_tracks.txt comes with the data set.")
+    songs = {}
+    n_lines = 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            cells = line[:MAX_LINE_MSD_TREE].rstrip("\n").split(SEPARATOR)
+            if len(cells) != 4 or not check_track_id(cells[0]):
+                continue
+            n_lines += 1
+            if cells[0] in tracks:
+                track, song, artist, title = cells
+                songs[track] = Song(track, song, "", artist, title, None, float("nan"))
+    if not songs:
+        raise ValueError(
+            f"{path} names none of the {len(tracks)} labelled tracks; it has {n_lines} lines of "
+            "track id<SEP>song id<SEP>artist<SEP>title."
+        )
+    return [songs[track] for track in sorted(songs)]
+
+
+MAX_BYTES_MSD_AUDIO = 500_000_000
+
+
+def find_previews(root: Path, ids: dict[str, str | int | None]) -> dict[str, str]:
+    """Find the sounds of many tracks."""
+    listings: dict[Path, dict[str, str]] = {}
+
+    def listed(folder: Path) -> dict[str, str]:
+        # One look at a folder serves all songs in it: asking for each file would take minutes.
+        if folder not in listings:
+            listings[folder] = _sounds_in(root / folder)
+        return listings[folder]
+
+    found = {}
+    for track, name in ids.items():
+        for place in _places(track, "" if name is None else str(name)):
+            file = listed(place.parent).get(place.name)
+            if file is not None:
+                found[track] = (place.parent / file).as_posix()
+                break
+    return found
+
+
+def _places(track: str, name: str) -> list[Path]:
+    """Where the preview of a track may lie, without extension, relative to the folder."""
+    places = [Path(track[2], track[3], track[4], track), Path(track)]
+    if name.isascii() and name.isdigit() and int(name) > 0:
+        inner = Path(name[0], name[1:2], name)
+        return ["7dig" / inner, inner, Path(name), *places]
+    inside = os.path.normpath(name)
+    if name and not os.path.isabs(inside) and inside.split(os.sep)[0] != os.pardir:
+        path = Path(inside)
+        path = path.with_name(_stem(path.name))
+        return [path, "7dig" / path, *places]
+    return places
+
+
+def _sounds_in(folder: Path) -> dict[str, str]:
+    """Names of the sounds in a folder, by stem; of several, mp3 goes first."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    sounds = [n for n in names if os.path.splitext(n)[1].lower() in AUDIO_EXTENSIONS]
+    sounds.sort(key=lambda name: (name.lower().endswith(".mp3"), name))
+    return {_stem(name): name for name in sounds}
+
+
+def _stem(name: str) -> str:
+    stem, extension = os.path.splitext(name)
+    return stem.removesuffix(".clip") if extension.lower() in AUDIO_EXTENSIONS else name
+
+
+def read_id_map(path: Path) -> dict[str, str]:
+    """Read which preview belongs to which track."""
+    if not path.is_file():
+        raise ValueError(f"The file of preview ids {path} does not exist. Check audio_ids.")
+    if path.stat().st_size > MAX_BYTES_MSD_AUDIO:
+        raise ValueError(f"{path} has more than {MAX_BYTES_MSD_AUDIO} bytes. Check audio_ids.")
+    is_pickle = path.suffix.lower() in (".pkl", ".pickle", ".p", ".cp")
+    pairs = _from_pickle(path) if is_pickle else _from_text(path)
+    found = {str(track): str(value) for track, value in pairs if check_track_id(str(track))}
+    if not found:
+        raise ValueError(f"{path} maps no track id (TR and 16 letters and digits) to a preview.")
+    return found
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Unpickles numbers, texts and containers of them; refuses to import anything."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _from_pickle(path: Path) -> list[tuple[Any, Any]]:
+    try:
+        with path.open("rb") as file:
+            # Written by Python 2, whose texts are bytes.
+            found = _PlainUnpickler(file, encoding="latin-1").load()
+    except Exception as error:  # a broken pickle can raise nearly anything
+        raise ValueError(
+            f"{path} is not a pickle of plain texts and numbers ({error}). Write the ids to a "
+            "text file instead: track id, tab, 7digital id."
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds a {type(found).__name__}, not a dict. Check audio_ids.")
+    return list(found.items())
+
+
+def _from_text(path: Path) -> list[tuple[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            start = file.read(4096)
+            file.seek(0)
+            rows = csv.reader(file, delimiter="\t" if "\t" in start else ",")
+            return [(row[0].strip(), row[1].strip()) for row in rows if len(row) > 1]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a table in UTF-8 ({error}). Check audio_ids.") from error
+
+
+def draw_songs(
+    tracks: list[str], chosen: dict[str, SongLabel], most: int | None, random_state: Any
+) -> list[str]:
+    """Take at most so many tracks of every genre, by chance, in the order they were in."""
+    if most is None:
+        return tracks
+    random = check_random_state(random_state)
+    genres = np.array([chosen[track].genre for track in tracks])
+    rows = [np.flatnonzero(genres == genre) for genre in sorted(set(genres.tolist()))]
+    drawn = np.concatenate([random.permutation(some)[:most] for some in rows])
+    return [tracks[row] for row in np.sort(drawn)]
+
+
+def without_duplicates(songs: list[Song], how: str) -> tuple[list[Song], list[tuple[str, str]]]:
+    """Take the first of several tracks of a song; also the others, each with that first."""
+    if how == "keep":
+        return songs, []
+    kept: dict[str, Song] = {}
+    dropped = []
+    for song in songs:
+        first = kept.setdefault(song.song_id or song.track_id, song)
+        if first is not song:
+            dropped.append((song.track_id, first.track_id))
+    return list(kept.values()), dropped
+
+
+def join_songs(
+    songs: list[Song],
+    files: dict[str, str],
+    chosen: dict[str, SongLabel],
+    skipped: list[tuple[str, str]],
+) -> list[Entry]:
+    """Put songs, their files, labels and groups into entries, unless too few genres are left."""
+    n_genres = len({chosen[song.track_id].genre for song in songs})
+    if n_genres < 2:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:N_NAMED])
+        raise ValueError(
+            f"{len(songs)} songs of {n_genres} genres are left of the {len(chosen)} labelled "
+            f"ones that are at hand; two genres are needed.{reasons}"
+        )
+    return [
+        _entry(song, files[song.track_id], chosen[song.track_id], group)
+        for song, group in zip(songs, _groups(songs), strict=True)
+    ]
+
+
+def _entry(song: Song, file: str, label: SongLabel, group: str) -> Entry:
+    facts = {
+        "track_id": song.track_id,
+        "song_id": song.song_id,
+        "artist_id": song.artist_id,
+        "artist_name": song.artist_name,
+        "title": song.title,
+        "minority": label.minority,
+        "confidence": repr(label.confidence),
+    }
+    return Entry(file, label.genre, label.split, group, facts)
+
+
+def _groups(songs: list[Song]) -> list[str]:
+    """Group songs by artist, and artists by the songs they share."""
+    artists = [song.artist_id or song.artist_name or song.track_id for song in songs]
+    first: dict[str, str] = {}
+    pairs = [
+        (artist, first.setdefault(song.song_id or song.track_id, artist))
+        for song, artist in zip(songs, artists, strict=True)
+    ]
+    names = list(dict.fromkeys(artists))
+    groups = dict(zip(names, linked_groups(names, pairs), strict=True))
+    return [groups[artist] for artist in artists]
+
+
+def say_leak(bunch: Bunch) -> str:
+    """Say when the split that the labels name has artists on both sides."""
+    if bunch.split is None:
+        return ""
+    sides: dict[str, set[str]] = {}
+    for group, part in zip(bunch.groups, bunch.split, strict=True):
+        sides.setdefault(group, set()).add(part)
+    shared = [group for group, parts in sides.items() if len(parts) > 1]
+    if not shared:
+        return ""
+    return (
+        f"{len(shared)} artists are in several parts of the split that the labels name, such as "
+        f"{', '.join(shared[:3])}: it leaks. Divide by groups instead."
+    )
+
 
 MAX_FRAMES = 100_000
 

@@ -1,39 +1,47 @@
 """Whole experiments: a function for the pipeline, one for its search space, one that runs it."""
 
-from skstrf.experiments.channel_report import write_channel_report
-from skstrf.experiments.channel_results import ChannelResults
-from skstrf.experiments.channels import compare_channels, run_channels
+from skstrf.experiments._base import ClassificationResults
 from skstrf.experiments.classification import (
     choose_duration,
     classification_search_space,
     make_classification_pipeline,
+    make_separable_classifier,
+    make_separable_pipeline,
     run_classification,
+    write_classification_report,
 )
-from skstrf.experiments.comparison import run_comparison
-from skstrf.experiments.comparison_report import write_comparison_report
-from skstrf.experiments.comparison_results import ComparisonResults
-from skstrf.experiments.genres import genres_experiment
-from skstrf.experiments.reduction import reduction_experiment
-from skstrf.experiments.report import write_classification_report
-from skstrf.experiments.results import ClassificationResults
-from skstrf.experiments.search import run_search
-from skstrf.experiments.search_report import write_search_report
-from skstrf.experiments.search_results import SearchResults
-from skstrf.experiments.separable import make_separable_classifier, make_separable_pipeline
-from skstrf.experiments.stationarity import make_representations, run_stationarity
-from skstrf.experiments.stationarity_report import write_stationarity_report
-from skstrf.experiments.stationarity_results import StationarityResults
+from skstrf.experiments.comparison import (
+    ChannelResults,
+    ComparisonResults,
+    compare_channels,
+    genres_experiment,
+    reduction_experiment,
+    run_channels,
+    run_comparison,
+    write_channel_report,
+    write_comparison_report,
+)
+from skstrf.experiments.search import SearchResults, run_search, write_search_report
+from skstrf.experiments.stationarity import (
+    StationarityResults,
+    make_representations,
+    run_stationarity,
+    write_stationarity_report,
+)
 from skstrf.experiments.style import (
+    StylePair,
+    StyleResults,
     make_style_transfer,
     pair_files,
     run_style,
     transfer_file,
+    write_style_report,
 )
-from skstrf.experiments.style_report import write_style_report
-from skstrf.experiments.style_results import StylePair, StyleResults
-from skstrf.experiments.transfer import run_transfer
-from skstrf.experiments.transfer_report import write_transfer_report
-from skstrf.experiments.transfer_results import TransferResults
+from skstrf.experiments.transfer_learning import (
+    TransferResults,
+    run_transfer,
+    write_transfer_report,
+)
 
 __all__ = [
     "ChannelResults",

@@ -9,50 +9,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skstrf.experiments.channel_report import write_channel_report
-from skstrf.experiments.channels import run_channels
+from skstrf.experiments._evaluation import linear_classifier
+from skstrf.experiments._splits import load_corpus
 from skstrf.experiments.classification import choose_duration, make_classification_pipeline
-from skstrf.experiments.comparison import run_comparison
-from skstrf.experiments.comparison_report import write_comparison_report
-from skstrf.experiments.data import load_corpus
-from skstrf.experiments.evaluation import linear_classifier
-from skstrf.experiments.genres import genres_experiment
-from skstrf.experiments.reduction import reduction_experiment
-from skstrf.experiments.stationarity import run_stationarity
-from skstrf.experiments.stationarity_report import write_stationarity_report
-from skstrf.experiments.style import pair_files, run_style
-from skstrf.experiments.style_report import write_style_report
-from skstrf.experiments.transfer import run_transfer
-from skstrf.experiments.transfer_report import write_transfer_report
+from skstrf.experiments.comparison import (
+    genres_experiment,
+    reduction_experiment,
+    run_channels,
+    run_comparison,
+    write_channel_report,
+    write_comparison_report,
+)
+from skstrf.experiments.stationarity import run_stationarity, write_stationarity_report
+from skstrf.experiments.style import pair_files, run_style, write_style_report
+from skstrf.experiments.transfer_learning import run_transfer, write_transfer_report
 
 __all__ = ["EXPERIMENTS", "Experiment", "Options"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose.
-
-    Parameters
-    ----------
-    data : str
-        Folder of sounds.
-    source : str or None
-        Another, to learn from first (transfer), or whose sounds are the styles (style).
-    seed, n_seeds : int
-        The first seed, and how many.
-    folds : int
-        Of cross-validation, where there is no split.
-    duration : float or None
-        Of the sounds in seconds; None: the median of the files, at most 30.
-    learner : {"network", "linear"}
-        What reductions and channels are compared with.
-    max_epochs : int or None
-        Of networks.
-    rates, scales : sequence of float, "report" or None
-        Of the STRFs.
-    sample_rate, device, n_jobs, on_error, verbose : object
-        As everywhere.
-    """
+    """What the user chose."""
 
     data: str
     source: str | None = None
@@ -184,7 +161,7 @@ def _transfer(options: Options, folder: Path) -> tuple[Any, list[str]]:
     """Run seed by seed: those that are finished are kept."""
     import pickle
 
-    from skstrf.persistence import replacing
+    from skstrf.model_io import replacing
 
     if options.source is None:
         raise ValueError("transfer needs two folders: name the one to learn from with --source.")

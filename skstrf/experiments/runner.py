@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from skstrf.experiments.parts import divide_times
+from skstrf.experiments._base import divide_times, plain
 from skstrf.experiments.registry import EXPERIMENTS, Options
-from skstrf.experiments.results import plain
-from skstrf.persistence import replacing
-from skstrf.pipeline.keys import digest
+from skstrf.model_io import replacing
+from skstrf.pipeline import digest
 
 __all__ = ["run_experiment"]
 
@@ -19,29 +18,7 @@ REPORT, RESULTS, ABOUT = "report.html", "results.json", "settings.json"
 
 
 def run_experiment(name: str, output: str, options: Options) -> dict[str, Any]:
-    """Run an experiment, or what is left of it, and write results and report.
-
-    Parameters
-    ----------
-    name : str
-        One of ``EXPERIMENTS``.
-    output : str
-        Folder for ``results.json``, ``report.html``, and what is kept for a run that goes on:
-        ``settings.json``, ``parts`` and ``cache``.
-    options : Options
-        Data, seed and settings.
-
-    Returns
-    -------
-    dict
-        What ``results.json`` holds: ``experiment``, ``settings``, ``results`` and ``summary``,
-        the same bits for the same seed, data and versions, and ``times``, which are not.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or a folder that holds an experiment with other settings.
-    """
+    """Run an experiment, or what is left of it, and write results and report."""
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment {name!r}. There are {', '.join(EXPERIMENTS)}.")
     experiment, folder = EXPERIMENTS[name], Path(output)

@@ -1,4 +1,4 @@
-"""Searching for the settings of a whole pipeline, with nothing computed twice."""
+"""The candidates of a search: made, scored fold by fold, and fitted for use."""
 
 from __future__ import annotations
 
@@ -7,34 +7,388 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
-from skstrf.experiments.candidates import FOLD, Candidates
+from skstrf.caching.fingerprints import fingerprint
+from skstrf.experiments._base import (
+    WrittenResults,
+    chance_level,
+    format_mean,
+    format_score,
+    plain,
+    score_set,
+    settings,
+    spread,
+    versions,
+)
+from skstrf.experiments._evaluation import (
+    CHUNK,
+    Sounds,
+    Stopwatch,
+    check_parameters,
+    chunks,
+    divide_pipeline,
+    warn_of_skipped,
+)
+from skstrf.experiments._splits import Fold, Plan, held_back_share, plan_folds
+from skstrf.experiments._study import SharedStudy, check_search_space, describe_choice, suggest
 from skstrf.experiments.classification import (
     choose_duration,
     classification_search_space,
     make_classification_pipeline,
 )
-from skstrf.experiments.evaluation import Stopwatch
-from skstrf.experiments.results import plain, settings, versions
-from skstrf.experiments.scores import chance_level, score_set, spread
-from skstrf.experiments.search_results import SearchResults
-from skstrf.experiments.sounds import Sounds, warn_of_skipped
-from skstrf.experiments.study import SharedStudy, check_search_space, describe_choice, suggest
-from skstrf.experiments.tensors import CHUNK, check_parameters, chunks, divide_pipeline
-from skstrf.pipeline.keys import digest
-from skstrf.transforms.fingerprint import fingerprint
+from skstrf.inspection import Report, StudyDisplay
+from skstrf.pipeline import CachedPipeline, digest
 from skstrf.utils.cluster import Died, current_client, run_on_cluster
 
-__all__ = ["run_search"]
+__all__ = [
+    "Candidates",
+    "FOLD",
+    "SearchResults",
+    "run_search",
+    "write_search_report",
+]
 
 logger = logging.getLogger("skstrf")
+
+
+# Reports are placed in thousandths of a fold's training, whatever its number of epochs.
+FOLD = 1000
+
+
+class Candidates:
+    """Scores settings of a pipeline on the folds of a search."""
+
+    def __init__(
+        self,
+        sounds: Sounds,
+        pipeline: Pipeline,
+        space: Mapping[str, Any],
+        distributions: Mapping[str, Any],
+        cv: Any,
+        scoring: str,
+        random_state: int,
+        memory: Any,
+    ):
+        self.sounds, self.pipeline = sounds, pipeline
+        self.space, self.distributions = space, distributions
+        self.cv, self.scoring, self.random_state = cv, scoring, random_state
+        self.memory = memory
+        self.scorer = get_scorer(scoring)
+        self.plans: dict[float, Plan] = {}
+        self.plan(held_back_share(pipeline[-1]))  # raises where sounds cannot be divided
+
+    def plan(self, share: float) -> Plan:
+        """Divide the sounds for the search; what is held back for early stopping may differ."""
+        if share not in self.plans:
+            self.plans[share] = self._divide(share)
+        return self.plans[share]
+
+    def _divide(self, share: float) -> Plan:
+        plan = self.sounds.plan(self.cv, self.random_state, share)
+        if not plan.is_held_out:
+            return plan
+        (fold,) = plan.folds
+        final = Fold(np.sort(np.concatenate([fold.train, fold.valid])), fold.test)
+        extra = {"test": fold.test, **plan.extra}
+        if len(fold.valid):
+            folds, text = [Fold(fold.train, fold.valid)], "the validation split"
+        else:
+            groups = None if self.sounds.groups is None else self.sounds.groups[fold.train]
+            inner = plan_folds(
+                self.sounds.y[fold.train], groups, self.cv, self.random_state, held_back=share
+            )
+            folds = [Fold(*(fold.train[rows] for rows in (f.train, f.test, f.valid)))
+                     for f in inner.folds]  # fmt: skip
+            text = f"{inner.description} of the train split"
+        return Plan(folds, text, final, extra, is_held_out=True)
+
+    def value(self, name: str, choice: Any) -> Any:
+        """Give what a choice of the study stands for."""
+        values = self.space[name]
+        if values is self.distributions[name]:
+            return choice
+        return next(value for value in values if describe_choice(value) == choice)
+
+    def make(self, params: Mapping[str, Any]) -> tuple[CachedPipeline, Any]:
+        """Make the stages and the classifier of a candidate."""
+        chosen = {name: self.value(name, choice) for name, choice in params.items()}
+        pipeline = clone(self.pipeline).set_params(**chosen)
+        return CachedPipeline(pipeline.steps[:-1], memory=self.memory), pipeline[-1]
+
+    def score(
+        self, params: Mapping[str, Any], report: Callable[[int, float], None] | None = None
+    ) -> list[float]:
+        """Score a candidate on every fold; `report` gets the score so far, and may raise."""
+        y = self.sounds.y
+        scores: list[float] = []
+        stages, last = self.make(params)
+        plan = self.plan(held_back_share(last))
+        for number, fold in enumerate(plan.folds):
+            classifier = clone(last)
+            features = stages.fit_transform(self._files(fold.train), y[fold.train])
+            tested = stages.transform(self._files(fold.test))
+            options = self._watching(classifier, fold, tested, stages)
+            if report is not None and has_fit_parameter(classifier, "callback"):
+                options["callback"] = _reporter(report, number, scores, classifier)
+            classifier.fit(features, y[fold.train], **options)
+            scores.append(float(self.scorer(classifier, tested, y[fold.test])))
+            if report is not None:
+                report((number + 1) * FOLD, float(np.mean(scores)))
+        return scores
+
+    def _watching(self, classifier: Any, fold: Fold, tested: Any, stages: Any) -> dict[str, Any]:
+        """What tells of each epoch: the part that is tested, unless early stopping looks at it."""
+        if not has_fit_parameter(classifier, "validation_data"):
+            return {}
+        if not getattr(classifier, "early_stopping", False):
+            return {"validation_data": (tested, self.sounds.y[fold.test])}
+        if not len(fold.valid):
+            return {}
+        valid = stages.transform(self._files(fold.valid))
+        return {"validation_data": (valid, self.sounds.y[fold.valid])}
+
+    def _files(self, rows: np.ndarray) -> list[str]:
+        return [self.sounds.files[row] for row in rows]
+
+    def fit(self, params: Mapping[str, Any]) -> tuple[Pipeline, Plan]:
+        """Fit a candidate for use."""
+        stages, last = self.make(params)
+        plan = self.plan(held_back_share(last))
+        rows = plan.final.train
+        features = stages.fit_transform(self._files(rows), self.sounds.y[rows])
+        options = {}
+        if len(plan.final.valid) and has_fit_parameter(last, "validation_data"):
+            valid = stages.transform(self._files(plan.final.valid))
+            options["validation_data"] = (valid, self.sounds.y[plan.final.valid])
+        last.fit(features, self.sounds.y[rows], **options)
+        # A plain pipeline: the model goes where the cache is not.
+        steps = [(n, step) for n, step in stages.steps if step not in (None, "passthrough")]
+        return Pipeline([*steps, (self.pipeline.steps[-1][0], last)]), plan
+
+
+def _reporter(report: Any, number: int, scores: list[float], classifier: Any) -> Any:
+    n_epochs = getattr(classifier, "max_epochs", 1)
+
+    def callback(row: Mapping[str, float]) -> None:
+        if "valid_accuracy" in row and row["epoch"] < n_epochs:
+            step = round(FOLD * (number + row["epoch"] / n_epochs))
+            report(step, float(np.mean([*scores, row["valid_accuracy"]])))
+
+    return callback
+
+
+@dataclass
+class SearchResults(WrittenResults):
+    """Candidates with their scores, and the best of them fitted for use.
+
+    Parameters
+    ----------
+    model : Pipeline
+        The best candidate, fitted on all that it may learn from.
+    best : dict of str to object
+        Its parameters, as far as they were searched.
+    best_number : int
+        Of its trial.
+    score : dict
+        Of the best: ``mean``, ``std`` over folds and ``values``. The best of many looks a little
+        better than it is.
+    trials : list of dict
+        One a candidate: ``number``, ``state`` ("COMPLETE", "PRUNED", "FAIL"), ``score``, ``std``
+        and ``folds``, ``params``, ``curve`` (the reports by which trials are pruned: share of the
+        training in thousandths of a fold, score), ``same_as`` (an earlier trial with the same
+        parameters, which was not run again), ``retry_of`` (one that was left behind), ``error``
+        and ``seconds``.
+    importances : dict of str to float
+        Share of the scores' variation that each parameter explains.
+    evaluation : str
+        How candidates were scored.
+    tests : dict of str to dict
+        Scores of the model on sounds that no candidate saw, by name of the split.
+    classes : list
+        The classes.
+    n_sounds : int
+        How many.
+    search_space : dict of str to list or str
+        What was searched.
+    scoring : str
+        Name of the score.
+    skipped : list of (str, str)
+        Files left out, with the reason.
+    settings : dict of str to dict
+        Parameters of each stage of the model.
+    random_state : int
+        Seed.
+    seconds : dict of str to float
+        Of this run: "search" and "model".
+    versions : dict of str to str
+        Of the packages.
+    """
+
+    model: Any
+    best: dict[str, Any]
+    best_number: int
+    score: dict[str, Any]
+    trials: list[dict[str, Any]]
+    importances: dict[str, float]
+    evaluation: str
+    tests: dict[str, dict[str, Any]]
+    classes: list[Any]
+    n_sounds: int
+    search_space: dict[str, Any]
+    scoring: str
+    skipped: list[tuple[str, str]]
+    settings: dict[str, dict[str, Any]]
+    random_state: int
+    seconds: dict[str, float]
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def count(self, state: str) -> int:
+        """Count the trials that ended in a state.
+
+        Parameters
+        ----------
+        state : str
+            Such as "PRUNED".
+
+        Returns
+        -------
+        int
+            How many.
+        """
+        return sum(trial["state"] == state for trial in self.trials)
+
+    def summary(self) -> str:
+        """Say what is best, how good it is, and what was tried.
+
+        Returns
+        -------
+        str
+            Some lines.
+        """
+        score = format_mean(self.score["mean"], self.score["std"])
+        lines = [
+            f"best of {len(self.trials)} trials ({self.count('PRUNED')} pruned): {self.scoring} "
+            f"{score} ({self.evaluation}), the best of many",
+            *(f"  {name} = {value}" for name, value in self.best.items()),
+        ]
+        for name, scores in self.tests.items():
+            one = {"mean": scores["accuracy"], "std": None}
+            lines.append(
+                f"{name}: accuracy {format_score(one, scores)}, {scores['n_sounds']} sounds that "
+                f"no candidate was chosen by; chance {scores['chance']:.3f}"
+            )
+        return "\n".join(lines)
+
+
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "no score", "RUNNING": "running"}
+
+
+def write_search_report(
+    results: SearchResults,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Search for settings",
+    notes: Sequence[str] = (),
+    model_file: str = "model.skops",
+) -> None:
+    """Write the report on a search: one HTML file that needs nothing else."""
+    subtitle = f"{len(results.trials)} candidates, {results.n_sounds} sounds"
+    report = Report(title, subtitle)
+    _add_best(report, results, notes)
+    _add_candidates(report, results)
+    if results.skipped:
+        report.add_table("Files left out", ["file", "reason"], results.skipped)
+    else:
+        report.add_text("Files left out", "None.")
+    report.add_text(
+        "Using the model",
+        ["On the command line, for files and folders:", f"skstrf predict {model_file} FILE..."],
+    )
+    report.add_settings("Settings", {"seed": results.random_state, "score": results.scoring})
+    for stage, values in results.settings.items():
+        report.add_text("Settings", f"{stage}, of the best:")
+        report.add_settings("Settings", values)
+    report.add_settings("Seconds", {k: round(v, 2) for k, v in results.seconds.items()})
+    report.add_settings("Versions", results.versions)
+    report.write(path)
+
+
+def _add_best(report: Report, results: SearchResults, notes: Sequence[str]) -> None:
+    std = "" if results.score["std"] is None else f" ± {results.score['std']:.3f} over folds"
+    text = [
+        f"The best candidate, number {results.best_number}, has a {results.scoring} of "
+        f"{results.score['mean']:.3f}{std} ({results.evaluation}). It was chosen by that score, "
+        "so that new sounds will be a little harder for it.",
+        *notes,
+    ]
+    report.add_text("Best", text)
+    report.add_settings("Best", results.best)
+    if not results.tests:
+        return
+    rows = [
+        [name, s["n_sounds"], s["accuracy"], *s["interval"], s["balanced_accuracy"], s["chance"]]
+        for name, s in results.tests.items()
+    ]
+    columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
+    note = (
+        "No candidate was scored on these sounds. From, to: 95 % interval (Wilson), taking the "
+        "sounds for independent of each other."
+    )
+    report.add_table("Best", columns, rows, caption="The best, tested once", note=note)
+
+
+def _add_candidates(report: Report, results: SearchResults) -> None:
+    display = StudyDisplay.from_results(results)
+    alt = "scores of all candidates in the order of their trials, with the best so far"
+    if results.importances:
+        alt += ", and the importance of each parameter"
+    caption = "Each candidate's score. Importance: share of the variation of scores (fANOVA)."
+    report.add_figure("Candidates", display.figure_, alt=alt, caption=caption)
+    names = sorted({name for trial in results.trials for name in trial["params"]})
+    ordered = sorted(
+        results.trials,
+        key=lambda t: (t["score"] is None, -(t["score"] or 0.0), t["number"]),
+    )
+    rows = [
+        [
+            str(trial["number"]),
+            STATES.get(trial["state"], trial["state"].lower()),
+            trial["score"],
+            trial["std"] if trial["state"] == "COMPLETE" else None,
+            *(_text(trial["params"].get(name)) for name in names),
+            trial["seconds"],
+        ]
+        for trial in ordered
+    ]
+    columns = ["trial", "state", results.scoring, "std", *names, "seconds"]
+    n_same = sum(trial["same_as"] is not None for trial in results.trials)
+    note = (
+        "Std: over folds. Pruned: stopped when its score was below the median of the others' at "
+        "that epoch. Seconds do not count what came from the cache."
+    )
+    if n_same:
+        note += f" {n_same} had the parameters of an earlier trial and took its score."
+    report.add_table("Candidates", columns, rows, caption="All trials, best first", note=note)
+    if failed := [t for t in results.trials if t["error"]]:
+        rows = [[str(trial["number"]), trial["error"]] for trial in failed]
+        report.add_table("Candidates", ["trial", "why it has no score"], rows)
+
+
+def _text(value: Any) -> Any:
+    """A cell: numbers as they are, so that their column stands on the right."""
+    return value if value is None or isinstance(value, int | float | str) else str(value)
+
+
 # Trials before any is pruned, and the share of the first fold's training that each may have.
 N_UNPRUNED, WARMUP = 4, 0.25
 

@@ -1,4 +1,4 @@
-"""Style transfer of files: contents in the styles of others, by one network after the other."""
+"""What transfers of style gave, and how to write it down."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,188 @@ import numpy as np
 from sklearn.base import clone
 
 from skstrf.datasets import AudioReadError, read_audio
-from skstrf.experiments.results import versions
-from skstrf.experiments.style_results import StylePair, StyleResults
-from skstrf.persistence import replacing
-from skstrf.style import StyleTransfer, log_stft
+from skstrf.experiments._base import WrittenResults, versions
+from skstrf.inspection import Report, StyleTransferDisplay
+from skstrf.model_io import replacing
+from skstrf.style import MEASURES, StyleTransfer, log_stft
 from skstrf.transforms import STRFTransformer
 
-__all__ = ["make_style_transfer", "pair_files", "run_style", "transfer_file"]
+__all__ = [
+    "StylePair",
+    "StyleResults",
+    "make_style_transfer",
+    "pair_files",
+    "run_style",
+    "transfer_file",
+    "write_style_report",
+]
+
+
+@dataclass
+class StylePair:
+    """One content in one style by one network."""
+
+    content: str
+    style: str
+    network: str
+    table: dict[str, dict[str, float]]
+    curve: np.ndarray
+    seconds: float
+    sample_rate: int
+    sounds: dict[str, np.ndarray]
+    interrupted: bool = False
+
+    @property
+    def name(self) -> str:
+        """Content, style and network in words."""
+        return f"{self.content} in the style of {self.style} ({self.network})"
+
+
+@dataclass
+class StyleResults(WrittenResults):
+    """Everything that transfers gave.
+
+    Parameters
+    ----------
+    pairs : list of StylePair
+        One a content, style and network.
+    settings : dict
+        Of the transfers.
+    random_state : int
+        Their seed.
+    versions : dict
+        Of the packages.
+    skipped : list of (str, str)
+        Files that could not be used, and why.
+    """
+
+    pairs: list[StylePair]
+    settings: dict[str, Any]
+    random_state: int
+    versions: dict[str, str]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def rows(self) -> list[list[Any]]:
+        """Give content, style and network of every pair, and the measures of its result."""
+        return [
+            [p.content, p.style, p.network, *(p.table[name]["result"] for name in MEASURES)]
+            for p in self.pairs
+        ]
+
+    def summary(self) -> str:
+        """Give a line a pair.
+
+        Returns
+        -------
+        str
+            With the closeness to style and content, both untouched ones beside it.
+        """
+        return "\n".join(
+            f"{p.name}: Gram distance to the style {p.table['gram_distance']['result']:.3f} "
+            f"(untouched {p.table['gram_distance']['content']:.3f}), distance to the content "
+            f"{p.table['content_distance']['result']:.3f} (of the style "
+            f"{p.table['content_distance']['style']:.3f}), correlation of onsets "
+            f"{p.table['onset_correlation']['result']:.2f}, {p.seconds:.0f} s"
+            for p in self.pairs
+        )
+
+    def _plain_fields(self) -> dict[str, Any]:
+        pairs = [
+            {
+                "content": p.content,
+                "style": p.style,
+                "network": p.network,
+                "table": {k: {a: _finite(b) for a, b in v.items()} for k, v in p.table.items()},
+                "iterations": len(p.curve) - 1,
+                "loss": dict(zip(("total", "content", "style"), p.curve[-1], strict=True)),
+                "sample_rate": p.sample_rate,
+                "seconds": p.seconds,
+            }
+            for p in self.pairs
+        ]
+        return super()._plain_fields() | {"pairs": pairs}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def write_style_report(
+    results: StyleResults,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Style transfer",
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the report: for every transfer three players, the measures and a picture."""
+    count = len(results.pairs)
+    report = Report(title, f"{count} transfer{'s' if count > 1 else ''}")
+    report.add_text(
+        "Measures",
+        [
+            "Each measure stands beside what it is for the untouched content and for the "
+            "untouched style in its place: a result lies between the two.",
+            *notes,
+        ],
+    )
+    report.add_table(
+        "Measures", ["measure", "says"], [[_words(k), v] for k, v in MEASURES.items()]
+    )
+    if count > 1:
+        names = ["content", "style", "network", *map(_words, MEASURES)]
+        report.add_table("Results", names, results.rows())
+    for pair in results.pairs:
+        _add_pair(report, pair)
+    if results.skipped:
+        report.add_table("Pairs left out", ["pair", "reason"], results.skipped)
+    report.add_settings("Settings", {"seed": results.random_state} | results.settings)
+    report.add_settings("Versions", results.versions)
+    report.write(path)
+
+
+def _add_pair(report: Report, pair: StylePair) -> None:
+    heading = pair.name
+    rate = pair.sample_rate
+    for kind, words in (
+        ("content", f"Content: {pair.content}"),
+        ("style", f"Style: {pair.style}"),
+        ("result", "Result"),
+    ):
+        report.add_sound(heading, _mono(pair.sounds[kind]), rate, caption=words)
+    rows = [
+        [_words(name), *(_number(row[kind]) for kind in ("result", "content", "style"))]
+        for name, row in pair.table.items()
+    ]
+    note = f"{len(pair.curve) - 1} iterations of the last block."
+    if pair.interrupted:
+        note += " Interrupted: the best so far."
+    report.add_table(
+        heading, ["measure", "result", "untouched content", "untouched style"], rows, note=note
+    )
+    drawn = [_mono(pair.sounds[kind]) for kind in ("content", "result", "style")]
+    display = StyleTransferDisplay(*drawn, sample_rate=rate, curve=pair.curve).plot()
+    report.add_figure(
+        heading,
+        display.figure_,
+        alt=f"Spectrograms and receptive fields of content, result and style, and the loss by "
+        f"iteration, of {heading}",
+        caption="Above: auditory spectrograms. Middle: mean magnitudes of receptive fields. "
+        "Below: the loss, 1 where it is as large as between the untouched two.",
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace("snr", "SNR").replace("gram ", "Gram ")
+
+
+def _number(value: float | None) -> Any:
+    """A figure for a table: nothing for infinity, and 0 for what only rounding keeps from it."""
+    return None if value is None or value in (float("inf"), float("-inf")) else round(value, 6)
+
+
+def _mono(sound: Any) -> Any:
+    return sound.mean(axis=0) if sound.ndim > 1 else sound
+
 
 _MOST_PAIRS = 6
 
@@ -64,33 +240,7 @@ def transfer_file(
     duration: float | None = None,
     mono: bool = False,
 ) -> StylePair:
-    """Give a sound file the style of others.
-
-    Parameters
-    ----------
-    content : str or Path
-        Its channels are kept.
-    styles : sequence of str or Path
-        Together one style.
-    transfer : StyleTransfer
-        A copy of it is fitted; the sounds are resampled to the rate of its representation.
-    duration : float or None
-        Seconds of each at most.
-    mono : bool
-        Average the channels of the content.
-
-    Returns
-    -------
-    StylePair
-        With the sounds.
-
-    Raises
-    ------
-    AudioReadError
-        When a file cannot be used.
-    ValueError
-        When one is silent or too short.
-    """
+    """Give a sound file the style of others."""
     rate = transfer.representation.sample_rate
     sound = _read(content, rate, duration)
     if mono:
@@ -120,26 +270,7 @@ def transfer_file(
 
 
 def pair_files(contents: Sequence[str], styles: Sequence[str] | None = None) -> list[Any]:
-    """Pair contents with styles, six pairs at most.
-
-    Parameters
-    ----------
-    contents : sequence of str
-        Files.
-    styles : sequence of str or None
-        Files; None takes the contents, and every one gets the style of the next.
-
-    Returns
-    -------
-    list of (str, str)
-        Content and style, never the same file.
-
-    Examples
-    --------
-    >>> from skstrf.experiments import pair_files
-    >>> pair_files(["a.wav", "b.wav", "c.wav"])
-    [('a.wav', 'b.wav'), ('b.wav', 'c.wav'), ('c.wav', 'a.wav')]
-    """
+    """Pair contents with styles, six pairs at most."""
     if styles is None:
         pairs = list(zip(contents, [*contents[1:], *contents[:1]], strict=True))
     else:

@@ -1,19 +1,18 @@
 """What is shown: figures of tensors, reductions and trainings, and the report they go into."""
 
-from .channels import ChannelScoreDisplay
-from .comparison import ComparisonDisplay
-from .confusion import confusion_matrix_display
-from .mpca import MPCADisplay
-from .receptive_fields import ReceptiveFieldDisplay
-from .reconstruction import ReconstructionDisplay
-from .report import Report
-from .sonify import sonify
-from .stationarity import StationarityDisplay
-from .strf import STRFDisplay
-from .study import StudyDisplay
-from .style import StyleTransferDisplay
-from .training import TrainingDisplay
-from .transfer import TransferDisplay
+from skstrf.inspection.channels import ChannelScoreDisplay
+from skstrf.inspection.comparison import ComparisonDisplay
+from skstrf.inspection.mpca import MPCADisplay
+from skstrf.inspection.receptive_fields import ReceptiveFieldDisplay
+from skstrf.inspection.reconstruction import ReconstructionDisplay
+from skstrf.inspection.report import Report
+from skstrf.inspection.sonify import sonify
+from skstrf.inspection.stationarity import StationarityDisplay
+from skstrf.inspection.strf import STRFDisplay
+from skstrf.inspection.study import StudyDisplay
+from skstrf.inspection.style import StyleTransferDisplay
+from skstrf.inspection.training import TrainingDisplay, confusion_matrix_display
+from skstrf.inspection.transfer_learning import TransferDisplay
 
 __all__ = [
     "ChannelScoreDisplay",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.inspection.panels import BLUE, ORANGE, new_figure, panels, tick_cells
+from skstrf.inspection._drawing import BLUE, ORANGE, new_figure, panels, tick_cells
 
 __all__ = ["ChannelScoreDisplay"]
 
@@ -119,7 +119,7 @@ class ChannelScoreDisplay:
         Examples
         --------
         >>> import numpy as np
-        >>> from skstrf.channels import ChannelScores
+        >>> from skstrf.feature_selection import ChannelScores
         >>> from skstrf.inspection import ChannelScoreDisplay
         >>> folds = np.random.default_rng(0).uniform(0.4, 0.9, (3, 4, 5))
         >>> scores = ChannelScores(folds, chance=0.5, test_share=0.25)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skstrf.inspection.panels import BLUE, new_figure, panels
+from skstrf.inspection._drawing import BLUE, new_figure, panels
 
 __all__ = ["ComparisonDisplay"]
 

@@ -16,8 +16,7 @@ from skstrf.auditory import (
     signed_rates,
 )
 from skstrf.auditory.modulation_filters import check_ascending, filter_kinds
-from skstrf.inspection.panels import new_figure, panels
-from skstrf.inspection.slices import SIZES, channel_name
+from skstrf.inspection._drawing import SIZES, channel_name, new_figure, panels
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = ["ReceptiveFieldDisplay"]

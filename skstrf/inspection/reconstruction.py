@@ -14,8 +14,7 @@ from skstrf.auditory import (
     spectrogram_correlation,
 )
 from skstrf.auditory.measures import decibels
-from skstrf.inspection.panels import new_figure, panels
-from skstrf.inspection.slices import (
+from skstrf.inspection._drawing import (
     SIZES,
     Colours,
     checked_tensor,
@@ -23,7 +22,9 @@ from skstrf.inspection.slices import (
     draw_image,
     fitted_on,
     name_slices,
+    new_figure,
     one_sound,
+    panels,
     quantity_of,
 )
 from skstrf.transforms import Axis

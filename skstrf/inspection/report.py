@@ -1,23 +1,101 @@
-"""Report: a page that holds text, tables, figures and sounds in one file."""
+"""How numbers and settings are written in a report."""
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import re
 import secrets
 import wave
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from skstrf._version import __version__
-from skstrf.inspection.formats import format_column, format_setting, is_missing, looks_numeric
 
-__all__ = ["Report"]
+__all__ = [
+    "Report",
+    "format_column",
+    "format_setting",
+    "is_missing",
+    "looks_numeric",
+]
+
+
+MISSING = "–"
+# Strings that are numbers to a reader: "12", "-0.5", "91 %", "0.912 ± 0.013", "0.8 to 0.9".
+_ONE = r"[-+−]?\d[\d,]*(\.\d+)?\s*%?"
+_NUMERIC = re.compile(rf"{_ONE}(\s*(±|to)\s*{_ONE})?")
+
+
+def looks_numeric(value: Any) -> bool:
+    """Whether a cell wants to stand on the right."""
+    if isinstance(value, bool | np.bool_):
+        return False
+    return isinstance(value, Real) or (
+        isinstance(value, str) and _NUMERIC.fullmatch(value.strip()) is not None
+    )
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell says that there is no value."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", MISSING))
+
+
+def format_column(values: Sequence[Any]) -> list[str]:
+    """Write the cells of one column, its floats all to the same decimal."""
+    floats = [abs(float(v)) for v in values if _is_float(v) and math.isfinite(v) and v != 0]
+    largest, smallest = max(floats, default=0.0), min(floats, default=0.0)
+    digits = _digits(largest)
+    if largest >= 10 and smallest < 100 * 10.0**-digits:
+        return [_format_cell(v, _digits(v) if _is_float(v) else 0) for v in values]
+    return [_format_cell(value, digits) for value in values]
+
+
+def format_setting(value: Any) -> str:
+    """Write the value of a setting: as it is, lists and mappings without brackets."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {format_setting(v)}" for key, v in value.items()) or MISSING
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(format_setting(v) for v in value) or MISSING
+    return str(value)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, Integral | np.bool_)
+
+
+def _digits(value: float) -> int:
+    """Decimals that show four digits of a number, three at most."""
+    size = abs(float(value))
+    if not math.isfinite(size) or size < 10:
+        return 3
+    return max(0, 3 - math.floor(math.log10(size)))
+
+
+def _format_cell(value: Any, digits: int) -> str:
+    if value is None or (_is_float(value) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return f"{int(value):,}" if abs(int(value)) >= 10_000 else str(int(value))
+    if not _is_float(value):
+        return str(value)
+    number = float(value)
+    if number != 0 and abs(number) < 0.5 * 10.0**-digits:
+        return f"{number:.2e}"
+    if abs(number) >= 1e15:
+        return f"{number:.3e}"
+    return f"{number:,.{digits}f}" if abs(number) >= 10_000 else f"{number:.{digits}f}"
+
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DPI = 160  # of figures in the file; a page counts 96 to the inch

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skstrf import auditory
-from skstrf.persistence import replacing
+from skstrf.model_io import replacing
 from skstrf.utils.arrays import to_numpy
 from skstrf.utils.validation import check_is_fitted
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.inspection.panels import BLUE, new_figure, panels
+from skstrf.inspection._drawing import BLUE, new_figure, panels
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = ["StationarityDisplay"]

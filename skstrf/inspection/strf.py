@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.inspection.panels import new_figure, panels, tick_cells
-from skstrf.inspection.slices import (
+from skstrf.inspection._drawing import (
     SIZES,
     Colours,
     checked_tensor,
@@ -17,8 +16,11 @@ from skstrf.inspection.slices import (
     fitted_on,
     label_axes,
     name_slices,
+    new_figure,
     one_sound,
+    panels,
     quantity_of,
+    tick_cells,
 )
 
 __all__ = ["STRFDisplay"]

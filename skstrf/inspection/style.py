@@ -8,8 +8,17 @@ import numpy as np
 
 from skstrf.auditory import auditory_spectrogram, centre_frequencies, frames_per_second
 from skstrf.auditory.measures import decibels
-from skstrf.inspection.panels import BLUE, ORANGE, new_figure, panels, tick_cells
-from skstrf.inspection.slices import SIZES, draw_image, label_axes, one_sound
+from skstrf.inspection._drawing import (
+    BLUE,
+    ORANGE,
+    SIZES,
+    draw_image,
+    label_axes,
+    new_figure,
+    one_sound,
+    panels,
+    tick_cells,
+)
 from skstrf.transforms import Axis, STRFTransformer
 from skstrf.utils.arrays import to_numpy
 

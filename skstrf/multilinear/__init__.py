@@ -5,10 +5,9 @@ Everything here takes a batch of tensors of shape ``(n_samples, I_1, ..., I_N)``
 of the data is ever made. Products run in the data's own precision, sums over chunks in float64.
 """
 
-from skstrf.multilinear.algorithm import MPCAResult, mpca, mpca_from_moments
 from skstrf.multilinear.moments import Moments, merge_moments, mode_scatter, moments
+from skstrf.multilinear.mpca import MPCAResult, mpca, mpca_from_moments, rank_for_share
 from skstrf.multilinear.products import mode_product, multi_mode_product, project, reconstruct
-from skstrf.multilinear.ranks import rank_for_share
 
 __all__ = [
     "MPCAResult",

@@ -1,27 +1,79 @@
-"""Number, mean and mode scatter of samples, and how those of several parts are put together."""
+"""Sums over the blocks of a dask array, in a tree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skstrf.multilinear.blocks import reduce_blocks
-from skstrf.multilinear.gram import gram, grams
-from skstrf.multilinear.streaming import (
+from skstrf.multilinear.products import (
     Scratch,
     chunk_slices,
     double,
+    gram,
+    grams,
     like,
     map_chunks,
     subtract,
     sum_in_double,
 )
 from skstrf.utils.arrays import is_torch, to_numpy
-from skstrf.utils.blocks import is_dask
+from skstrf.utils.lazy import is_dask, on_block
 
-__all__ = ["Moments", "merge_moments", "mode_scatter", "moments"]
+__all__ = [
+    "Moments",
+    "add_arrays",
+    "merge_moments",
+    "mode_scatter",
+    "moments",
+    "reduce_blocks",
+]
+
+
+# Results put together by one task: fewer make a deeper tree, more hold more memory.
+FAN_IN = 8
+
+
+def reduce_blocks(
+    x: Any,
+    function: Callable[..., Any],
+    combine: Callable[[Sequence[Any]], Any],
+    *args: Any,
+    needs_start: bool = False,
+) -> Any:
+    """Apply `function` to every block of samples and put the results together, in a tree."""
+    from dask import delayed
+
+    starts = np.cumsum([0, *x.chunks[0]])
+    shared = delayed((function, args), pure=True, traverse=False)
+    level = [
+        delayed(_on_block)(block, k, (rows, *x.shape[1:]), shared, int(start), needs_start)
+        for k, (block, rows, start) in enumerate(
+            zip(x.to_delayed().ravel(), x.chunks[0], starts[:-1], strict=True)
+        )
+        if rows
+    ]
+    while len(level) > 1:
+        level = [
+            delayed(combine)(level[i : i + FAN_IN]) if level[i + 1 : i + 2] else level[i]
+            for i in range(0, len(level), FAN_IN)
+        ]
+    return level[0].compute()
+
+
+def _on_block(
+    block: Any, number: int, shape: tuple[int, ...], shared: Any, start: int, needs_start: bool
+) -> Any:
+    function, args = shared
+    args = (*args, start) if needs_start else args
+    return on_block(function, block, args, number=number, shape=shape, start=start)
+
+
+def add_arrays(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Add up arrays of one shape; a `combine` for `reduce_blocks`."""
+    return np.sum(arrays, axis=0)
+
 
 # Sums of this many chunks are added in the data's own precision before they are in float64: for
 # large samples the additions in float64, by one thread, would take as long as the products.
@@ -29,17 +81,7 @@ TOGETHER = 4
 
 
 class Moments(NamedTuple):
-    """What MPCA has to know of a batch before it looks at it again.
-
-    Attributes
-    ----------
-    n_samples : int
-        How many.
-    mean : ndarray of shape (I_1, ..., I_N)
-        Their mean, float64.
-    scatters : list of N ndarray of shape (I_n, I_n)
-        Scatter matrix of every mode about that mean (sums, not divided by n), float64.
-    """
+    """What MPCA has to know of a batch before it looks at it again."""
 
     n_samples: int
     mean: np.ndarray
@@ -52,65 +94,13 @@ class Moments(NamedTuple):
 
 
 def mode_scatter(x: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Mean and the total scatter matrix of every mode, in one pass over the data.
-
-    Parameters
-    ----------
-    x : ndarray, torch.Tensor or dask array of shape (n_samples, I_1, ..., I_N)
-        A batch of tensors; not changed, never copied as a whole.
-
-    Returns
-    -------
-    mean : ndarray of shape (I_1, ..., I_N)
-        Mean of the samples, float64.
-    scatters : list of N ndarray of shape (I_n, I_n)
-        Sum over samples of ``D_n @ D_n.T``, `D_n` the mode-n unfolding of the centred sample
-        ([1]_, equation 8 with identities for the projections), float64.
-
-    Raises
-    ------
-    ValueError
-        When `x` is not finite; the sample is named.
-
-    Notes
-    -----
-    A rough mean (that of the first chunk) is taken off before anything is multiplied, and what
-    it missed is corrected at the end: without it a float32 product has no correct digit once the
-    mean is a thousand times the spread. Constant data give exact zeros. Of a dask array every
-    block has a rough mean of its own, and `merge_moments` puts the blocks together, in a tree.
-
-    References
-    ----------
-    .. [1] H. Lu, K. N. Plataniotis and A. N. Venetsanopoulos, "MPCA: Multilinear principal
-       component analysis of tensor objects", IEEE Trans. Neural Networks 19(1), 18-39, 2008.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.multilinear import mode_scatter
-    >>> mean, (rows, columns) = mode_scatter(np.arange(12.0).reshape(2, 3, 2))
-    >>> mean.shape, rows.shape, float(columns.trace())
-    ((3, 2), (3, 3), 108.0)
-    """
+    """Mean and the total scatter matrix of every mode, in one pass over the data."""
     found = moments(x)
     return found.mean, found.scatters
 
 
 def moments(x: Any, first: int = 0) -> Moments:
-    """Number, mean and mode scatter of a batch, in one pass.
-
-    Parameters
-    ----------
-    x : ndarray, torch.Tensor, Stored or dask array of shape (n_samples, I_1, ..., I_N)
-        A batch of tensors.
-    first : int, default 0
-        Position of the first sample in the whole of the data, for messages.
-
-    Returns
-    -------
-    Moments
-        See `mode_scatter`.
-    """
+    """Number, mean and mode scatter of a batch, in one pass."""
     if is_dask(x):
         return reduce_blocks(x, moments, merge_moments, needs_start=True)
     if is_torch(x):
@@ -144,37 +134,7 @@ def moments(x: Any, first: int = 0) -> Moments:
 
 
 def merge_moments(parts: Sequence[Moments]) -> Moments:
-    """Number, mean and mode scatter of several batches together.
-
-    Parameters
-    ----------
-    parts : sequence of Moments
-        One for every batch.
-
-    Returns
-    -------
-    Moments
-        As if all samples had been in one batch.
-
-    Notes
-    -----
-    Put together one by one; what two parts' own means leave out is the scatter of these means,
-    weighted by numbers of samples [1]_. Nothing of the size of the mean is ever squared.
-
-    References
-    ----------
-    .. [1] T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating formulae and a pairwise algorithm
-       for computing sample variances", COMPSTAT 1982, 30-41.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.multilinear.moments import merge_moments, moments
-    >>> x = np.arange(24.0).reshape(4, 3, 2)
-    >>> whole = merge_moments([moments(x[:1]), moments(x[1:])])
-    >>> whole.n_samples, bool(np.allclose(whole.scatters[0], moments(x).scatters[0]))
-    (4, True)
-    """
+    """Number, mean and mode scatter of several batches together."""
     n, mean = parts[0].n_samples, np.array(parts[0].mean)
     scatters = [np.array(scatter) for scatter in parts[0].scatters]
     for part in parts[1:]:

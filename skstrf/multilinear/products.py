@@ -1,74 +1,260 @@
-"""Products of tensors with a matrix for every mode.
-
-They agree with ``tensorly.tenalg.multi_mode_dot``, the oracle of the tests, which unfolds a copy
-of the tensor for every mode and so takes three to six times as long on large data.
-"""
+"""Going over a batch in chunks of samples, on several threads, with reused work arrays."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
-from skstrf.multilinear.streaming import (
-    Scratch,
-    chunk_slices,
-    empty_like,
-    like,
-    map_chunks,
-    numpy_view,
-    single_threaded_blas,
-    subtract,
-)
-from skstrf.utils.arrays import is_torch
-from skstrf.utils.blocks import is_dask, map_samples
+from skstrf.utils.arrays import is_torch, to_numpy
+from skstrf.utils.lazy import is_dask, map_samples
 
 __all__ = [
     "Bases",
+    "Scratch",
     "around",
+    "chunk_slices",
+    "double",
+    "empty_like",
+    "gram",
+    "grams",
+    "like",
+    "map_chunks",
     "mode_product",
     "multi_mode_product",
+    "numpy_view",
     "project",
     "projector",
     "reconstruct",
+    "single_threaded_blas",
+    "subtract",
+    "sum_in_double",
 ]
+
+
+T = TypeVar("T")
+
+# A chunk should stay in the last-level cache while every mode's scatter is summed from it; a GPU
+# wants fewer and larger ones. The bound on rows keeps float32 sums over a chunk accurate.
+CHUNK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
+CHUNK_ROWS = 4096
+# Slices of several chunks are made only where there are at least this many.
+MANY_SLICES = 16
+# Up to this size, threads in BLAS mostly wait for each other, on a busy machine for long.
+SMALL_BYTES = 2**20
+
+# The number of BLAS threads is one for the whole process: only one caller at a time may change
+# it, or the last to leave would restore what was not the first's.
+_BLAS_LOCK = threading.Lock()
+
+
+def chunk_slices(x: Any, span: slice | None = None, together: int = 1) -> list[slice]:
+    """Cut the first axis of `x` into slices of a size the machine likes."""
+    device = x.device.type if is_torch(x) else "cpu"
+    sample_bytes = prod(x.shape[1:]) * (x.element_size() if is_torch(x) else x.itemsize)
+    limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"])
+    rows = min(max(1, limit // max(1, sample_bytes)), CHUNK_ROWS)
+    on_disk = getattr(x, "rows_together", 1)
+    rows = max(rows // on_disk, 1) * on_disk
+    start, stop = (0, x.shape[0]) if span is None else (span.start, span.stop)
+    rows *= max(1, min(together, (stop - start) // (rows * MANY_SLICES)))
+    return [slice(i, min(i + rows, stop)) for i in range(start, stop, rows)]
+
+
+def map_chunks(task: Callable[[slice], T], x: Any, together: int = 1) -> Iterator[T]:
+    """Run `task` on every chunk of `x` and yield what it returns, in order.
+
+    Several chunks at once, each with single-threaded BLAS, is faster than one chunk with
+    threaded BLAS: the products are many and narrow, and the additions between them count too.
+    """
+
+    def quiet(rows: slice) -> T:
+        # NaN and infinity are for the caller to find in the sums, which they never leave.
+        with np.errstate(all="ignore"):
+            return task(rows)
+
+    slices = chunk_slices(x, together=together)
+    if is_torch(x) or (len(slices) == 1 and x.nbytes > SMALL_BYTES):
+        yield from map(quiet, slices)
+        return
+    with single_threaded_blas() as n_threads:
+        if min(n_threads, len(slices)) == 1:
+            yield from map(quiet, slices)
+            return
+        with ThreadPoolExecutor(n_threads) as pool:
+            waiting: deque[Future[T]] = deque()
+            for rows in slices:
+                waiting.append(pool.submit(quiet, rows))
+                if len(waiting) > 2 * n_threads:  # bounds the results kept in memory
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[int]:
+    """Hold BLAS to one thread for a while.
+
+    Around small products too that come before chunks on several threads: for some milliseconds
+    after a threaded product OpenBLAS's threads wait in a loop for the next, on cores that the
+    chunks need.
+    """
+    if not _BLAS_LOCK.acquire(blocking=False):
+        yield 1
+        return
+    try:
+        blas = _blas()
+        n_threads = max((lib.num_threads for lib in blas.lib_controllers), default=1)
+        with blas.limit(limits=1):
+            yield n_threads
+    finally:
+        _BLAS_LOCK.release()
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+class Scratch(threading.local):
+    """Work arrays that live as long as one pass, a set for each thread.
+
+    Allocating several megabytes anew for every chunk costs more in page faults than the
+    subtraction that fills them.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def get(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Hand out the work array called `name`, made or made larger if need be."""
+        size = prod(shape)
+        held = self.arrays.get(name)
+        if held is None or held.size < size or held.dtype != dtype:
+            held = self.arrays[name] = np.empty(size, dtype)
+        return held[:size].reshape(shape)
+
+
+def sum_in_double(terms: Iterable[list[Any]]) -> list[Any]:
+    """Add up lists of arrays entry by entry, in float64."""
+    totals: list[Any] = []
+    for arrays in terms:
+        if not totals:
+            totals = [double(array) for array in arrays]
+            continue
+        for total, array in zip(totals, arrays, strict=True):
+            total += array
+    return totals
+
+
+def subtract(x: Any, offset: Any, scratch: Scratch) -> Any:
+    """``x - offset`` in a work array that the next call in the same thread overwrites."""
+    if is_torch(x):
+        return x - offset
+    return np.subtract(x, offset, out=scratch.get("centred", x.shape, x.dtype))
+
+
+def like(array: Any, x: Any) -> Any:
+    """Cast `array` to the kind, dtype and device of `x`."""
+    if not is_torch(x):
+        return to_numpy(array).astype(x.dtype, copy=False)
+    import torch
+
+    return torch.as_tensor(array, dtype=x.dtype, device=x.device)
+
+
+def numpy_view(x: Any) -> Any:
+    """See a torch tensor as numpy where that costs nothing.
+
+    On the CPU numpy, with the threads and work arrays of this module, is the faster of the two.
+    """
+    if is_torch(x) and x.device.type == "cpu" and not x.requires_grad:
+        return x.numpy()
+    return x
+
+
+def empty_like(x: Any, shape: tuple[int, ...]) -> Any:
+    """Make an empty array of the kind, dtype and device of `x`."""
+    return x.new_empty(shape) if is_torch(x) else np.empty(shape, x.dtype)
+
+
+def double(x: Any) -> Any:
+    """Cast to float64."""
+    return x.double() if is_torch(x) else x.astype(np.float64, copy=False)
+
+
+# Measured with OpenBLAS on an AVX-512 machine: up to this size of a mode small products are
+# faster than symmetric ones, in blocks of this many columns, if there are this many at least.
+NARROW, NARROW_BLOCK, NARROW_LEAST = 40, 1024, 128
+
+
+def gram(x: Any, axis: int, scratch: Scratch) -> Any:
+    """Sum the products of all pairs of slices along an axis."""
+    before, size, after = around(x.shape, axis)
+    view = x.reshape(before, size, after)
+    narrow = size <= NARROW and not is_torch(x)
+    if after == 1:
+        view = view.reshape(1, before, size).swapaxes(1, 2)
+    elif before > 1 and after < (NARROW_LEAST if narrow else 4 * size):
+        view = _unfold(view, scratch)  # one long product instead of a great many short ones
+    if not narrow:
+        return (view @ view.swapaxes(1, 2)).sum(0)
+    whole = view.shape[2] // NARROW_BLOCK * NARROW_BLOCK
+    blocks = view[:, :, :whole].reshape(len(view), size, -1, NARROW_BLOCK).swapaxes(1, 2)
+    found = _narrow_gram(blocks)
+    return found if whole == view.shape[2] else found + _narrow_gram(view[:, :, whole:])
+
+
+def grams(x: Any) -> list[Any]:
+    """`gram` along every axis, the axes shared among threads where they are worth it."""
+    scratch = Scratch()
+    axes = sorted(range(1, x.ndim), key=lambda axis: -x.shape[axis])  # the longest work first
+    with single_threaded_blas() as n_threads:
+        if is_torch(x) or x.nbytes <= SMALL_BYTES or n_threads == 1:
+            found = [gram(x, axis, scratch) for axis in axes]
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                found = list(pool.map(lambda axis: gram(x, axis, scratch), axes))
+    return [found[axes.index(axis)] for axis in range(1, x.ndim)]
+
+
+def _unfold(view: Any, scratch: Scratch) -> Any:
+    """Bring the middle axis of three to the front: (before, I, after) to (1, I, the rest)."""
+    before, size, after = view.shape
+    if is_torch(view):
+        return view.swapaxes(0, 1).reshape(1, size, -1)
+    wide = scratch.get("unfolded", (1, size, before * after), view.dtype)
+    np.copyto(wide.reshape(size, before, after), view.swapaxes(0, 1))
+    return wide
+
+
+def _narrow_gram(blocks: np.ndarray) -> np.ndarray:
+    """Sum of ``b @ b.T`` over blocks (..., I, K), as two products of half the rows each.
+
+    numpy gives a product of an array with itself to the symmetric BLAS routine, which for few
+    rows spends its time on repacking. Half against whole it does not see through, and the
+    general product of small matrices is three times as fast.
+    """
+    half, over = (blocks.shape[-2] + 1) // 2, tuple(range(blocks.ndim - 2))
+    turned = blocks.swapaxes(-1, -2)
+    upper, lower = blocks[..., :half, :] @ turned, blocks[..., half:, :] @ turned
+    return np.concatenate([upper.sum(over), lower.sum(over)])
+
 
 # One matrix a mode; None leaves that axis as it is.
 Bases = Sequence[np.ndarray | None]
 
 
 def mode_product(x: Any, matrix: Any, axis: int) -> Any:
-    """Multiply every fibre of `x` along `axis` by `matrix`.
-
-    Parameters
-    ----------
-    x : ndarray or torch.Tensor of shape (..., I, ...)
-        The tensor, `I` entries along `axis`.
-    matrix : ndarray or torch.Tensor of shape (J, I)
-        Of the same kind, dtype and device as `x`.
-    axis : int
-        Which axis of `x` is multiplied; not negative.
-
-    Returns
-    -------
-    ndarray or torch.Tensor of shape (..., J, ...)
-        The mode product [1]_, its axes in the order of `x`.
-
-    References
-    ----------
-    .. [1] L. De Lathauwer, B. De Moor and J. Vandewalle, "A multilinear singular value
-       decomposition", SIAM J. Matrix Anal. Appl. 21(4), 2000, definition 8.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.multilinear import mode_product
-    >>> mode_product(np.ones((2, 3, 4)), np.ones((5, 3)), axis=1).shape
-    (2, 5, 4)
-    """
+    """Multiply every fibre of `x` along `axis` by `matrix`."""
     before, size, after = around(x.shape, axis)
     view = x.reshape(before, size, after)
     if after < 16:  # one long product instead of a great many tiny ones
@@ -101,27 +287,7 @@ def _blocked_product(matrix: np.ndarray, view: np.ndarray) -> np.ndarray:
 
 
 def multi_mode_product(x: Any, matrices: Bases) -> Any:
-    """Multiply the trailing axes of `x` by one matrix each, cheapest order first.
-
-    Parameters
-    ----------
-    x : ndarray or torch.Tensor of shape (n_samples, I_1, ..., I_N)
-        A batch of tensors.
-    matrices : sequence of N (array of shape (J_n, I_n), or None)
-        None leaves that axis as it is. Cast to the kind, dtype and device of `x`.
-
-    Returns
-    -------
-    ndarray or torch.Tensor of shape (n_samples, J_1, ..., J_N)
-        The product, in the dtype of `x`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.multilinear import multi_mode_product
-    >>> multi_mode_product(np.ones((2, 3, 4)), [None, np.ones((1, 4))]).shape
-    (2, 3, 1)
-    """
+    """Multiply the trailing axes of `x` by one matrix each, cheapest order first."""
     given = [(axis, m) for axis, m in enumerate(matrices, start=1) if m is not None]
     # Comparing the work of two neighbours in either order shows that this key sorts any chain
     # of products by total work.
@@ -132,29 +298,7 @@ def multi_mode_product(x: Any, matrices: Bases) -> Any:
 
 
 def project(x: Any, mean: Any, components: Bases) -> Any:
-    """Centre `x` and project it, chunk by chunk.
-
-    Parameters
-    ----------
-    x : ndarray, torch.Tensor or dask array of shape (n_samples, I_1, ..., I_N)
-        A batch of tensors; not changed.
-    mean : ndarray of shape (I_1, ..., I_N)
-        What is taken off.
-    components : sequence of N (ndarray of shape (P_n, I_n), or None)
-        None leaves that axis whole.
-
-    Returns
-    -------
-    ndarray, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
-        The projections, of the kind, dtype and device of `x`; lazy for a dask array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.multilinear import project
-    >>> project(np.ones((2, 3, 4)), np.zeros((3, 4)), [None, np.eye(4)[:1]])[0, :, 0]
-    array([1., 1., 1.])
-    """
+    """Centre `x` and project it, chunk by chunk."""
     if numpy_view(x) is not x:
         return like(project(numpy_view(x), mean, components), x)
     sizes = [i if c is None else c.shape[0] for i, c in zip(x.shape[1:], components, strict=True)]
@@ -170,29 +314,7 @@ def project(x: Any, mean: Any, components: Bases) -> Any:
 
 
 def reconstruct(y: Any, mean: Any, components: Bases) -> Any:
-    """Bring projections back to the space of the data: the transpose of `project`.
-
-    Parameters
-    ----------
-    y : ndarray, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
-        Projections.
-    mean : ndarray of shape (I_1, ..., I_N)
-        Added at the end.
-    components : sequence of N (ndarray of shape (P_n, I_n), or None)
-        As given to `project`.
-
-    Returns
-    -------
-    ndarray, torch.Tensor or dask array of shape (n_samples, I_1, ..., I_N)
-        The points of the projected subspace that `y` stands for; lazy for a dask array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.multilinear import reconstruct
-    >>> reconstruct(np.ones((1, 1)), np.zeros(2), [np.array([[0.6, 0.8]])])
-    array([[0.6, 0.8]])
-    """
+    """Bring projections back to the space of the data: the transpose of `project`."""
     if numpy_view(y) is not y:
         return like(reconstruct(numpy_view(y), mean, components), y)
     if is_dask(y):
@@ -209,23 +331,7 @@ def reconstruct(y: Any, mean: Any, components: Bases) -> Any:
 
 
 def projector(x: Any, mean: Any, components: Bases) -> Callable[[slice], Any]:
-    """Prepare the projection of chunks of `x`.
-
-    Parameters
-    ----------
-    x : ndarray or torch.Tensor of shape (n_samples, I_1, ..., I_N)
-        A batch of tensors.
-    mean : ndarray of shape (I_1, ..., I_N) or None
-        Taken off first, unless None.
-    components : sequence of N (ndarray of shape (P_n, I_n), or None)
-        None leaves that axis whole.
-
-    Returns
-    -------
-    callable
-        Takes a slice of samples; what it returns may be overwritten by the next call in the
-        same thread.
-    """
+    """Prepare the projection of chunks of `x`."""
     bases = [None if c is None else like(c, x) for c in components]
     if mean is None:
         return lambda rows: multi_mode_product(x[rows], bases)
@@ -249,18 +355,5 @@ def _mean_is_harmless(x: Any, mean: Any) -> bool:
 
 
 def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
-    """Fold a shape to three axes: what lies before `axis`, `axis` itself, and what lies after.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the tensor.
-    axis : int
-        The axis kept.
-
-    Returns
-    -------
-    tuple of 3 int
-        Their sizes.
-    """
+    """Fold a shape to three axes: what lies before `axis`, `axis` itself, and what lies after."""
     return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])

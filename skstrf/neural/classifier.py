@@ -12,11 +12,17 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
-from skstrf.neural.labels import check_sample_weight, class_weights, encode_labels
-from skstrf.neural.samples import check_labels, check_samples, parts, readable
+from skstrf.neural.samples import (
+    check_labels,
+    check_sample_weight,
+    check_samples,
+    class_weights,
+    encode_labels,
+    parts,
+    readable,
+)
 from skstrf.neural.storage import StoredNetwork
-from skstrf.utils.blocks import is_dask, map_samples
-from skstrf.utils.stored import Stored
+from skstrf.utils.lazy import Stored, is_dask, map_samples
 from skstrf.utils.validation import (
     HasMethods,
     Integral,
@@ -412,7 +418,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         OSError
             When the disk has no room for the temporary file of a dask array.
         """
-        from skstrf.neural.fitting import fit_classifier
+        from skstrf.neural.training import fit_classifier
 
         X, y = self._check_data(X, y, reset=True)
         check_classification_targets(y)
@@ -459,7 +465,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         ValueError
             For labels that are not among the classes, and as in `fit`.
         """
-        from skstrf.neural.fitting import continue_classifier
+        from skstrf.neural.training import continue_classifier
 
         first = not hasattr(self, "net_")
         X, y = self._check_data(X, y, reset=first)
@@ -503,7 +509,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
             For samples of another shape, NaN or infinities, and values so large
             that the scores are not finite.
         """
-        from skstrf.neural.fitting import predict_logits
+        from skstrf.neural.training import predict_logits
 
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)

@@ -1,30 +1,468 @@
-"""The network as torch modules, built from a plan of its layers."""
+"""Parts that every network is made of, and what all networks of named layers can do."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from skstrf.neural.layers import BatchNorm, Dropout, LayeredNet, Standardise
-from skstrf.neural.plan import LayerSpec
-from skstrf.neural.separable import SeparableNet
+from skstrf.neural.augmentation import Augmentation
 
 __all__ = [
+    "AxisAttention",
     "BatchNorm",
     "ConvolutionalNet",
     "Dropout",
+    "LayerSpec",
     "LayeredNet",
     "SeparableNet",
+    "Standardise",
     "allocate",
     "build_network",
+    "channels_last",
     "copy_layers",
+    "dense",
+    "design_network",
     "initialise",
+    "plan_layers",
 ]
+
+logger = logging.getLogger("skstrf")
+
+
+class Standardise(nn.Module):
+    """Subtract a mean and divide by a standard deviation, both fixed.
+
+    The two are kept in float64 and used in the type of the input, so that
+    float64 data with a large mean is not rounded before the mean is gone.
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__()
+        self.mean: torch.Tensor
+        self.scale: torch.Tensor
+        self.register_buffer("mean", torch.zeros(*shape, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(*shape, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Standardise (n_samples, n_channels, height, width); float32 comes out."""
+        return ((x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)).float()
+
+
+class Dropout(nn.Dropout):
+    """Dropout that draws from its own generator when it is given one."""
+
+    generator: torch.Generator | None = None
+
+    @torch.compiler.disable
+    def _drop(self, x: torch.Tensor) -> torch.Tensor:
+        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        return x * keep / (1 - self.p)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Zero a share `p` of the values in training mode and enlarge the rest."""
+        return self._drop(x) if self.training and self.p > 0 else x
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that takes a batch of one value a channel as it comes.
+
+    One value has no spread to divide by: the running statistics stand in.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise (n_samples, n_channels, height, width)."""
+        if self.training and x.numel() == x.shape[1]:
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)
+
+
+def dense(
+    width: int, n_out: int, dropout: float, relu: bool, pool: nn.Module | None = None
+) -> nn.Sequential:
+    """Make a dense layer of everything that comes in, of its `pool` where there is one."""
+    parts: dict[str, nn.Module] = {} if pool is None else {"pool": pool}
+    parts |= {"flatten": nn.Flatten(), "dropout": Dropout(dropout)}
+    parts["dense"] = nn.Linear(width, n_out)
+    if relu:
+        parts["relu"] = nn.ReLU()
+    return nn.Sequential(OrderedDict(parts))
+
+
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """Store the channels of a pixel side by side: layers run up to twice as fast so."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class LayeredNet(nn.Module):
+    """A standardisation, random changes in training, and named layers one after the other."""
+
+    def __init__(self, statistics: Sequence[int], augmentation: dict[str, Any] | None = None):
+        super().__init__()
+        self.frozen: tuple[str, ...] = ()
+        self.layer_names: tuple[str, ...] = ()
+        self.standardise = Standardise(statistics)
+        self.augmentation = Augmentation(**(augmentation or {}))
+
+    def add_head(
+        self,
+        names: Sequence[str],
+        width: int,
+        n_hidden: int,
+        n_classes: int,
+        dropout: float,
+        pool: nn.Module | None = None,
+    ) -> None:
+        """Put the dense layers after the layers of these names, and set `layer_names`."""
+        names = list(names)
+        if n_hidden:
+            names.append("hidden")
+            self.hidden = dense(width, n_hidden, dropout, relu=True, pool=pool)
+            width, pool = n_hidden, None
+        self.output = dense(width, n_classes, dropout, relu=False, pool=pool)
+        self.layer_names = (*names, "output")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Score (n_samples, n_channels, height, width): logits (n_samples, n_classes)."""
+        x = channels_last(self.augmentation(self.standardise(x)))
+        for name in self.layer_names:
+            x = self.get_submodule(name)(x)
+        return x
+
+    def activations(self, x: torch.Tensor, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Give what leaves the named layers, differentiable in `x`."""
+        wanted = set(names)
+        self.check_names(wanted)
+        found = {}
+        x = channels_last(self.standardise(x))
+        for name in self.layer_names:
+            x = self.get_submodule(name)(x)
+            if name in wanted:
+                found[name] = x
+            if len(found) == len(wanted):
+                break
+        return found
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raise a ValueError that lists the layers when one of `names` is none of them."""
+        unknown = sorted(set(names) - set(self.layer_names))
+        if unknown:
+            raise ValueError(f"no layers {unknown}: the network has {list(self.layer_names)}.")
+
+    def freeze(self, names: Iterable[str]) -> None:
+        """Keep the named layers as they are: neither weights nor statistics move."""
+        self.frozen = tuple(names)
+        self.check_names(self.frozen)
+        for name in self.frozen:
+            self.get_submodule(name).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> LayeredNet:
+        """Switch to training mode, frozen layers excepted."""
+        super().train(mode)
+        for name in self.frozen:
+            self.get_submodule(name).eval()
+        return self
+
+    def use_generator(self, generator: torch.Generator | None) -> None:
+        """Draw dropout and augmentation from `generator` (None: torch's global one)."""
+        for module in self.modules():
+            if isinstance(module, Dropout | Augmentation):
+                module.generator = generator
+
+
+CUTS = {"kernel": "kernel_sizes", "stride": "strides", "pool": "pool_size"}
+AUGMENTATIONS = ("mask", "shift", "noise", "gain", "tilt")
+
+
+class LayerSpec(NamedTuple):
+    """One convolutional layer as it is built; pairs are (first, second image axis).
+
+    `image` is what leaves the layer, after its pool. Where `between` is not 0
+    the kernel is a column filter to so many maps, and a row filter from them.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pool: tuple[int, int]
+    pool_stride: tuple[int, int]
+    between: int
+    image: tuple[int, int]
+
+
+def _pair(value: Any, name: str) -> tuple[int, int]:
+    """Read an int, or a pair of them, as one value for each image axis."""
+    pair = (value, value) if not isinstance(value, Sequence) else tuple(value)
+    # Infinity is no integer: int() would raise something else than what follows.
+    if len(pair) != 2 or not all(1 <= p < math.inf and int(p) == p for p in pair):
+        raise ValueError(
+            f"{name} holds {value!r}: each layer takes an integer of at least 1, or a pair of "
+            "them (first image axis, last image axis)."
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _per_layer(value: Any, n_layers: int, name: str) -> list[Any]:
+    """Read one value for all layers, or one for each."""
+    if not isinstance(value, Sequence):
+        return [value] * n_layers
+    if len(value) != n_layers:
+        raise ValueError(
+            f"{name} has {len(value)} entries for {n_layers} kernel_sizes: give one for each "
+            "layer, or a single number for all."
+        )
+    return list(value)
+
+
+def _fit_axis(size: int, kernel: int, stride: int, pool: int, step: int) -> tuple[int, ...]:
+    """Cut kernel, stride, pool and its step for one axis to its `size`; also the size that leaves.
+
+    Zeros are padded so that a stride of 1 keeps the size, so taps further out
+    than the image is long would meet mostly zeros: the kernel is held to the
+    largest odd number within the image (3 where the image is 2). Strides and
+    pools that would leave a single cell of it are not made: a small image has
+    no resolution to give away.
+    """
+    longest = 3 if size == 2 else size - (size + 1) % 2
+    kernel = min(kernel, longest)
+    if size < 2 * stride:
+        stride = 1
+    size = -(-size // stride)
+    if size < pool or pool == 1:
+        return kernel, stride, 1, 1, size
+    step = min(step, pool)
+    return kernel, stride, pool, step, (size + 2 * ((pool - 1) // 2) - pool) // step + 1
+
+
+def _maps_between(spec: LayerSpec, size: tuple[int, int]) -> int:
+    """Maps between a column and a row filter, 0 where one full kernel costs no more."""
+    (k0, k1), (s0, s1) = spec.kernel, spec.stride
+    height, width = -(-size[0] // s0), -(-size[1] // s1)
+    between = max(1, spec.out_channels // 2)
+    full = spec.in_channels * k0 * k1 * spec.out_channels * height * width
+    columns = spec.in_channels * k0 * between * height * size[1]
+    rows = between * k1 * spec.out_channels * height * width
+    return between if columns + rows < full else 0
+
+
+def plan_layers(
+    image_shape: tuple[int, int],
+    n_channels: int = 1,
+    *,
+    n_filters: int | Sequence[int] = 64,
+    kernel_sizes: Sequence[Any] = (11, 11, 5, 5),
+    strides: int | Sequence[Any] = (1, 2, 2, 2),
+    pool_size: int | Sequence[Any] = 3,
+    pool_stride: int | Sequence[Any] = 2,
+    factorise: bool = False,
+) -> list[LayerSpec]:
+    """Lay out convolutional layers that fit an image of any size.
+
+    Each layer is a convolution padded with zeros (a stride of 1 keeps the
+    size), then a maximum over windows of `pool_size` every `pool_stride` cells.
+    What is too large for what is left of the image is cut, one axis at a time:
+    kernels to the largest odd number within it, strides to 1 where the image
+    has not two of them, pools to 1 where it is smaller than one. Even kernels
+    become odd.
+    """
+    n_layers = len(kernel_sizes)
+    if n_layers == 0:
+        raise ValueError("kernel_sizes is empty: give at least one layer.")
+    filters = _per_layer(n_filters, n_layers, "n_filters")
+    all_strides = _per_layer(strides, n_layers, "strides")
+    pools = _per_layer(pool_size, n_layers, "pool_size")
+    steps = _per_layer(pool_stride, n_layers, "pool_stride")
+    size = (int(image_shape[0]), int(image_shape[1]))
+    plan = []
+    layers = zip(filters, kernel_sizes, all_strides, pools, steps, strict=True)
+    for maps, kernel, stride, pool, step in layers:
+        if int(maps) != maps or maps < 1:
+            raise ValueError(f"n_filters holds {maps!r}: give integers of at least 1.")
+        asked = zip(
+            size,
+            (k + (k + 1) % 2 for k in _pair(kernel, "kernel_sizes")),
+            _pair(stride, "strides"),
+            _pair(pool, "pool_size"),
+            _pair(step, "pool_stride"),
+            strict=True,
+        )
+        first, last = (_fit_axis(*axis) for axis in asked)
+        k, s, p, q, left = zip(first, last, strict=True)
+        spec = LayerSpec(n_channels, int(maps), k, s, p, q, 0, left)
+        plan.append(spec._replace(between=_maps_between(spec, size)) if factorise else spec)
+        size, n_channels = left, int(maps)
+    return plan
+
+
+def _log_cuts(plan: list[LayerSpec], layout: Mapping[str, Any]) -> None:
+    """Tell the log which kernels, strides and pools became smaller than they were asked for."""
+    for key, argument in CUTS.items():
+        all_asked = _per_layer(layout[argument], len(plan), argument)
+        for number, (spec, value) in enumerate(zip(plan, all_asked, strict=True), start=1):
+            asked, given = _pair(value, argument), getattr(spec, key)
+            if any(g < a for g, a in zip(given, asked, strict=True)):
+                logger.info(
+                    "conv%d: %s %s instead of %s, to fit the image", number, key, given, asked
+                )
+
+
+def design_network(
+    shape: tuple[int, int, int],
+    n_classes: int,
+    settings: Mapping[str, Any],
+    channel_axes: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Describe the network for images of a size, and log what had to be cut."""
+    layout = {
+        key: settings[key]
+        for key in ("n_filters", "kernel_sizes", "strides", "pool_size", "pool_stride")
+    }
+    factorise = settings["factorise"] and settings.get("network") != "separable"
+    plan = plan_layers(shape[1:], shape[0], factorise=factorise, **layout)
+    _log_cuts(plan, layout)
+    augmentation: dict[str, Any] = {key: float(settings[key]) for key in AUGMENTATIONS}
+    axes = [int(n) for n in channel_axes] or [int(shape[0])]
+    if settings.get("mask_channels"):
+        augmentation |= {"mask_channels": float(settings["mask_channels"]), "channel_axes": axes}
+    cells = settings["standardise"] == "cell"
+    kind = settings.get("network", "report")
+    return {
+        **({} if kind == "report" else {"network": kind, "channel_axes": axes}),
+        "plan": [spec._asdict() for spec in plan],
+        "n_classes": int(n_classes),
+        "n_hidden": int(settings["n_hidden"]),
+        "batch_norm": bool(settings["batch_norm"]),
+        "dropout": float(settings["dropout"]),
+        "augmentation": augmentation,
+        "statistics": [int(n) for n in shape] if cells else [int(shape[0]), 1, 1],
+    }
+
+
+class AxisAttention(nn.Module):
+    """Weigh the entries of every channel axis by what the sample as a whole holds.
+
+    The channels are the cells of one or more axes, such as scale and rate. Each axis is
+    weighed for itself: the mean of the sample over everything but this axis goes through two
+    small dense layers, whose outputs, between 0 and 2, multiply it.
+    """
+
+    def __init__(self, axes: Sequence[int], reduction: int = 4):
+        super().__init__()
+        self.axes = tuple(axes)
+        gates = []
+        for size in self.axes:
+            hidden = max(4, size // reduction)
+            gates.append(
+                nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, size))
+            )
+        self.gates = nn.ModuleList(gates)
+
+    def weights(self, x: torch.Tensor) -> torch.Tensor:
+        """Give the weight of every channel of (n_samples, n_channels, height, width)."""
+        cells = x.mean((2, 3)).unflatten(1, self.axes)
+        result = torch.ones_like(cells)
+        for number, gate in enumerate(self.gates, start=1):
+            others = [axis for axis in range(1, cells.ndim) if axis != number]
+            squeezed = cells.mean(others) if others else cells
+            shape = [len(x), *(1 for _ in self.axes)]
+            shape[number] = self.axes[number - 1]
+            result = result * 2 * torch.sigmoid(gate(squeezed)).view(shape)
+        return result.flatten(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply every channel by its weight."""
+        return x * self.weights(x)[:, :, None, None]
+
+
+def _normalised(filters: nn.Module, n_maps: int, batch_norm: bool) -> nn.Sequential:
+    parts: dict[str, nn.Module] = {"filter": filters}
+    if batch_norm:
+        parts["norm"] = BatchNorm(n_maps)
+    parts["relu"] = nn.ReLU()
+    return nn.Sequential(OrderedDict(parts))
+
+
+class SeparableLayer(nn.Module):
+    """Attention, a mixture of the channels, a filter for each map, a pool.
+
+    What comes in is added to what the filters give where both have one shape.
+    """
+
+    def __init__(self, spec: LayerSpec, axes: Sequence[int], batch_norm: bool):
+        super().__init__()
+        n_in, n_out = spec.in_channels, spec.out_channels
+        self.attention = AxisAttention(axes) if n_in > 1 else nn.Identity()
+        mix = nn.Conv2d(n_in, n_out, 1, bias=not batch_norm)
+        self.mix = _normalised(mix, n_out, batch_norm)
+        (k0, k1), padding = spec.kernel, (spec.kernel[0] // 2, spec.kernel[1] // 2)
+        spread = nn.Conv2d(
+            n_out, n_out, (k0, k1), spec.stride, padding, groups=n_out, bias=not batch_norm
+        )
+        self.spread = _normalised(spread, n_out, batch_norm)
+        self.pool: nn.Module = nn.Identity()
+        if spec.pool != (1, 1):
+            around = tuple((size - 1) // 2 for size in spec.pool)
+            self.pool = nn.MaxPool2d(spec.pool, spec.pool_stride, around)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Filter (n_samples, n_channels, height, width)."""
+        y = self.spread(self.mix(self.attention(x)))
+        return self.pool(x + y if x.shape == y.shape else y)
+
+
+class TimePool(nn.Module):
+    """Mean and standard deviation over the last axis: when something happens has no part in it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Reduce (n_samples, n_channels, height, width) to (n_samples, 2 n_channels, height)."""
+        mean = x.mean(3, keepdim=True)
+        # A root of zero has an infinite slope.
+        deviation = ((x - mean).square().mean(3, keepdim=True) + 1e-5).sqrt()
+        return torch.cat([mean, deviation], 1).squeeze(3)
+
+
+class SeparableNet(LayeredNet):
+    """The network of separable filters: its layers have the names of :class:`ConvolutionalNet`.
+
+    Every layer weighs its channels by an :class:`AxisAttention` (in the first layer over the
+    axes that were folded into the channels, scale and rate of an STRF tensor), mixes them pixel
+    by pixel, and filters every mixture for itself, as a blueprint separable convolution [1]_ does.
+    Before the dense layers mean and deviation over time are taken of what is left of the image.
+    """
+
+    def __init__(
+        self,
+        plan: Sequence[LayerSpec],
+        n_classes: int,
+        n_hidden: int = 300,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+        augmentation: dict[str, Any] | None = None,
+        statistics: Sequence[int] | None = None,
+        frozen: Sequence[str] = (),
+        channel_axes: Sequence[int] | None = None,
+    ):
+        super().__init__(statistics or (plan[0].in_channels, 1, 1), augmentation)
+        names = []
+        for number, spec in enumerate(plan, start=1):
+            names.append(f"conv{number}")
+            axes: tuple[int, ...] = (spec.in_channels,)
+            if number == 1 and channel_axes:
+                axes = tuple(int(n) for n in channel_axes)
+                if math.prod(axes) != spec.in_channels:
+                    raise ValueError(f"channel_axes={axes} are not {spec.in_channels} channels.")
+            self.add_module(names[-1], SeparableLayer(spec, axes, batch_norm))
+        width = 2 * plan[-1].out_channels * plan[-1].image[0]
+        self.add_head(names, width, n_hidden, n_classes, dropout, TimePool())
+        self.freeze(frozen)
 
 
 def _convolution(spec: LayerSpec, bias: bool) -> dict[str, nn.Module]:
@@ -56,37 +494,6 @@ class ConvolutionalNet(LayeredNet):
 
     Its layers are named ``conv1``, ``conv2``, ..., ``hidden`` (when there are
     hidden units) and ``output``. Usually made by :func:`build_network`.
-
-    Parameters
-    ----------
-    plan : list of LayerSpec
-        From :func:`plan_layers`.
-    n_classes : int
-        Scores that come out.
-    n_hidden : int
-        Hidden units; 0 leaves their layer out.
-    batch_norm : bool
-        Normalise the maps of every convolutional layer.
-    dropout : float
-        Share of the values dropped before each dense layer, in training.
-    augmentation : dict, optional
-        Arguments of :class:`~skstrf.neural.augment.Augmentation`.
-    statistics : (int, int, int), optional
-        Shape of the mean and deviation that standardise the input; one of each
-        for every channel when not given.
-    frozen : sequence of str
-        Layers that training leaves alone.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skstrf.neural.networks import ConvolutionalNet
-    >>> from skstrf.neural.plan import plan_layers
-    >>> net = ConvolutionalNet(plan_layers((16, 9), 2), n_classes=3)
-    >>> net(torch.zeros(5, 2, 16, 9)).shape
-    torch.Size([5, 3])
-    >>> net.layer_names
-    ('conv1', 'conv2', 'conv3', 'conv4', 'hidden', 'output')
     """
 
     def __init__(
@@ -121,14 +528,6 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
     faster they turn; and dense weights as large as He's let the network start
     out too sure of itself. Both together were worth three to five points of
     accuracy on some hundred clips.
-
-    Parameters
-    ----------
-    net : Module
-        Changed in place.
-    generator : torch.Generator
-        On the CPU, as the network must still be; torch's own initialisation
-        would draw from the global one.
     """
     normalised = any(isinstance(module, BatchNorm) for module in net.modules())
     for module in net.modules():
@@ -146,21 +545,7 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
 
 
 def build_network(architecture: Mapping[str, Any]) -> LayeredNet:
-    """Build a network that has no memory yet, and drew no random number.
-
-    Parameters
-    ----------
-    architecture : dict
-        ``plan`` (list of dicts, the fields of :class:`~skstrf.neural.plan.LayerSpec`)
-        and the other arguments of :class:`ConvolutionalNet`, all plain Python values. Where
-        ``network`` is "separable" they are those of
-        :class:`~skstrf.neural.separable.SeparableNet`.
-
-    Returns
-    -------
-    LayeredNet
-        On torch's "meta" device; :func:`allocate` is the next step.
-    """
+    """Build a network that has no memory yet, and drew no random number."""
     arguments = dict(architecture)
     plan = []
     for layer in arguments.pop("plan"):
@@ -174,18 +559,7 @@ def build_network(architecture: Mapping[str, Any]) -> LayeredNet:
 
 
 def allocate(net: LayeredNet) -> LayeredNet:
-    """Give a network of :func:`build_network` memory on the CPU, with any values in it.
-
-    Parameters
-    ----------
-    net : LayeredNet
-        On the "meta" device.
-
-    Returns
-    -------
-    LayeredNet
-        To be filled by :func:`initialise` or ``load_state_dict``.
-    """
+    """Give a network of :func:`build_network` memory on the CPU, with any values in it."""
     return net.to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -198,18 +572,6 @@ def copy_layers(source: LayeredNet, target: LayeredNet) -> list[str]:
 
     The first layer is copied only together with the standardisation it was
     trained behind. Networks of two kinds have nothing in common.
-
-    Parameters
-    ----------
-    source : LayeredNet
-        Trained.
-    target : LayeredNet
-        Changed in place.
-
-    Returns
-    -------
-    list of str
-        Names of the layers that were copied.
     """
     copied: list[str] = []
     if type(source) is not type(target):

@@ -13,11 +13,11 @@ from sklearn.utils import check_random_state
 from torch import nn
 from torch.nn.functional import interpolate
 
-from skstrf.neural.batches import fold_channels
 from skstrf.neural.classifier import CNNClassifier
-from skstrf.neural.fitting import raw_module
-from skstrf.neural.layers import LayeredNet
-from skstrf.utils.settings import checked_number, checked_whole
+from skstrf.neural.networks import LayeredNet
+from skstrf.neural.samples import fold_channels
+from skstrf.neural.training import raw_module
+from skstrf.utils.validation import checked_number, checked_whole
 
 __all__ = ["pretrain_masked"]
 

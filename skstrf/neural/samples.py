@@ -1,49 +1,99 @@
-"""Samples of any kind for a network: checked, and read from where they lie."""
+"""Labels as indices, and the weight of every sample in the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn import config_context
-from sklearn.utils import check_X_y
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_consistent_length, check_X_y
+from sklearn.utils.class_weight import compute_class_weight
 
-from skstrf.utils.blocks import is_dask
-from skstrf.utils.spool import spool
-from skstrf.utils.stored import Stored, stored
+from skstrf.neural.augmentation import mixup
+from skstrf.utils.lazy import Stored, is_dask, spool, stored
 from skstrf.utils.validation import float_blocks, stand_in, validate_tensors
 
-__all__ = ["check_labels", "check_samples", "parts", "readable"]
+__all__ = [
+    "ArrayDataset",
+    "Batches",
+    "Images",
+    "check_labels",
+    "check_sample_weight",
+    "check_samples",
+    "class_weights",
+    "encode_labels",
+    "fold_channels",
+    "input_statistics",
+    "parts",
+    "readable",
+    "soft_targets",
+    "split_validation",
+]
+
+logger = logging.getLogger("skstrf")
+
+
+def encode_labels(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Index every label in the classes."""
+    labels, inverse = np.unique(y, return_inverse=True)
+    position = {label: i for i, label in enumerate(classes.tolist())}
+    unseen = [label for label in labels.tolist() if label not in position]
+    if unseen:
+        raise ValueError(
+            f"y has labels that were not seen before: {unseen}; the classes are "
+            f"{classes.tolist()}. Name them all in `classes` at the first partial_fit, or fit "
+            "again on data that has them all."
+        )
+    return np.array([position[label] for label in labels.tolist()], dtype=np.intp)[inverse]
+
+
+def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray:
+    """Check the weights of samples; ones where there are none."""
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weights.ndim != 1:
+        raise ValueError(f"sample_weight must be a 1D array of weights, not {weights.ndim}D.")
+    check_consistent_length(weights, np.empty(n_samples))
+    if (weights < 0).any() or not weights.any():
+        raise ValueError("sample_weight must not be negative, and not all zero.")
+    return weights
+
+
+def class_weights(
+    class_weight: Mapping[Any, float] | str | None, classes: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """Weight of each sample by its class alone."""
+    if class_weight is None:
+        return np.ones(len(codes))
+    if isinstance(class_weight, str):
+        present = np.unique(codes)
+        table = np.ones(len(classes))
+        table[present] = compute_class_weight(class_weight, classes=present, y=codes)
+        return table[codes]
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        raise ValueError(f"class_weight names {unknown}, which are none of the classes {labels}.")
+    table = np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    if not (np.isfinite(table).all() and (table >= 0).all()):
+        raise ValueError("class_weight holds weights that are negative or not finite.")
+    return table[codes]
+
 
 # Bytes of samples on disk that are looked at together.
 PART_BYTES = 16 * 2**20
 
 
 def check_samples(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Check samples; of those on disk or still to be computed shape and kind alone.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Gets ``input_shape_`` when `reset` is true, is compared with it otherwise.
-    X : array-like, numpy.memmap, zarr.Array or dask array of shape (n_samples, ...)
-        What a user gave.
-    reset : bool
-        True in fit.
-
-    Returns
-    -------
-    ndarray, Stored or dask array of shape (n_samples, ...)
-        float32 or float64; a dask array in blocks of whole samples.
-
-    Raises
-    ------
-    ValueError
-        On a wrong shape or kind, chunks of unknown size and, of arrays in memory, values that
-        are not finite.
-    """
+    """Check samples; of those on disk or still to be computed shape and kind alone."""
     X = stored(X)
     if not (isinstance(X, Stored) or is_dask(X)):
         return validate_tensors(estimator, X, reset=reset)
@@ -58,26 +108,6 @@ def readable(estimator: Any, X: Any) -> np.ndarray | Stored:
 
     A dask array is computed once: a network goes through the samples in every epoch in another
     order, and a block would be computed anew for every sample of it.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        For its name.
-    X : ndarray, Stored or dask array of shape (n_samples, ...)
-        As `check_samples` gives it.
-
-    Returns
-    -------
-    ndarray or Stored of shape (n_samples, ...)
-        The same values.
-
-    Raises
-    ------
-    ValueError
-        For values that are not finite, by the number of their sample, and blocks of a dask array
-        that are not of the announced shape.
-    OSError
-        When the disk has no room for the temporary file of a dask array.
     """
     check = partial(_refuse_infinite, type(estimator).__name__)
     if is_dask(X):
@@ -89,39 +119,13 @@ def readable(estimator: Any, X: Any) -> np.ndarray | Stored:
 
 
 def check_labels(estimator: Any, X: Any, y: Any) -> np.ndarray:
-    """Check labels as scikit-learn does, without a look at the samples.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        For its name.
-    X : array of any kind of shape (n_samples, ...)
-        What the labels belong to.
-    y : array-like or dask array of shape (n_samples,)
-        The labels.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        In memory.
-    """
+    """Check labels as scikit-learn does, without a look at the samples."""
     y = y.compute() if is_dask(y) else y
     return check_X_y(np.broadcast_to(0.0, (len(X), 1)), y, dtype=None, estimator=estimator)[1]
 
 
 def parts(X: Stored) -> Iterator[slice]:
-    """Cut samples on disk into what is read at a time.
-
-    Parameters
-    ----------
-    X : Stored of shape (n_samples, ...)
-        The samples.
-
-    Yields
-    ------
-    slice
-        Of whole chunks of the file.
-    """
+    """Cut samples on disk into what is read at a time."""
     rows = max(1, PART_BYTES // max(1, X.nbytes // len(X)))
     rows = -(-rows // X.rows_together) * X.rows_together
     for start in range(0, len(X), rows):
@@ -138,3 +142,152 @@ def _refuse_infinite(name: str, X: np.ndarray, start: int) -> None:
         f"X given to {name} contains NaN or infinity in sample {start + bad}: leave such samples "
         "out."
     )
+
+
+def fold_channels(X: np.ndarray) -> np.ndarray:
+    """View samples of any order as images: all axes but the last two are channels."""
+    if X.ndim == 2:
+        return X[:, None, None, :]
+    return X.reshape(len(X), int(np.prod(X.shape[1:-2])), *X.shape[-2:])
+
+
+class Images:
+    """Samples in memory or on disk as images, of which only what is asked for is read."""
+
+    def __init__(self, X: np.ndarray | Stored):
+        self.X: Any = X
+        self.dtype = X.dtype
+        self.shape = fold_channels(np.broadcast_to(np.zeros((), X.dtype), X.shape)).shape
+        self.channel_axes = tuple(X.shape[1:-2]) or (1,)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Read some images: the numbers of their samples, or a slice."""
+        if isinstance(self.X, Stored) and not isinstance(rows, slice):
+            return fold_channels(self.X.take(rows))
+        return fold_channels(self.X[rows])
+
+
+def input_statistics(
+    X: np.ndarray | Images, rows: np.ndarray, weights: np.ndarray, over: str = "channel"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every channel, of every cell or of all."""
+    axes = {"channel": (2, 3), "cell": (), "all": (1, 2, 3)}[over]
+    share = weights / weights.sum()
+
+    # Two passes in chunks: float64 copies of some 16 MB, never of all samples.
+    size = max(1, 2**21 // int(np.prod(X.shape[1:])))
+
+    def average(function):
+        total = np.zeros(1)
+        for first in range(0, len(rows), size):
+            values = function(X[rows[first : first + size]].astype(np.float64))
+            part = values.mean(axes, keepdims=True) if axes else values
+            total = total + np.tensordot(share[first : first + size], part, 1)
+        return total
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = average(lambda x: x)
+        variance = average(lambda x: (x - mean) ** 2)
+    if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+        raise ValueError("X holds values whose squares are infinite: divide X by a constant.")
+    if over == "cell":
+        variance = variance + 0.05**2 * variance.mean()
+    scale = np.sqrt(variance)
+    scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)] = 1.0
+    shape = X.shape[1:] if over == "cell" else (X.shape[1], 1, 1)
+    return np.broadcast_to(mean, shape).copy(), np.broadcast_to(scale, shape).copy()
+
+
+def soft_targets(
+    codes: np.ndarray, n_classes: int, weights: np.ndarray, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Write each sample's weight under its class, a share of it spread over all.
+
+    With the weights in the targets, the mean cross-entropy of a batch is the
+    weighted one, and mixing two samples mixes their weights too.
+    """
+    onehot = np.eye(n_classes)[codes] * (1 - smoothing) + smoothing / n_classes
+    weights = weights / weights.mean()
+    return torch.as_tensor((onehot * weights[:, None]).astype(np.float32))
+
+
+def split_validation(
+    codes: np.ndarray, fraction: float, random_state: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Hold back a part of the samples with every class in its share.
+
+    Classes with one sample stay in training. With fewer places than classes the
+    part grows to one sample a class, as long as that is a third at most.
+    """
+    counts = np.bincount(codes)
+    common = np.flatnonzero(counts >= 2)
+    candidates = np.flatnonzero(counts[codes] >= 2)
+    asked = int(np.ceil(fraction * len(codes)))
+    n_valid = max(asked, len(common))
+    if len(common) < 2 or n_valid > max(asked, len(codes) // 3):
+        return None
+    if len(candidates) - n_valid < len(common):
+        return None
+    if n_valid > asked or len(candidates) < len(codes):
+        logger.info(
+            "validation part: %d samples instead of %d, one at least of every class that has "
+            "two or more samples",
+            n_valid,
+            asked,
+        )
+    _, valid = train_test_split(
+        candidates, test_size=n_valid, random_state=random_state, stratify=codes[candidates]
+    )
+    valid.sort()
+    return np.setdiff1d(np.arange(len(codes)), valid), valid
+
+
+class ArrayDataset(torch.utils.data.Dataset):
+    """Some of the samples with their targets, read a whole batch at a time."""
+
+    def __init__(
+        self, X: np.ndarray | Images, targets: torch.Tensor, rows: np.ndarray | None = None
+    ):
+        self.X, self.targets = X, targets
+        self.rows = np.arange(len(X)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(self.X[self.rows[index]]), self.targets[index]
+
+
+class Batches:
+    """What skorch takes in place of torch's loader: batches of nearly one size.
+
+    torch's loader copies sample by sample, draws its seed from the global
+    generator, and may leave a last batch of one sample, which batch
+    normalisation cannot use.
+    """
+
+    def __init__(
+        self,
+        dataset: ArrayDataset,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        alpha: float = 0.0,
+    ):
+        self.dataset, self.batch_size = dataset, batch_size
+        self.generator, self.alpha = generator, alpha
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order = np.arange(len(self.dataset))
+        if self.generator is not None:
+            order = torch.randperm(len(order), generator=self.generator).numpy()
+        for index in np.array_split(order, len(self)):
+            x, targets = self.dataset[index]
+            if self.generator is not None:
+                x, targets = mixup(x, targets, self.alpha, self.generator)
+            yield x, targets

@@ -97,22 +97,7 @@ def _digest(text: str, weights: Mapping[str, np.ndarray]) -> str:
 def write_network(
     path: str | os.PathLike, state: Mapping[str, Any], weights: Mapping[str, np.ndarray]
 ) -> None:
-    """Write a fitted network, whole or not at all.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file; one that exists is replaced once the new one is complete.
-    state : mapping of str to plain values
-        Parameters and fitted attributes.
-    weights : mapping of str to ndarray
-        The tensors.
-
-    Raises
-    ------
-    ValueError
-        When `state` holds what JSON cannot.
-    """
+    """Write a fitted network, whole or not at all."""
     from safetensors.numpy import save
 
     path = Path(path)
@@ -133,27 +118,7 @@ def write_network(
 
 
 def read_network(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what :func:`write_network` wrote.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Returns
-    -------
-    state : dict
-        Parameters and fitted attributes.
-    weights : dict of str to ndarray
-        The tensors.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file.
-    ValueError
-        For a damaged, truncated or foreign file.
-    """
+    """Read what :func:`write_network` wrote."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -181,20 +146,7 @@ def read_network(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.
 
 
 def unreadable(path: str | os.PathLike, reason: str) -> ValueError:
-    """Make the error for a file that cannot be used, with what to do about it.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    reason : str
-        What is wrong with it.
-
-    Returns
-    -------
-    ValueError
-        To be raised.
-    """
+    """Make the error for a file that cannot be used, with what to do about it."""
     return ValueError(
         f"{os.fspath(path)} cannot be loaded as a CNNClassifier: {reason}. Save the model again "
         "with CNNClassifier.save, or copy the file again from where it came."
@@ -216,7 +168,7 @@ class StoredNetwork(BaseEstimator):
         state.pop("_incremental", None)
         net = state.pop("net_", None)
         if net is not None:
-            from skstrf.neural.fitting import weights_of
+            from skstrf.neural.training import weights_of
 
             state["_weights"] = weights_of(net)
         return state
@@ -227,7 +179,7 @@ class StoredNetwork(BaseEstimator):
         weights = state.pop("_weights", None)
         super().__setstate__(state)
         if weights is not None:
-            from skstrf.neural.fitting import restore_net
+            from skstrf.neural.training import restore_net
 
             restore_net(self, weights)
 

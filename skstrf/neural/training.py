@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,19 +13,46 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 
-from skstrf.neural.batches import ArrayDataset, Batches
-from skstrf.neural.layers import BatchNorm, LayeredNet
+from skstrf.neural.networks import (
+    BatchNorm,
+    LayeredNet,
+    allocate,
+    build_network,
+    copy_layers,
+    design_network,
+    initialise,
+)
+from skstrf.neural.samples import (
+    ArrayDataset,
+    Batches,
+    Images,
+    fold_channels,
+    input_statistics,
+    soft_targets,
+    split_validation,
+)
+from skstrf.utils.arrays import resolve_device
+from skstrf.utils.lazy import Stored
+
+if TYPE_CHECKING:
+    from skstrf.neural.classifier import CNNClassifier
 
 __all__ = [
+    "continue_classifier",
+    "fit_classifier",
     "history_rows",
     "make_callbacks",
     "make_net",
     "parameter_groups",
+    "predict_logits",
+    "restore_net",
     "run_epochs",
     "train_network",
+    "weights_of",
 ]
 
 logger = logging.getLogger("skstrf")
+
 
 OPTIMIZERS = {
     "adamw": (torch.optim.AdamW, {}),
@@ -150,27 +178,7 @@ def _one_cycle(optimizer: torch.optim.Optimizer, **options: Any) -> Any:
 
 
 def parameter_groups(lr: float, layer_lr: Mapping[str, float]) -> list[tuple[str, dict[str, Any]]]:
-    """Divide parameters by what the optimiser does with them.
-
-    Parameters
-    ----------
-    lr : float
-        Learning rate of layers that are not named.
-    layer_lr : mapping of str to float
-        What `lr` is multiplied by in the named layers.
-
-    Returns
-    -------
-    list of (str, dict)
-        Patterns of names and the settings of their group, as skorch takes them: the first
-        pattern that fits counts. Biases and normalisation are without weight decay.
-
-    Examples
-    --------
-    >>> from skstrf.neural.training import parameter_groups
-    >>> [pattern for pattern, _ in parameter_groups(0.1, {"conv1": 0.5})]
-    ['*conv1.*.bias', '*conv1.norm.*', '*conv1.*', '*.bias', '*.norm.*']
-    """
+    """Divide parameters by what the optimiser does with them."""
     groups: list[tuple[str, dict[str, Any]]] = []
     for name, factor in layer_lr.items():
         # A compiled network has a prefix before its layers' names.
@@ -191,31 +199,7 @@ def make_callbacks(
     compile_module: bool = False,
     callback: Callable[[dict[str, float]], Any] | None = None,
 ) -> list[tuple[str, Callback]]:
-    """Make the callbacks of one training.
-
-    Parameters
-    ----------
-    max_epochs, n_batches : int
-        Epochs at most, and batches in one of them: the length of a schedule.
-    lr_schedule : {"onecycle", "cosine", "plateau"} or None
-        See :class:`~skstrf.neural.CNNClassifier`.
-    patience : int or None
-        Epochs without a lower validation loss after which training stops, and
-        the weights of the lowest come back; None trains to the end.
-    has_validation : bool
-        Whether there is a validation part to look at.
-    verbose : bool
-        Show a progress bar.
-    compile_module : bool
-        Whether torch compiles the network.
-    callback : callable or None
-        Gets a row of :func:`history_rows` after every epoch.
-
-    Returns
-    -------
-    list of (str, Callback)
-        As skorch takes them.
-    """
+    """Make the callbacks of one training."""
     callbacks: list[tuple[str, Callback]] = [
         ("recorder", Recorder()),
         ("divergence", Divergence()),
@@ -274,40 +258,7 @@ def make_net(
     mixed_precision: bool = False,
     validation: ArrayDataset | None = None,
 ) -> NeuralNet:
-    """Put a network into a skorch net, ready to train or to predict.
-
-    Parameters
-    ----------
-    module : LayeredNet
-        With its weights; moved to `device`.
-    device : str
-        Where it runs.
-    optimizer : {"adamw", "adam", "sgd"}
-        The last with Nesterov momentum of 0.9.
-    lr, weight_decay : float
-        The decay leaves biases and normalisation alone.
-    layer_lr : mapping of str to float, optional
-        What `lr` is multiplied by in the layers named.
-    batch_size, max_epochs : int
-        Samples in a batch, and epochs of a call of its ``fit``.
-    callbacks : sequence of (str, Callback)
-        From :func:`make_callbacks`.
-    generator : torch.Generator, optional
-        Shuffles and mixes, on the CPU.
-    mixup_alpha : float
-        See :func:`~skstrf.neural.augment.mixup`.
-    compile_module : bool
-        Whether torch compiles it.
-    mixed_precision : bool
-        Whether training multiplies in bfloat16.
-    validation : ArrayDataset, optional
-        The validation part.
-
-    Returns
-    -------
-    skorch.NeuralNet
-        Initialised.
-    """
+    """Put a network into a skorch net, ready to train or to predict."""
     kind, options = OPTIMIZERS[optimizer]
     net = Net(
         module,
@@ -339,15 +290,6 @@ def run_epochs(net: NeuralNet, dataset: ArrayDataset, n_epochs: int) -> None:
 
     skorch's own ``partial_fit`` takes any keyboard interrupt for the end of the
     training; here only its early stopping ends it, and Ctrl-C stops the program.
-
-    Parameters
-    ----------
-    net : skorch.NeuralNet
-        Changed in place.
-    dataset : ArrayDataset
-        The training part.
-    n_epochs : int
-        How often to go through it.
     """
     net.notify("on_train_begin", X=dataset, y=None)
     try:
@@ -360,21 +302,7 @@ def run_epochs(net: NeuralNet, dataset: ArrayDataset, n_epochs: int) -> None:
 
 
 def history_rows(net: NeuralNet, first_epoch: int = 1) -> list[dict[str, float]]:
-    """Read the history of a net as plain numbers.
-
-    Parameters
-    ----------
-    net : skorch.NeuralNet
-        Trained.
-    first_epoch : int
-        Number of its first epoch.
-
-    Returns
-    -------
-    list of dict
-        One an epoch: ``epoch``, ``train_loss``, ``lr``, ``seconds`` and, with a
-        validation part, ``valid_loss`` and ``valid_accuracy``.
-    """
+    """Read the history of a net as plain numbers."""
     return [_figures(number, row) for number, row in enumerate(net.history, start=first_epoch)]
 
 
@@ -394,29 +322,7 @@ def train_network(
     device: str,
     seeds: Sequence[int],
 ) -> NeuralNet:
-    """Train a network that has its first weights and its standardisation.
-
-    Parameters
-    ----------
-    module : LayeredNet
-        Changed in place.
-    training, validation : ArrayDataset
-        The two parts; the second may be None.
-    settings : mapping
-        ``optimizer``, ``lr``, ``weight_decay``, ``lr_schedule``, ``batch_size``,
-        ``layer_lr`` (by names of layers), ``max_epochs``, ``patience`` (None: to
-        the end), ``mixup``, ``compile``, ``amp``, ``verbose`` and, if there is one,
-        ``callback``, as in :class:`~skstrf.neural.CNNClassifier`.
-    device : str
-        Where to train.
-    seeds : sequence of int
-        For the order and mixing of samples, and for dropout and augmentation.
-
-    Returns
-    -------
-    skorch.NeuralNet
-        With the best or the last weights.
-    """
+    """Train a network that has its first weights and its standardisation."""
     # Drawn where it is used: a permutation on the CPU, masks on the device.
     module.use_generator(torch.Generator(device).manual_seed(int(seeds[1])))
     callbacks = make_callbacks(
@@ -441,3 +347,305 @@ def train_network(
     run_epochs(net, training, settings["max_epochs"])
     module.use_generator(None)
     return net
+
+
+FEWEST_BATCHES, SMALLEST_BATCH = 12, 8
+# Floats in the largest layer of one batch at prediction: 64 MB.
+LARGEST_BATCH = 2**24
+
+
+def raw_module(net: NeuralNet) -> LayeredNet:
+    """Give the network itself where torch wrapped a compiled one around it."""
+    return getattr(net.module_, "_orig_mod", net.module_)
+
+
+def weights_of(net: NeuralNet) -> dict[str, np.ndarray]:
+    """Copy all weights and statistics of a net to numpy."""
+    state = raw_module(net).state_dict()
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()}
+
+
+def _present(codes: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Find the samples that count; at least two classes must be among them."""
+    rows = np.flatnonzero(weights > 0)
+    labels = classes[np.unique(codes[rows])].tolist()
+    if len(labels) < 2:
+        raise ValueError(
+            f"CNNClassifier needs samples of at least 2 classes, got {len(labels)} class: "
+            f"{labels}. Samples of weight 0 do not count."
+        )
+    return rows
+
+
+def _split(codes, rows, settings, seed) -> tuple[np.ndarray, np.ndarray | None]:
+    """Hold back a validation part of `rows` where one is wanted and possible."""
+    if not settings["early_stopping"]:
+        return rows, None
+    parts = split_validation(codes[rows], settings["validation_fraction"], seed)
+    if parts is None:
+        logger.warning(
+            "%d samples of %d classes leave no validation part with every class in it: training "
+            "goes on for max_epochs=%d epochs and keeps the last weights",
+            len(rows),
+            len(np.unique(codes[rows])),
+            settings["max_epochs"],
+        )
+        return rows, None
+    return rows[parts[0]], rows[parts[1]]
+
+
+def _dataset(images, codes, weights, rows, n_classes, smoothing=0.0) -> ArrayDataset:
+    targets = soft_targets(codes[rows], n_classes, weights[rows], smoothing)
+    return ArrayDataset(images, targets, rows)
+
+
+def _explicit_part(
+    validation: tuple[np.ndarray | Stored, np.ndarray, np.ndarray], n_classes: int
+) -> ArrayDataset:
+    """Make the dataset of a validation part that was given: samples, codes, weights."""
+    X, codes, weights = validation
+    rows = np.flatnonzero(weights > 0)
+    if not len(rows):
+        raise ValueError("validation_data holds no sample that class_weight leaves a weight.")
+    return _dataset(Images(X), codes, weights, rows, n_classes)
+
+
+def _names_to_freeze(
+    module: LayeredNet, frozen: int | Sequence[str], copied: list[str] | None
+) -> list[str]:
+    """Name the layers to freeze, if their weights are worth keeping and others are left."""
+    if isinstance(frozen, int | np.integer):
+        names = module.layer_names[: int(frozen)]
+    else:
+        names = tuple(frozen)
+    module.check_names(names)
+    if set(names) >= set(module.layer_names):
+        raise ValueError(f"frozen_layers={frozen!r} leaves no layer to train.")
+    lost = [name for name in names if copied is not None and name not in copied]
+    if lost:
+        raise ValueError(
+            f"frozen_layers names {lost}, which warm_start_from could not fill: its layers of "
+            "that name have other shapes, or do not exist. Use the same n_filters, kernel_sizes "
+            "and shape of samples, or freeze fewer layers."
+        )
+    return list(names)
+
+
+def _layer_rates(module: LayeredNet, layer_lr: Any, copied: list[str]) -> dict[str, float]:
+    """Read the factors of the learning rate: by name, or one for all layers that were copied."""
+    if not isinstance(layer_lr, Mapping):
+        return {name: float(layer_lr) for name in copied if layer_lr != 1}
+    module.check_names(layer_lr)
+    bad = {name: f for name, f in layer_lr.items() if not (_is_number(f) and 0 < f < math.inf)}
+    if bad:
+        raise ValueError(
+            f"layer_lr has {bad}: factors of the learning rate are positive numbers. Name layers "
+            "that shall not learn in frozen_layers."
+        )
+    return {name: float(factor) for name, factor in layer_lr.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and value is not True
+
+
+def _source_module(source: Any) -> LayeredNet:
+    """Find the network to start from in a fitted classifier or a saved one."""
+    from skstrf.neural.classifier import CNNClassifier
+
+    if not hasattr(source, "predict_proba"):
+        source = CNNClassifier.load(source)
+    net = getattr(source, "net_", None)
+    if not isinstance(net, NeuralNet):
+        raise ValueError(
+            f"warm_start_from={source!r} has no trained network: give a fitted CNNClassifier, or "
+            "the file one was saved to."
+        )
+    return raw_module(net)
+
+
+def _new_module(
+    classifier: CNNClassifier, images: Images, settings: Mapping[str, Any], seed: int
+) -> tuple[LayeredNet, bool]:
+    """Build the network with its first weights; also whether it knows its standardisation."""
+    _, n_channels, height, width = images.shape
+    shape = (n_channels, height, width)
+    classifier.architecture_ = design_network(
+        shape, len(classifier.classes_), settings, images.channel_axes
+    )
+    module = allocate(build_network(classifier.architecture_))
+    initialise(module, torch.Generator().manual_seed(seed))
+    copied: list[str] | None = None
+    if settings["warm_start_from"] is not None:
+        copied = copy_layers(_source_module(settings["warm_start_from"]), module)
+        logger.info("layers copied from warm_start_from: %s", copied)
+    names = _names_to_freeze(module, settings["frozen_layers"], copied)
+    classifier.architecture_["frozen"] = names
+    module.freeze(names)
+    classifier.layer_lr_ = _layer_rates(module, settings["layer_lr"], copied or [])
+    return module, "conv1" in (copied or [])
+
+
+def _standardise(module: LayeredNet, images, rows, weights, over: str) -> None:
+    mean, scale = input_statistics(images, rows, weights[rows], over)
+    module.standardise.mean.copy_(torch.from_numpy(mean))
+    module.standardise.scale.copy_(torch.from_numpy(scale))
+
+
+def _seeds(seed: int, epoch: int = 0) -> list[int]:
+    """Four independent seeds: first weights, split, order and mixing, random changes."""
+    return [int(s) for s in np.random.SeedSequence([seed, epoch]).generate_state(4)]
+
+
+def fit_classifier(
+    classifier: CNNClassifier,
+    X: np.ndarray | Stored,
+    codes: np.ndarray,
+    weights: np.ndarray,
+    validation: tuple[np.ndarray | Stored, np.ndarray, np.ndarray] | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Train a new network and set the fitted attributes."""
+    n_classes = len(classifier.classes_)
+    images, seeds = Images(X), _seeds(classifier._seed)
+    rows = _present(codes, weights, classifier.classes_)
+    device = resolve_device(classifier.device)
+    module, is_standardised = _new_module(classifier, images, settings, seeds[0])
+    valid = None
+    if validation is not None:
+        valid = _explicit_part(validation, n_classes)
+    else:
+        rows, held = _split(codes, rows, settings, seeds[1])
+        if held is not None:
+            valid = _dataset(images, codes, weights, held, n_classes)
+    if not is_standardised:
+        _standardise(module, images, rows, weights, settings["standardise"])
+    train = _dataset(images, codes, weights, rows, n_classes, settings["label_smoothing"])
+    stops = settings["early_stopping"] and valid is not None
+    settings = {
+        **settings,
+        "layer_lr": classifier.layer_lr_,
+        "patience": settings["patience"] if stops else None,
+        "batch_size": _batch_size(settings, len(rows)),
+    }
+    net = train_network(module, train, valid, settings=settings, device=device, seeds=seeds[2:])
+    classifier.net_, classifier.device_ = net, device
+    classifier.history_ = history_rows(net)
+    classifier.n_iter_ = len(classifier.history_)
+    classifier.n_epochs_to_best_ = classifier.n_iter_
+    if stops:
+        classifier.n_epochs_to_best_ = int(dict(net.callbacks_)["early_stopping"].best_epoch_)
+    classifier._incremental = False
+    logger.info(
+        "CNNClassifier: %d epochs, weights of epoch %d kept",
+        classifier.n_iter_,
+        classifier.n_epochs_to_best_,
+    )
+
+
+def _batch_size(settings: Mapping[str, Any], n_samples: int) -> int:
+    """Cut the batch so that a small training set still gives a dozen steps an epoch."""
+    asked = int(settings["batch_size"])
+    if settings["recipe"] == "report":
+        return asked
+    return min(asked, max(SMALLEST_BATCH, n_samples // FEWEST_BATCHES))
+
+
+def continue_classifier(
+    classifier: CNNClassifier,
+    X: np.ndarray | Stored,
+    codes: np.ndarray,
+    weights: np.ndarray,
+    settings: Mapping[str, Any],
+) -> None:
+    """Train for one epoch more, from new if need be, and set the fitted attributes."""
+    images, rows = Images(X), np.flatnonzero(weights > 0)
+    first = not hasattr(classifier, "net_")
+    if first:
+        if len(classifier.classes_) < 2:
+            _present(codes, weights, classifier.classes_)
+        seed = _seeds(classifier._seed)[0]
+        module, is_standardised = _new_module(classifier, images, settings, seed)
+        if not is_standardised:
+            _standardise(module, images, rows, weights, settings["standardise"])
+        classifier.device_ = resolve_device(classifier.device)
+        classifier.history_, classifier.n_iter_ = [], 0
+    else:
+        module = raw_module(classifier.net_)
+    if not getattr(classifier, "_incremental", False):
+        settings = {**settings, "layer_lr": classifier.layer_lr_}
+        classifier.net_ = _plain_net(module, classifier.device_, settings)
+        classifier._incremental = True
+    net, seeds = classifier.net_, _seeds(classifier._seed, classifier.n_iter_ + 1)
+    net.iterator_train__generator.manual_seed(seeds[2])
+    module.use_generator(torch.Generator(classifier.device_).manual_seed(seeds[3]))
+    smoothing, n_classes = settings["label_smoothing"], len(classifier.classes_)
+    run_epochs(net, _dataset(images, codes, weights, rows, n_classes, smoothing), 1)
+    module.use_generator(None)
+    classifier.n_iter_ += 1
+    classifier.n_epochs_to_best_ = classifier.n_iter_
+    classifier.history_.append(history_rows(net, 1)[-1] | {"epoch": classifier.n_iter_})
+
+
+def _plain_net(module: LayeredNet, device: str, settings: Mapping[str, Any]) -> NeuralNet:
+    """Make a net that trains at a constant rate, epoch by epoch, without validation."""
+    callbacks = make_callbacks(max_epochs=1, n_batches=1, compile_module=settings["compile"])
+    return make_net(
+        module,
+        device=device,
+        callbacks=callbacks,
+        generator=torch.Generator(),
+        mixup_alpha=settings["mixup"],
+        compile_module=settings["compile"],
+        mixed_precision=settings["amp"],
+        **{key: settings[key] for key in OPTIMISATION},
+    )
+
+
+def predict_logits(classifier: CNNClassifier, X: np.ndarray) -> np.ndarray:
+    """Score samples, always in batches of one size.
+
+    The number of samples in a batch decides which kernels the libraries under
+    torch take, and so the last bits of a result: filling up the last batch with
+    zeros makes a sample's scores the same in any company.
+    """
+    net, images = classifier.net_, fold_channels(X)
+    maps = max(layer["out_channels"] for layer in classifier.architecture_["plan"])
+    largest = max(images.shape[1], maps) * images.shape[2] * images.shape[3]
+    size = max(1, min(50, LARGEST_BATCH // largest))
+    scores = []
+    for first in range(0, len(images), size):
+        chunk = images[first : first + size]
+        batch = np.zeros((size, *images.shape[1:]), dtype=X.dtype)
+        batch[: len(chunk)] = chunk
+        logits = net.evaluation_step((torch.from_numpy(batch), None), training=False)
+        scores.append(logits[: len(chunk)].cpu().numpy())
+    result = np.concatenate(scores)
+    if not np.isfinite(result).all():
+        bad = math.prod(result.shape) - int(np.isfinite(result).sum())
+        raise ValueError(
+            f"{bad} scores are not finite: X lies too far outside the range of the training "
+            f"data, its largest absolute value is {np.abs(X).max():.3g}."
+        )
+    return result
+
+
+def restore_net(classifier: CNNClassifier, weights: Mapping[str, np.ndarray]) -> None:
+    """Build the net of an unpickled or loaded classifier from its weights."""
+    module = build_network(classifier.architecture_)
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = {name: array.shape for name, array in weights.items()}
+    if expected != found:
+        odd = sorted(k for k in expected | found if expected.get(k) != found.get(k))
+        raise ValueError(f"weights and architecture differ in {odd}")
+    module = allocate(module)
+    module.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
+    try:
+        device = resolve_device(classifier.device)
+    except ValueError:
+        logger.warning("device %r is not there: the network goes to the CPU", classifier.device)
+        device = "cpu"
+    # Enough to predict; partial_fit makes its own, by the parameters of then.
+    classifier.net_ = make_net(module.eval(), device=device)
+    classifier.device_ = device
+    classifier._incremental = False

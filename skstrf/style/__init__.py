@@ -3,9 +3,9 @@
 :class:`StyleTransfer` is the estimator; the losses themselves are in :mod:`skstrf.texture`.
 """
 
-from .fast import FastStyleTransfer
-from .representation import log_stft
-from .scores import MEASURES, Judge
-from .transfer import StyleTransfer
+from skstrf.style.fast import FastStyleTransfer
+from skstrf.style.metrics import MEASURES, Judge
+from skstrf.style.sounds import log_stft
+from skstrf.style.transfer import StyleTransfer
 
 __all__ = ["MEASURES", "FastStyleTransfer", "Judge", "StyleTransfer", "log_stft"]

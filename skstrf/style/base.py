@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from ..utils.arrays import is_torch
-from ..utils.blocks import is_dask
-from ..utils.validation import check_is_fitted
-from .scores import Judge, compare_all
-from .sounds import as_sounds, check_not_silent
+from skstrf.style.metrics import Judge, compare_all
+from skstrf.style.sounds import as_sounds, check_not_silent
+from skstrf.utils.arrays import is_torch
+from skstrf.utils.lazy import is_dask
+from skstrf.utils.validation import check_is_fitted
 
 __all__ = ["StyleEstimator"]
 

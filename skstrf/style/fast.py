@@ -1,17 +1,34 @@
-"""FastStyleTransfer: one network for several styles, faster than real time."""
+"""A network that gives sounds one of several styles in one pass, or a mixture of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_consistent_length, check_random_state
+from torch import nn
+from torch.nn.utils import skip_init
 
-from ..neural import CNNClassifier
-from ..utils.devices import resolve_device
-from ..utils.validation import (
+from skstrf.neural import CNNClassifier
+from skstrf.style.base import StyleEstimator
+from skstrf.style.metrics import Judge, at_level
+from skstrf.style.objectives import Objective, check_network, make_objective
+from skstrf.style.optimization import SoundDomain, choose_domain, fitted_for
+from skstrf.style.sounds import (
+    LEVEL,
+    block_starts,
+    flat_sounds,
+    join_blocks,
+    log_stft,
+    repeat_to,
+    restore_level,
+)
+from skstrf.style.transfer import audible
+from skstrf.utils.arrays import resolve_device
+from skstrf.utils.validation import (
     HasMethods,
     Integral,
     Interval,
@@ -20,22 +37,209 @@ from ..utils.validation import (
     check_is_fitted,
     fit_context,
 )
-from .base import StyleEstimator
-from .blocks import block_starts, join_blocks
-from .domains import SoundDomain, choose_domain, fitted_for
-from .fast_network import StyleNetwork
-from .fast_training import measure_levels, train
-from .networks import check_network, make_objective
-from .representation import log_stft
-from .scores import Judge, at_level
-from .sounds import (
-    LEVEL,
-    flat_sounds,
-    repeat_to,
-    restore_level,
-)
 
-__all__ = ["FastStyleTransfer"]
+__all__ = [
+    "FastStyleTransfer",
+    "StyleNetwork",
+    "measure_levels",
+    "train",
+]
+
+
+_TINY = 1e-8
+
+
+class StyleNetwork(nn.Module):
+    r"""Change the magnitudes of a sound's spectrogram; its phases stay.
+
+    Convolutions over time with all frequencies as channels, and residual blocks that see ever
+    longer stretches [1]_. All styles share the filters; each has its own gain and offset after
+    every normalisation, and weights mix those [2]_. Freshly made, it changes nothing.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+    window: torch.Tensor
+
+    def __init__(self, n_fft: int, n_styles: int, n_hidden: int = 192, n_blocks: int = 4):
+        super().__init__()
+        self.n_fft = n_fft
+        n_bins = n_fft // 2 + 1
+        self.register_buffer("mean", torch.zeros(n_bins, 1))
+        self.register_buffer("scale", torch.ones(n_bins, 1))
+        self.register_buffer("window", torch.hann_window(n_fft))
+        self.enter = _convolution(n_bins, n_hidden, 5, padding=2)
+        self.blocks = nn.ModuleList(
+            _convolution(n_hidden, n_hidden, 3, padding=2**i, dilation=2**i)
+            for i in range(n_blocks)
+        )
+        self.leave = _convolution(n_hidden, n_bins, 1)
+        # Gain (as its difference to 1) and offset after each normalisation, by style.
+        self.gains = nn.Parameter(torch.zeros(n_styles, n_blocks + 1, n_hidden))
+        self.offsets = nn.Parameter(torch.zeros(n_styles, n_blocks + 1, n_hidden))
+
+    def initialise(self, generator: torch.Generator) -> StyleNetwork:
+        """Draw first weights from a generator of one's own; the last layer's are 0."""
+        with torch.no_grad():
+            for parameter in (*self.enter.parameters(), *self.blocks.parameters()):
+                if parameter.ndim == 1:
+                    parameter.zero_()
+                    continue
+                fan_in = parameter[0].numel()
+                parameter.normal_(0, math.sqrt(2 / fan_in), generator=generator)
+            for parameter in self.leave.parameters():
+                parameter.zero_()
+        return self
+
+    def spectrum(self, x: torch.Tensor) -> torch.Tensor:
+        """Complex spectrogram of sounds (n, n_times), of shape (n, n_bins, n_frames)."""
+        return torch.stft(
+            x,
+            self.n_fft,
+            self.n_fft // 4,
+            window=self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copy everything that makes the network to numpy, by its names in torch."""
+        return {k: v.detach().cpu().numpy().copy() for k, v in self.state_dict().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> StyleNetwork:
+        """Build a network of what :meth:`arrays` gave; their shapes say how large it is."""
+        n_styles, n_layers, n_hidden = arrays["gains"].shape
+        network = cls(len(arrays["window"]), n_styles, n_hidden, n_layers - 1)
+        network.load_state_dict({k: torch.tensor(v) for k, v in arrays.items()})
+        return network.eval().requires_grad_(False)
+
+    def forward(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Stylise."""
+        spectrum = self.spectrum(x)
+        magnitude = spectrum.abs()
+        changed = torch.expm1(self._levels(torch.log1p(magnitude), weights))
+        return torch.istft(
+            spectrum * (changed / (magnitude + _TINY)),
+            self.n_fft,
+            self.n_fft // 4,
+            window=self.window,
+            center=True,
+            length=x.shape[-1],
+        )
+
+    def _levels(self, levels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Change log magnitudes (n, n_bins, n_frames); none falls below that of silence."""
+        gains = torch.einsum("ns,slc->lnc", weights, 1 + self.gains)[..., None]
+        offsets = torch.einsum("ns,slc->lnc", weights, self.offsets)[..., None]
+        h = self.enter((levels - self.mean) / self.scale)
+        h = torch.relu(gains[0] * _normalised(h) + offsets[0])
+        for i, layer in enumerate(self.blocks, 1):
+            h = h + torch.relu(gains[i] * _normalised(layer(h)) + offsets[i])
+        # The logarithm of magnitudes a thousand times full scale is 15.
+        return (levels + self.scale * self.leave(h)).clamp(0, 15)
+
+
+def _convolution(n_in: int, n_out: int, width: int, **settings: int) -> nn.Module:
+    """Make filters without values: torch would draw them from its global generator."""
+    return skip_init(nn.Conv1d, n_in, n_out, width, padding_mode="replicate", **settings)
+
+
+def _normalised(h: torch.Tensor) -> torch.Tensor:
+    """Channels of every sound to zero mean and unit variance over time."""
+    mean = h.mean(-1, keepdim=True)
+    variance = (h - mean).square().mean(-1, keepdim=True)
+    return (h - mean) * torch.rsqrt(variance + 1e-5)
+
+
+_LARGEST_GRADIENT = 1.0
+
+
+def measure_levels(network: StyleNetwork, sounds: Sequence[np.ndarray], device: str) -> None:
+    """Set the mean and spread of log magnitudes that the network takes off its input."""
+    total = squares = torch.zeros(len(network.mean), dtype=torch.float64, device=device)
+    count = 0
+    with torch.no_grad():
+        for sound in sounds:
+            x = torch.from_numpy(sound).to(device)[None]
+            levels = torch.log1p(network.spectrum(x).abs())[0].double()
+            total = total + levels.sum(-1)
+            squares = squares + levels.square().sum(-1)
+            count += levels.shape[-1]
+        mean = total / count
+        spread = (squares / count - mean.square()).clamp(min=0).sqrt()
+        network.mean.copy_(mean[:, None])
+        # A band without sound must not be blown up.
+        network.scale.copy_(spread.clamp(min=1e-3 + 0.1 * float(spread.max()))[:, None])
+
+
+def train(
+    transfer: Any,
+    network: StyleNetwork,
+    objectives: Sequence[Objective],
+    domain: SoundDomain,
+    contents: Sequence[np.ndarray],
+    styles: Sequence[np.ndarray],
+    rng: np.random.RandomState,
+    report: Any,
+) -> list[dict[str, float]]:
+    """Train by stretches of contents, each towards one style."""
+    length = len(styles[0])
+    weights = transfer.content_weight, transfer.style_weight
+    adam = torch.optim.Adam(network.parameters(), lr=transfer.lr)
+    decay = torch.optim.lr_scheduler.LambdaLR(
+        adam, lambda i: 0.5 * (1 + math.cos(math.pi * min(1.0, i / transfer.max_iter)))
+    )
+    history: list[dict[str, float]] = []
+    for iteration in range(transfer.max_iter):
+        chosen = rng.randint(len(objectives), size=transfer.batch_size)
+        batch = [_stretch(contents, length, rng) for _ in chosen]
+        x = torch.from_numpy(np.stack(batch)).to(network.mean.device)
+        mixture = torch.eye(len(objectives), device=x.device)[chosen]
+        result = _at_level_of(network(x, mixture), x)
+        losses = [
+            _losses(objectives[k], domain, x[i], styles[k], result[i])
+            for i, k in enumerate(chosen)
+        ]
+        content, style = (torch.stack(part).mean() for part in zip(*losses, strict=True))
+        adam.zero_grad()
+        (weights[0] * content + weights[1] * style).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+        adam.step()
+        decay.step()
+        history.append(
+            {
+                "iteration": iteration,
+                "content": float(content.detach()),
+                "style": float(style.detach()),
+            }
+        )
+        report(history[-1])
+    return history
+
+
+def _at_level_of(result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Give results the level of the contents, as they have in the end: loudness is no way out."""
+    levels = [sound.square().mean(-1, keepdim=True).sqrt() for sound in (x, result)]
+    return result * (levels[0] / (levels[1] + 1e-8))
+
+
+def _losses(objective, domain, content, style, result):
+    with torch.no_grad():
+        objective.begin(domain.tensor(content), domain.tensor(domain.start(style)))
+    return objective(domain.tensor(result))
+
+
+def _stretch(
+    contents: Sequence[np.ndarray], length: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Cut a stretch out of a sound; short ones are repeated."""
+    sound = contents[rng.randint(len(contents))]
+    if len(sound) <= length:
+        return audible(repeat_to(sound, length))
+    start = rng.randint(len(sound) - length + 1)
+    return audible(sound[start : start + length])
 
 
 class FastStyleTransfer(StyleEstimator):

@@ -1,4 +1,4 @@
-r"""What a style and a content are to a network: squared distances, relative to those at the start.
+"""What a style and a content are to a network: squared distances, relative to those at the start.
 
 Every objective gives, for a tensor, the squared relative distance of its activations to those of
 the content, and of its Gram matrices (or statistics) to those of the style, after [1]_. Both are
@@ -11,13 +11,20 @@ two are apart", for any pair of sounds, network and length.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from sklearn.utils import check_random_state
 
-from ..auditory import model_sample_rate
-from ..neural.networks import ConvolutionalNet
-from ..texture import (
+from skstrf.auditory import model_sample_rate
+from skstrf.neural import CNNClassifier
+from skstrf.neural.networks import ConvolutionalNet
+from skstrf.neural.training import raw_module
+from skstrf.texture import (
+    GROUPS,
     CorticalStatistics,
     InfiniteRandomNetwork,
     RandomNetwork,
@@ -25,7 +32,9 @@ from ..texture import (
     finite_gram,
     gram_matrix,
 )
-from ..transforms.differentiable import differentiable_resample
+from skstrf.transforms import STRFTransformer
+from skstrf.transforms.modules import differentiable_resample
+from skstrf.utils.validation import check_is_fitted
 
 __all__ = [
     "ClassifierObjective",
@@ -34,7 +43,12 @@ __all__ = [
     "InfiniteObjective",
     "Objective",
     "as_spectrogram",
+    "check_network",
+    "cortical_model",
+    "make_objective",
+    "shortest_style",
 ]
+
 
 # Squared relative distance under which two untouched sounds are one.
 _ALIKE = 1e-6
@@ -51,15 +65,7 @@ class Objective:
     _scales: tuple[float, float]
 
     def begin(self, content: torch.Tensor, style: torch.Tensor) -> None:
-        """Take a content.
-
-        Parameters
-        ----------
-        content : torch.Tensor
-            As the losses will get it.
-        style : torch.Tensor of the shape of `content`
-            The untouched style in its place, which says how far away a style is.
-        """
+        """Take a content."""
         with torch.no_grad():
             self.set_content(content)
             far_from_content, _ = self._distances(style)
@@ -86,15 +92,7 @@ class Objective:
 
 
 class InfiniteObjective(Objective):
-    """A random layer of infinitely many filters, in closed form.
-
-    Parameters
-    ----------
-    styles : sequence of torch.Tensor of shape (..., n_frames)
-        Tensors of the style. Beyond 2048 frames, stretches evenly spread over them are kept.
-    width : int
-        Frames that a filter sees.
-    """
+    """A random layer of infinitely many filters, in closed form."""
 
     def __init__(self, styles: Sequence[torch.Tensor], width: int):
         self._network = InfiniteRandomNetwork(_thinned(styles, width), width)
@@ -110,15 +108,7 @@ class InfiniteObjective(Objective):
 
 
 class FiniteObjective(Objective):
-    """A random layer of so many filters.
-
-    Parameters
-    ----------
-    styles : sequence of torch.Tensor of shape (..., n_frames)
-        Tensors of the style, of any length.
-    network : RandomNetwork
-        On their device.
-    """
+    """A random layer of so many filters."""
 
     def __init__(self, styles: Sequence[torch.Tensor], network: RandomNetwork):
         self._network = network
@@ -136,19 +126,7 @@ class FiniteObjective(Objective):
 
 
 class ClassifierObjective(Objective):
-    """Layers of a trained network.
-
-    Parameters
-    ----------
-    styles : sequence of torch.Tensor of shape (..., height, width)
-        Tensors as the classifier takes them, of any length in time.
-    module : ConvolutionalNet
-        In evaluation mode.
-    style_layers : dict of str to float
-        Weights of the layers whose Gram matrices are compared.
-    content_layers : sequence of str
-        Layers whose activations are compared.
-    """
+    """Layers of a trained network."""
 
     def __init__(
         self,
@@ -192,19 +170,7 @@ class ClassifierObjective(Objective):
 
 
 class CorticalObjective(Objective):
-    """Texture statistics of auditory cortex, straight from the sound.
-
-    Parameters
-    ----------
-    styles : sequence of torch.Tensor of shape (n_times,)
-        Sounds; longer ones than the model takes are looked at block by block.
-    model : CorticalStatistics
-        On their device.
-    sample_rate : float
-        Of all sounds, in Hz.
-    weights : dict of str to float
-        Of the groups of statistics that count.
-    """
+    """Texture statistics of auditory cortex, straight from the sound."""
 
     def __init__(
         self,
@@ -249,25 +215,7 @@ class CorticalObjective(Objective):
 
 
 def as_spectrogram(tensor: torch.Tensor) -> torch.Tensor:
-    """Fold all axes but time into the channels of an image of one row.
-
-    Parameters
-    ----------
-    tensor : torch.Tensor of shape (..., n_frames)
-        Of one sound.
-
-    Returns
-    -------
-    torch.Tensor of shape (n_channels, n_frames)
-        A view where possible.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skstrf.style.objectives import as_spectrogram
-    >>> as_spectrogram(torch.zeros(6, 10, 128, 20)).shape
-    torch.Size([7680, 20])
-    """
+    """Fold all axes but time into the channels of an image of one row."""
     return tensor.reshape(-1, tensor.shape[-1])
 
 
@@ -295,3 +243,108 @@ def _squared_relative(x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def _weighted(losses: Mapping[str, torch.Tensor], weights: Mapping[str, float]) -> torch.Tensor:
     total = torch.stack([weights[name] * losses[name] for name in weights]).sum()
     return total / sum(weights.values())
+
+
+_FRAME = 8e-3  # seconds of the auditory spectrogram
+
+
+def check_network(transfer: Any, representation: Any) -> None:
+    """Refuse networks and layers that do not go with the representation."""
+    network = transfer.network
+    if not isinstance(network, CNNClassifier):
+        names = GROUPS if network == "cortical" else ("random",)
+        weights = _weights(transfer.layers, names)
+        unknown = sorted(set(weights) - set(names))
+        if unknown:
+            raise ValueError(f"no layers {unknown}: network={network!r} has {list(names)}.")
+        return
+    check_is_fitted(network)
+    shape = tuple(len(axis.values) for axis in representation.axes_)
+    if shape[:-1] != tuple(network.input_shape_[:-1]):
+        raise ValueError(
+            f"the classifier was fitted on tensors of shape {tuple(network.input_shape_)}, but "
+            f"{type(representation).__name__} gives {shape}: only the last, time, may differ. "
+            "Give the representation that the classifier was fitted on."
+        )
+    module = raw_module(network.net_)
+    style, content = _classifier_layers(transfer, module)
+    module.check_names([*style, *content])
+    dense = [name for name in (*style, *content) if not name.startswith("conv")]
+    if dense:
+        raise ValueError(
+            f"layers {dense} take images of one length: choose among the convolutional ones, "
+            f"{[name for name in module.layer_names if name.startswith('conv')]}."
+        )
+    if module.standardise.mean.shape[-1] > 1:
+        raise ValueError(
+            "the classifier standardises every cell of its images, so that sounds of other "
+            "lengths have no place: fit one with standardise='channel' or 'all'."
+        )
+
+
+def make_objective(
+    transfer: Any, styles: Sequence[torch.Tensor], n_times: int, device: str
+) -> Objective:
+    """Make the objective for styles."""
+    network = transfer.network
+    if isinstance(network, CNNClassifier):
+        module = raw_module(network.net_)
+        style, content = _classifier_layers(transfer, module)
+        twin = _frozen_twin(module, device)
+        return ClassifierObjective(styles, twin, style, content)
+    if network == "cortical":
+        model = cortical_model(transfer.representation_, n_times).to(device)
+        weights = _weights(transfer.layers, GROUPS)
+        return CorticalObjective(styles, model, transfer.representation_.sample_rate, weights)
+    if transfer.n_filters is None:
+        return InfiniteObjective(styles, transfer.kernel_size)
+    n_channels = int(np.prod(styles[0].shape[:-1]))
+    seed = check_random_state(transfer.random_state).randint(2**31 - 1)
+    random = RandomNetwork(n_channels, transfer.n_filters, transfer.kernel_size, seed)
+    return FiniteObjective(styles, random.to(device))
+
+
+def cortical_model(representation: Any, n_times: int) -> CorticalStatistics:
+    """Make the texture statistics for sounds of a length."""
+    seconds = n_times / representation.sample_rate
+    n_frames = int(np.ceil(seconds / _FRAME)) + 1
+    if isinstance(representation, STRFTransformer):
+        bank = representation._bank()
+        return CorticalStatistics(n_frames, bank["rates"], bank["scales"])
+    return CorticalStatistics(n_frames)
+
+
+def shortest_style(transfer: Any, representation: Any) -> int:
+    """Count the samples that a style must have at least."""
+    if not isinstance(transfer.network, CNNClassifier) and transfer.network == "cortical":
+        return int(np.ceil(16 * _FRAME * representation.sample_rate))
+    width = transfer.kernel_size if transfer.network == "random" else 1
+    frames = len(representation.axes_[-1].values)
+    hop = getattr(representation, "hop_length_", None)
+    hop = hop or -(-representation.input_shape_[0] // frames)
+    return int((width - 1) * hop + 1)
+
+
+def _classifier_layers(transfer: Any, module: Any) -> tuple[dict[str, float], list[str]]:
+    convolutional = [name for name in module.layer_names if name.startswith("conv")]
+    style = _weights(transfer.layers, convolutional)
+    content = transfer.content_layers
+    return style, list(content) if content is not None else convolutional[-2:][:1]
+
+
+def _weights(layers: Any, default: Sequence[str]) -> dict[str, float]:
+    """Weights by name, of what a user gives as names, weights by name, or nothing."""
+    if layers is None:
+        return dict.fromkeys(default, 1.0)
+    weights = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
+    if not all(value >= 0 for value in weights.values()) or not any(weights.values()):
+        raise ValueError(
+            f"layers={layers!r}: weights must not be negative, and at least one be above 0."
+        )
+    return {str(name): float(value) for name, value in weights.items() if value > 0}
+
+
+def _frozen_twin(module: Any, device: str) -> Any:
+    """Copy a network for reading: what the user holds keeps its device and its mode."""
+    twin = copy.deepcopy(module).to(device).eval()
+    return twin.requires_grad_(False)

@@ -1,24 +1,121 @@
-"""Sounds as style transfer takes them: checked, mono or with channels, at one level."""
+"""Who is told of the iterations of a transfer: a progress bar and the user's callback."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..utils.arrays import is_torch, to_numpy
-from ..utils.blocks import is_dask
-from ..utils.validation import check_array
+from skstrf.transforms import STFTTransformer
+from skstrf.utils.arrays import is_torch, to_numpy
+from skstrf.utils.lazy import is_dask
+from skstrf.utils.validation import check_array
 
 __all__ = [
     "LEVEL",
+    "Watcher",
     "as_sounds",
+    "block_starts",
     "check_not_silent",
     "flat_sounds",
+    "join_blocks",
+    "log_stft",
     "repeat_to",
     "restore_level",
     "shaped_noise",
 ]
+
+
+class Watcher:
+    """Tells a callback of every iteration and moves a progress bar."""
+
+    def __init__(self, callback: Any, n_blocks: int, max_iter: int, verbose: bool):
+        from tqdm.auto import tqdm
+
+        self._callback, self._max_iter = callback, max_iter
+        self._bar = tqdm(total=n_blocks * max_iter, disable=not verbose, desc="style transfer")
+        self._blocks_done, self._place = -1, {"sound": 0, "channel": 0, "block": 0}
+
+    def __enter__(self) -> Watcher:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+    def sound(self, i: int) -> Watcher:
+        """Go on to a sound."""
+        self._place = {"sound": i, "channel": 0, "block": -1}
+        return self
+
+    def channel(self, k: int) -> Callable[[dict[str, Any]], None]:
+        """Go on to a channel; what is returned takes the reports of its iterations."""
+        self._place = self._place | {"channel": k, "block": -1}
+        return self._report
+
+    def _report(self, values: dict[str, Any]) -> None:
+        if values["iteration"] == 0:
+            self._place["block"] += 1
+            self._blocks_done += 1
+            # A block that stopped early counts as a whole one.
+            self._bar.update(self._blocks_done * self._max_iter - self._bar.n)
+        else:
+            self._bar.update(1)
+            self._bar.set_postfix(content=values["content"], style=values["style"], refresh=False)
+        if self._callback is not None:
+            self._callback(self._place | values)
+
+
+def log_stft(sample_rate: float = 16000) -> STFTTransformer:
+    r"""Make the transformer of :math:`\log(1 + |STFT|)` in frames of about 93 ms."""
+    from scipy.fft import next_fast_len
+
+    hop = next_fast_len(max(1, round(sample_rate * 512 / 22050)), real=True)
+    return STFTTransformer(
+        sample_rate, sample_rate / hop, n_fft=4 * hop, compression="log", compression_floor=1.0
+    )
+
+
+def block_starts(n_times: int, longest: int, overlap: float) -> tuple[list[int], int]:
+    """Cut a sound into blocks of one length that overlap."""
+    if n_times <= longest:
+        return [0], n_times
+    common = max(1, int(overlap * longest))
+    count = -(-(n_times - common) // (longest - common))
+    length = -(-(n_times + (count - 1) * common) // count)
+    last = n_times - length
+    return [round(i * last / (count - 1)) for i in range(count)], length
+
+
+def join_blocks(blocks: Sequence[np.ndarray], starts: Sequence[int], n_times: int) -> np.ndarray:
+    r"""Join overlapping blocks so that neither power nor phase jumps.
+
+    Gains :math:`a = \cos`, :math:`b = \sin` keep the power of blocks that have nothing to do with
+    each other, and raise it by 3 dB where they are alike. The two are therefore divided by
+    :math:`\sqrt{a^2 + b^2 + 2 \rho a b}` with the correlation :math:`\rho` of the common part.
+    """
+    result = np.zeros(n_times, dtype=np.result_type(*blocks))
+    result[: len(blocks[0])] = blocks[0]
+    end = len(blocks[0])
+    for block, start in zip(blocks[1:], starts[1:], strict=True):
+        common = end - start
+        old, new = result[start:end], block[:common]
+        angle = (np.arange(common) + 0.5) / common * (np.pi / 2)
+        a, b = np.cos(angle), np.sin(angle)
+        gain = np.sqrt(a * a + b * b + 2 * _correlation(old, new) * a * b)
+        result[start:end] = (a * old + b * new) / gain
+        result[end : start + len(block)] = block[common:]
+        end = start + len(block)
+    return result
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlation of two stretches; opposite ones count as unrelated, as they can't be joined."""
+    norm = float(np.linalg.norm(x)) * float(np.linalg.norm(y))
+    return max(0.0, float(x @ y) / norm) if norm else 1.0
+
 
 # Root mean square of every sound inside. With it the logarithm of 1 + |STFT| bends where it does
 # for recordings at their usual level.
@@ -28,32 +125,7 @@ _COLOUR = 1024
 
 
 def as_sounds(X: Any, name: str) -> np.ndarray:
-    """Check sounds of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times).
-
-    Parameters
-    ----------
-    X : array-like or torch.Tensor
-        Real and finite; integers become float64.
-    name : str
-        What messages call it.
-
-    Returns
-    -------
-    ndarray of the shape of `X`
-        float32 or float64.
-
-    Raises
-    ------
-    ValueError
-        When the shape is another, or there are NaN or infinities.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.style.sounds import as_sounds
-    >>> as_sounds(np.ones((2, 5), "float32"), "style").dtype
-    dtype('float32')
-    """
+    """Check sounds of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)."""
     array = check_array(
         to_numpy(X) if is_torch(X) else X,
         dtype=(np.float64, np.float32),
@@ -73,54 +145,14 @@ def as_sounds(X: Any, name: str) -> np.ndarray:
 
 
 def check_not_silent(sounds: np.ndarray, name: str) -> None:
-    """Refuse sounds without any change, which have neither content nor style.
-
-    Parameters
-    ----------
-    sounds : ndarray of shape (n_sounds, ..., n_times)
-        Checked by :func:`as_sounds`.
-    name : str
-        What the message calls them.
-
-    Raises
-    ------
-    ValueError
-        Naming the first such sound.
-    """
+    """Refuse sounds without any change, which have neither content nor style."""
     for i, sound in enumerate(sounds):
         if not sound.any():
             raise ValueError(f"sound {i} of the {name} is silent: leave it out.")
 
 
 def flat_sounds(X: Any, name: str, *, mono: bool = False) -> list[np.ndarray]:
-    """Check sounds of one length or of several, and list them, every channel one of them.
-
-    Parameters
-    ----------
-    X : array-like, torch.Tensor or dask array, or list of arrays of shape (n_times,)
-        Sounds as :func:`as_sounds` takes them, or mono ones of several lengths.
-    name : str
-        What messages call them.
-    mono : bool
-        Refuse sounds of several channels.
-
-    Returns
-    -------
-    list of ndarray of shape (n_times,)
-        float32 or float64; channels without any sound are left out.
-
-    Raises
-    ------
-    ValueError
-        When one is silent or not finite, or shapes are wrong.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.style.sounds import flat_sounds
-    >>> [len(sound) for sound in flat_sounds([np.ones(3), np.ones(5)], "style")]
-    [3, 5]
-    """
+    """Check sounds of one length or of several, and list them, every channel one of them."""
     if is_dask(X):
         X = X.compute()
     if isinstance(X, list | tuple) and len({np.shape(x) for x in X}) > 1:
@@ -138,56 +170,12 @@ def flat_sounds(X: Any, name: str, *, mono: bool = False) -> list[np.ndarray]:
 
 
 def repeat_to(sound: np.ndarray, n_times: int) -> np.ndarray:
-    """Repeat or cut a sound to a length.
-
-    Parameters
-    ----------
-    sound : ndarray of shape (n,)
-        Any sound.
-    n_times : int
-        Samples wanted.
-
-    Returns
-    -------
-    ndarray of shape (n_times,)
-        From its beginning.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.style.sounds import repeat_to
-    >>> repeat_to(np.array([1, 2, 3]), 5)
-    array([1, 2, 3, 1, 2])
-    """
+    """Repeat or cut a sound to a length."""
     return np.resize(sound, n_times)
 
 
 def shaped_noise(sound: np.ndarray, n_times: int, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise with the long-term spectrum and the level of a sound.
-
-    Parameters
-    ----------
-    sound : ndarray of shape (n,)
-        What gives the colour.
-    n_times : int
-        Samples wanted.
-    rng : numpy.random.Generator
-        What gives the noise.
-
-    Returns
-    -------
-    ndarray of shape (n_times,)
-        Of the dtype of `sound`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.style.sounds import shaped_noise
-    >>> rng = np.random.default_rng(0)
-    >>> noise = shaped_noise(rng.standard_normal(8000), 4000, rng)
-    >>> noise.shape, bool(0.9 < noise.std() < 1.1)
-    ((4000,), True)
-    """
+    """Gaussian noise with the long-term spectrum and the level of a sound."""
     from scipy.signal import welch
 
     size = min(_COLOUR, len(sound))
@@ -203,28 +191,7 @@ def shaped_noise(sound: np.ndarray, n_times: int, rng: np.random.Generator) -> n
 
 
 def restore_level(result: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Bring a result to the content's level, but nowhere beyond full scale.
-
-    Parameters
-    ----------
-    result : ndarray of shape (..., n_times)
-        Of one recording, all channels.
-    content : ndarray of the shape of `result`
-        What it was made of.
-
-    Returns
-    -------
-    ndarray
-        `result` with the root mean square of `content`; where this takes a peak beyond 1 (or
-        beyond the content's own, if that is higher) all of it is turned down.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.style.sounds import restore_level
-    >>> restore_level(np.array([0.0, 8.0, 0.0, 0.0]), np.array([0.8, -0.8, 0.8, -0.8]))
-    array([0., 1., 0., 0.])
-    """
+    """Bring a result to the content's level, but nowhere beyond full scale."""
     wanted, found = (np.sqrt(np.square(x, dtype=np.float64).mean()) for x in (content, result))
     if found == 0:
         return content.copy()

@@ -1,15 +1,33 @@
-"""StyleTransfer: the texture of one sound, the content of another."""
+"""The work of a transfer: one channel of one recording, block by block."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 
-from ..neural import CNNClassifier
-from ..utils.validation import (
+from skstrf.neural import CNNClassifier
+from skstrf.style.base import StyleEstimator
+from skstrf.style.metrics import Judge, at_level
+from skstrf.style.objectives import Objective, check_network, make_objective, shortest_style
+from skstrf.style.optimization import Descent, Domain, choose_domain, descend, fitted_for
+from skstrf.style.sounds import (
+    LEVEL,
+    Watcher,
+    block_starts,
+    flat_sounds,
+    join_blocks,
+    log_stft,
+    repeat_to,
+    restore_level,
+    shaped_noise,
+)
+from skstrf.utils.arrays import resolve_device
+from skstrf.utils.validation import (
     HasMethods,
     Integral,
     Interval,
@@ -18,17 +36,117 @@ from ..utils.validation import (
     check_is_fitted,
     fit_context,
 )
-from .base import StyleEstimator
-from .domains import choose_domain, fitted_for
-from .networks import check_network, shortest_style
-from .optimisation import Descent
-from .progress import Watcher
-from .representation import log_stft
-from .scores import Judge, at_level
-from .sounds import LEVEL, flat_sounds, restore_level
-from .work import Job, Worker, starting_sound
 
-__all__ = ["StyleTransfer"]
+__all__ = [
+    "Job",
+    "StyleTransfer",
+    "Worker",
+    "audible",
+    "starting_sound",
+]
+
+
+# A block quieter than this share of the recording's level gets noise as quiet, since a magnitude
+# passes no gradient where there is nothing at all.
+_QUIET = 1e-3
+
+
+class Job(NamedTuple):
+    """A content at the level inside, what to start from, and whom to tell."""
+
+    content: np.ndarray
+    start: np.ndarray
+    report: Callable[[dict[str, Any]], Any] | None = None
+
+
+class Worker:
+    """Transfers contents of one length."""
+
+    def __init__(self, transfer: Any, styles: Sequence[np.ndarray], n_times: int):
+        self._transfer, self._styles, self._n_times = transfer, styles, n_times
+        rate = transfer.representation_.sample_rate
+        longest = max(1, round(transfer.block_duration * rate))
+        self.starts, self._length = block_starts(n_times, longest, transfer.overlap)
+        self._device = resolve_device(transfer.device)
+        kind = choose_domain(transfer.domain, transfer.representation_, transfer.network)
+        self._domain = self._make_domain(kind, self._length)
+        with torch.no_grad():
+            tensors = [self._style_tensor(kind, style) for style in styles]
+        self._objective: Objective = make_objective(transfer, tensors, self._length, self._device)
+
+    def _make_domain(self, kind: type[Domain], n_times: int) -> Domain:
+        cortical = isinstance(self._transfer.network, str) and self._transfer.network == "cortical"
+        representation = self._transfer.representation_
+        fitted = None if cortical else fitted_for(representation, n_times)
+        return kind(fitted, self._device)
+
+    def _style_tensor(self, kind: type[Domain], style: np.ndarray) -> torch.Tensor:
+        """Tensor of a whole style; the receptive fields of the STRF depend on length a little."""
+        domain = self._make_domain(kind, len(style))
+        return domain.tensor(domain.start(style))
+
+    def run(self, job: Job) -> tuple[np.ndarray, list[Descent]]:
+        """Transfer one channel."""
+        blocks: list[np.ndarray] = []
+        descents: list[Descent] = []
+        for i in self.starts:
+            content, start = (x[i : i + self._length] for x in (job.content, job.start))
+            if descents and descents[-1].interrupted:
+                blocks.append(content)
+                continue
+            block, descent = self._block(content, start, job.report)
+            blocks.append(block)
+            descents.append(descent)
+        return join_blocks(blocks, self.starts, self._n_times), descents
+
+    def _block(self, content, start, report) -> tuple[np.ndarray, Descent]:
+        transfer, domain = self._transfer, self._domain
+        content, start = audible(content), audible(start)
+        style = repeat_to(self._styles[0], len(content))
+        with torch.no_grad():
+            tensors = [domain.tensor(domain.start(x)) for x in (content, style)]
+        self._objective.begin(*tensors)
+        descent = descend(
+            lambda x: self._objective(domain.tensor(x)),
+            domain.start(start),
+            weights=(transfer.content_weight, transfer.style_weight),
+            optimizer=transfer.optimizer,
+            max_iter=transfer.max_iter,
+            tol=transfer.tol,
+            lr=transfer.lr,
+            report=report,
+        )
+        if not np.isfinite(descent.curve).all():
+            remedy = "a smaller lr" if transfer.optimizer == "adam" else "optimizer='adam'"
+            warnings.warn(
+                "the loss became NaN or infinite: the best sound before that is returned. Take "
+                f"{remedy}.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return domain.sound(descent.variable, content), descent
+
+
+def starting_sound(
+    init: str, content: np.ndarray, styles: Sequence[np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """Make the sound that a transfer starts from."""
+    if init == "content":
+        return content
+    if init == "style":
+        style = styles[0]
+        if not style[: len(content)].any():  # a pause as long as the content: begin after it
+            style = np.roll(style, -int(np.flatnonzero(style)[0]))
+        return at_level(repeat_to(style, len(content)))
+    return shaped_noise(styles[0], len(content), rng)
+
+
+def audible(block: np.ndarray) -> np.ndarray:
+    """Put faint noise, always the same, where a block holds next to nothing."""
+    if np.sqrt(np.square(block, dtype=np.float64).mean()) >= _QUIET * LEVEL:
+        return block
+    noise = np.random.default_rng(0).standard_normal(len(block))
+    return (block + _QUIET * LEVEL * noise).astype(np.float32)
 
 
 class StyleTransfer(StyleEstimator):

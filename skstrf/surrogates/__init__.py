@@ -1,18 +1,32 @@
 """Surrogate data, and tests of stationarity against them: arrays in, arrays out."""
 
-from .autoregression import colour, fit_autoregression, whiten
-from .fields import make_field
-from .generators import (
+from skstrf.surrogates.fields import make_field
+from skstrf.surrogates.generators import (
     automatic_block_length,
     gaussianized,
     iaaft_surrogates,
     phase_surrogates,
     stationary_bootstrap,
 )
-from .grids import resample_axis, resample_plane
-from .lines import LineTest, kpss_statistic, lines_test, sieve_surrogates
-from .planes import PlaneTest, local_spectra, median_polish, plane_test
-from .rates import null_share, stationarity_rate
+from skstrf.surrogates.lines import (
+    LineTest,
+    colour,
+    fit_autoregression,
+    kpss_statistic,
+    lines_test,
+    null_share,
+    sieve_surrogates,
+    stationarity_rate,
+    whiten,
+)
+from skstrf.surrogates.planes import (
+    PlaneTest,
+    local_spectra,
+    median_polish,
+    plane_test,
+    resample_axis,
+    resample_plane,
+)
 
 __all__ = [
     "LineTest",

@@ -15,36 +15,7 @@ _SETTLING = 200
 
 
 def make_field(name: str, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Draw a plane whose stationarity is known.
-
-    Parameters
-    ----------
-    name : str
-        A key of `STATIONARY` (in time and as a plane), of `CHANGING` (level or variability
-        changes in time) or of `HETEROGENEOUS` (local spectra differ), or "harmonic comb":
-        stationary in time, not in frequency.
-    shape : (int, int)
-        Channels and frames.
-    rng : numpy.random.Generator
-        Source of chance.
-
-    Returns
-    -------
-    ndarray of shape `shape`
-        The plane.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates import make_field
-    >>> make_field("mean step", (64, 128), np.random.default_rng(0)).shape
-    (64, 128)
-    """
+    """Draw a plane whose stationarity is known."""
     every = STATIONARY | CHANGING | HETEROGENEOUS | {"harmonic comb": _harmonic_comb}
     if name not in every:
         raise ValueError(f"name must be one of {', '.join(every)}; got {name!r}.")

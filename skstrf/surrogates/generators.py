@@ -7,7 +7,7 @@ import scipy.fft
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from skstrf.utils.settings import checked_number, checked_reals, checked_whole
+from skstrf.utils.validation import checked_number, checked_reals, checked_whole
 
 __all__ = [
     "automatic_block_length",
@@ -25,23 +25,6 @@ def gaussianized(x: np.ndarray) -> np.ndarray:
 
     A field that is stationary stays so, since every value is changed by the same increasing
     function; phases of what is not Gaussian carry its distribution and should not be randomised.
-
-    Parameters
-    ----------
-    x : ndarray
-        Any shape; ranked as a whole.
-
-    Returns
-    -------
-    ndarray of the shape of `x`
-        float64, standard normal scores; equal values get equal scores.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates import gaussianized
-    >>> gaussianized(np.array([1.0, 10.0, 100.0]))
-    array([-0.97,  0.  ,  0.97])
     """
     x = checked_reals(x, "x")
     return ndtri((rankdata(x).reshape(x.shape) - 0.5) / x.size)
@@ -208,32 +191,7 @@ def stationary_bootstrap(
 
 
 def automatic_block_length(x: np.ndarray) -> np.ndarray:
-    """Expected block length of the stationary bootstrap that suits the dependence of each line.
-
-    Parameters
-    ----------
-    x : ndarray of shape (..., n_points)
-        Lines along the last axis.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        At least 1; 1 for constant lines.
-
-    References
-    ----------
-    .. [1] D. N. Politis and H. White, "Automatic block-length selection for the dependent
-       bootstrap", Econometric Reviews 23(1), 53-70, 2004, with the correction by A. Patton,
-       D. N. Politis and H. White, Econometric Reviews 28(4), 372-375, 2009.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates import automatic_block_length
-    >>> noise = np.random.default_rng(0).standard_normal(400)
-    >>> float(automatic_block_length(noise)) < float(automatic_block_length(noise.cumsum()))
-    True
-    """
+    """Expected block length of the stationary bootstrap that suits the dependence of each line."""
     lines = np.atleast_2d(checked_reals(x, "x")).astype(float)
     lengths = [_block_length(line - line.mean()) for line in lines.reshape(-1, lines.shape[-1])]
     return np.array(lengths).reshape(np.shape(x)[:-1])

@@ -1,4 +1,9 @@
-"""Test of the stationarity of lines: level and variability, against surrogates drawn jointly."""
+"""Autoregressive models of many series at once, fitted away from the lowest frequencies.
+
+A slow change of level looks, at the lowest frequencies, like strong dependence. Here those
+frequencies do not take part in the fit: the model is found from faster fluctuations and
+extrapolated, so that a change of level is seen as what it is, an excess over the model.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,186 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
+from scipy.stats import chi2, false_discovery_control, rankdata
 
-from skstrf.utils.settings import checked_reals, checked_whole
+from skstrf.utils.validation import checked_number, checked_reals, checked_whole
 
-from .autoregression import colour, fit_autoregression, gated, whiten
-from .rates import combined_p_values, rank_p_values
+__all__ = [
+    "LineTest",
+    "colour",
+    "combined_p_values",
+    "fit_autoregression",
+    "gated",
+    "kpss_statistic",
+    "line_statistics",
+    "lines_test",
+    "null_share",
+    "rank_p_values",
+    "sieve_surrogates",
+    "stationarity_rate",
+    "whiten",
+]
 
-__all__ = ["LineTest", "kpss_statistic", "line_statistics", "lines_test", "sieve_surrogates"]
+
+# Reflection coefficients beyond it belong to series that hardly ever return to their mean.
+_STEEPEST = 0.99
+_FIXED_POINT_STEPS = 6
+_BISECTIONS = 16
+_TINY = 1e-30
+
+
+def fit_autoregression(
+    x: np.ndarray, order: int, *, n_slow: int = 0, persistence: float | None = None
+) -> np.ndarray:
+    """Fit an autoregressive model to every series, leaving its slowest cosines out."""
+    x = checked_reals(x, "x")
+    n = len(x)
+    checked_whole(order, "order", low=0, high=n - 1)
+    checked_whole(n_slow, "n_slow", low=0, high=n - 1)
+    if persistence is not None:
+        checked_number(persistence, "persistence", low=0, high=1)
+    series = x.reshape(n, -1)
+    if order == 0:
+        return np.empty((0, *x.shape[1:]), x.dtype)
+    limit = 1 - 1 / np.sqrt(n) if persistence is None else persistence
+    slow = _slow_cosines(n, n_slow).astype(x.dtype)
+    observed = _autocovariance(series - slow.T @ (slow @ series), order)
+    frequencies = np.pi * np.arange(n_slow + 1)[:, None] / n
+    steps = frequencies * np.arange(order + 1)
+    exponentials = np.exp(-1j * steps[:, 1:]).astype(np.result_type(x.dtype, np.complex64))
+    missing = (np.cos(steps) / n).astype(x.dtype)
+    covariance = observed
+    for step in range(_FIXED_POINT_STEPS + 1):
+        coefficients, power = _yule_walker(covariance)
+        coefficients = _limited(coefficients, limit)
+        if step < _FIXED_POINT_STEPS:
+            gain = np.abs(1 - exponentials @ coefficients) ** 2
+            covariance = observed + missing.T @ (power / gain)
+    return coefficients.reshape(order, *x.shape[1:])
+
+
+def gated(coefficients: np.ndarray, x: np.ndarray, *, n_slow: int, level: float) -> np.ndarray:
+    """Set to zero the models of series that cannot be told from white noise.
+
+    Coefficients fitted to white noise are small but not zero, and series made with them have
+    slower fluctuations than noise.
+    """
+    n, order = len(x), len(coefficients)
+    if order == 0:
+        return coefficients
+    slow = _slow_cosines(n, n_slow).astype(x.dtype)
+    covariance = _autocovariance(x - slow.T @ (slow @ x), order)
+    _, power = _yule_walker(covariance)
+    explained = 1 - power / np.maximum(covariance[0], _TINY)
+    return np.where(n * explained > chi2.ppf(level, order), coefficients, 0).astype(x.dtype)
+
+
+def whiten(x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """What autoregressive models leave of series: the innovations."""
+    x, order = checked_reals(x, "x"), len(coefficients)
+    n = len(x)
+    if not order < n:
+        raise ValueError(f"Models of order {order} cannot be taken off series of {n} points.")
+    left = x[order:].copy()
+    for lag, factor in enumerate(coefficients, start=1):
+        left -= factor * x[order - lag : n - lag]
+    return left - left.mean(axis=0)
+
+
+def colour(innovations: np.ndarray, coefficients: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Make series from innovations: the inverse of `whiten`."""
+    order = len(coefficients)
+    if len(start) != order:
+        raise ValueError(f"start must hold the first {order} points, one for each coefficient.")
+    if order == 0:
+        return innovations
+    x = np.concatenate([start, innovations])
+    for t in range(order, len(x)):
+        for lag, factor in enumerate(coefficients, start=1):
+            x[t] += factor * x[t - lag]
+    return x
+
+
+def _slow_cosines(n: int, n_slow: int) -> np.ndarray:
+    """The constant and the slowest vectors of the cosine transform, orthonormal rows."""
+    t = (np.arange(n) + 0.5) / n
+    rows = np.cos(np.pi * np.arange(n_slow + 1)[:, None] * t) * np.sqrt(2 / n)
+    rows[0] /= np.sqrt(2)
+    return rows
+
+
+def _autocovariance(x: np.ndarray, order: int) -> np.ndarray:
+    n = len(x)
+    return np.stack([np.einsum("ij,ij->j", x[: n - h], x[h:]) / (n - h) for h in range(order + 1)])
+
+
+def _yule_walker(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Levinson's recursion for all series; also the power of the innovations."""
+    order = len(covariance) - 1
+    power = covariance[0].copy()
+    phi = np.zeros((order, *power.shape), power.dtype)
+    for k in range(order):
+        missed = covariance[k + 1] - np.einsum("ij,ij->j", phi[:k], covariance[k:0:-1])
+        reflection = np.clip(missed / np.maximum(power, _TINY), -_STEEPEST, _STEEPEST)
+        phi[:k] -= reflection * phi[:k][::-1]
+        phi[k] = reflection
+        power = power * (1 - reflection**2)
+    return phi, power
+
+
+def _limited(coefficients: np.ndarray, limit: float) -> np.ndarray:
+    """Move all poles of too persistent models towards 0 until the coefficients sum to `limit`."""
+    over = coefficients.sum(axis=0) > limit
+    if not over.any():
+        return coefficients
+    chosen = coefficients[:, over]
+    powers = np.arange(1, len(chosen) + 1)[:, None]
+    low, high = np.zeros((2, chosen.shape[1]), chosen.dtype)
+    high += 1
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        above = (chosen * middle**powers).sum(axis=0) > limit
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    coefficients = coefficients.copy()
+    coefficients[:, over] = chosen * low**powers
+    return coefficients
+
+
+_TINY_RATES = 1e-30
+
+
+def rank_p_values(statistics: np.ndarray) -> np.ndarray:
+    """p-value of every entry among all: its own, and those of the surrogates."""
+    return rankdata(-statistics, method="max", axis=0) / len(statistics)
+
+
+def combined_p_values(*statistics: np.ndarray) -> np.ndarray:
+    """One p-value for several statistics, none of which need be independent."""
+    smallest = np.min([rank_p_values(values) for values in statistics], axis=0)
+    excess = np.max([v / np.maximum(v.mean(axis=0), _TINY_RATES) for v in statistics], axis=0)
+    # Steps of p-values are 1 / n, and no statistic is more than n times its mean.
+    order = smallest - 0.5 * excess / len(excess) ** 2
+    return (order <= order[0]).mean(axis=0)
+
+
+def stationarity_rate(p_values: np.ndarray, alpha: float = 0.05) -> float:
+    """Share of lines whose stationarity is not rejected, all tests taken together."""
+    p_values = _shares(p_values)
+    checked_number(alpha, "alpha", low=0, high=1)
+    return float(np.mean(false_discovery_control(p_values) > alpha))
+
+
+def null_share(p_values: np.ndarray) -> float:
+    """Estimate the share of lines that are stationary, from the p-values above one half."""
+    return min(1.0, 2 * float(np.mean(_shares(p_values) > 0.5)))
+
+
+def _shares(p_values: np.ndarray) -> np.ndarray:
+    p_values = checked_reals(p_values, "p_values")
+    if p_values.min() < 0 or p_values.max() > 1:
+        raise ValueError("p_values must lie between 0 and 1.")
+    return p_values.ravel()
+
 
 # Points for each coefficient of a model.
 _POINTS_PER_LAG = 16
@@ -20,23 +198,11 @@ _POINTS_PER_LAG = 16
 _GATE = 0.9
 # One cosine across the lines in so many has a model in any case: slow variation is coarse.
 _COARSE = 8
-_TINY = 1e-30
+_TINY_LINES = 1e-30
 
 
 class LineTest(NamedTuple):
-    """What `lines_test` finds.
-
-    Attributes
-    ----------
-    p_values : ndarray of shape (n_groups * n_lines,)
-        Of every line: level and variability together.
-    p_value : float
-        That all lines are stationary.
-    level_p_value, variance_p_value : float
-        Of all lines, for level and variability alone.
-    effect : float
-        Root of the mean statistic over the mean of the surrogates': about 1 where stationary.
-    """
+    """What `lines_test` finds."""
 
     p_values: np.ndarray
     p_value: float
@@ -62,65 +228,16 @@ class _Orders(NamedTuple):
 
 
 def kpss_statistic(x: np.ndarray) -> np.ndarray:
-    """How far the partial sums of series wander, in units of white noise.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_points, ...)
-        Series along the first axis, of mean 0.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        ``sum_t S_t**2 / (n**2 var)`` with S the partial sums; 0 for constant series. The
-        statistic eta of [1]_ with no lags: the series should be white but for what is tested.
-
-    References
-    ----------
-    .. [1] D. Kwiatkowski, P. C. B. Phillips, P. Schmidt and Y. Shin, "Testing the null
-       hypothesis of stationarity against the alternative of a unit root", J. Econometrics
-       54(1-3), 159-178, 1992, equation 13.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates import kpss_statistic
-    >>> kpss_statistic(np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]))
-    array([0.38, 0.12])
-    """
+    """How far the partial sums of series wander, in units of white noise."""
     x = checked_reals(x, "x")
     sums = np.cumsum(x, axis=0)
     power = np.einsum("i...,i...->...", x, x) / len(x)
     wandering = np.einsum("i...,i...->...", sums, sums) / len(x) ** 2
-    return wandering / np.maximum(power, _TINY)
+    return wandering / np.maximum(power, _TINY_LINES)
 
 
 def line_statistics(x: np.ndarray, detrend: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics of level and of variability of every series.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_points, ...)
-        Series along the first axis.
-    detrend : bool, default=False
-        Take a straight line off first.
-
-    Returns
-    -------
-    level, variability : ndarray of shape (...)
-        `kpss_statistic` of the innovations, and of what is left when their absolute values are
-        whitened in turn.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates.lines import line_statistics
-    >>> x = np.random.default_rng(0).standard_normal((128, 1))
-    >>> x[64:] *= 3
-    >>> level, variability = line_statistics(x)
-    >>> bool(variability[0] > 0.5 > level[0])
-    True
-    """
+    """Statistics of level and of variability of every series."""
     x = _centred(x, detrend)
     orders = _Orders.for_length(len(x))
     coefficients = fit_autoregression(x, orders.line, n_slow=orders.line_slow)
@@ -134,48 +251,7 @@ def line_statistics(x: np.ndarray, detrend: bool = False) -> tuple[np.ndarray, n
 def sieve_surrogates(
     x: np.ndarray, n_surrogates: int, rng: np.random.Generator, *, detrend: bool = False
 ) -> np.ndarray:
-    """Stationary surrogates of a plane: the same models, innovations in another order.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_points, n_lines)
-        Lines along the first axis, in the order of their places in the plane.
-    n_surrogates : int
-        How many.
-    rng : numpy.random.Generator
-        Source of chance.
-    detrend : bool, default=False
-        Take a straight line off every line first.
-
-    Returns
-    -------
-    ndarray of shape (n_points, n_surrogates, n_lines)
-        In float32, each line with mean about 0.
-
-    Notes
-    -----
-    Every line gets an autoregressive model. What it leaves is brought to unit variance and
-    transformed by cosines across the lines, which in a homogeneous plane separates what varies
-    independently, and the cosines get models too (the finer ones unless they look white): so
-    lines may have more in common at low frequencies than at high ones. What is left then is a
-    sequence of vectors. They are permuted, the same for all lines, which keeps the distribution
-    and the dependence of lines but destroys every change in time, and both models are inverted.
-    The models are fitted away from the lowest frequencies (`fit_autoregression`), so that a
-    trend does not become part of the null hypothesis. Resampling innovations is the sieve
-    bootstrap of [1]_.
-
-    References
-    ----------
-    .. [1] P. Buehlmann, "Sieve bootstrap for time series", Bernoulli 3(2), 123-148, 1997.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates import sieve_surrogates
-    >>> rng = np.random.default_rng(0)
-    >>> sieve_surrogates(rng.standard_normal((128, 16)), 5, rng).shape
-    (128, 5, 16)
-    """
+    """Stationary surrogates of a plane: the same models, innovations in another order."""
     x = checked_reals(x, "x", ndim=2)
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(
@@ -186,7 +262,7 @@ def sieve_surrogates(
     lines = _centred(x, detrend).astype(np.float32)
     models = fit_autoregression(lines, orders.line, n_slow=orders.line_slow)
     left = whiten(lines, models)
-    scale = np.maximum(left.std(axis=0), _TINY)
+    scale = np.maximum(left.std(axis=0), _TINY_LINES)
     shared = scipy.fft.dct(left / scale, axis=1, norm="ortho")
     n_slow = orders.shared_slow
     common = fit_autoregression(shared, orders.shared, n_slow=n_slow)

@@ -1,4 +1,4 @@
-"""Test of the homogeneity of planes: whether all parts have the same local spectrum."""
+"""Putting planes on one grid, so that tests on them have the same power."""
 
 from __future__ import annotations
 
@@ -7,12 +7,52 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
-from skstrf.utils.settings import checked_reals, checked_whole
+from skstrf.surrogates.generators import gaussianized, phase_surrogates
+from skstrf.surrogates.lines import rank_p_values
+from skstrf.utils.validation import checked_reals, checked_whole
 
-from .generators import gaussianized, phase_surrogates
-from .rates import rank_p_values
+__all__ = [
+    "PlaneTest",
+    "local_spectra",
+    "median_polish",
+    "plane_test",
+    "resample_axis",
+    "resample_plane",
+]
 
-__all__ = ["PlaneTest", "local_spectra", "median_polish", "plane_test"]
+
+def resample_axis(x: np.ndarray, n_points: int, axis: int = -1) -> np.ndarray:
+    """Bring an axis to another length: averages over shares of it, or straight lines between."""
+    x = checked_reals(x, "x")
+    n_points = checked_whole(n_points, "n_points")
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis must be one of the {x.ndim} of x; got {axis!r}.")
+    n = x.shape[axis]
+    if n == n_points:
+        return x
+    weights = _averaging(n, n_points) if n_points < n else _interpolation(n, n_points)
+    return np.moveaxis(np.moveaxis(x, axis, -1) @ weights.astype(x.dtype), -1, axis)
+
+
+def resample_plane(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring the last two axes to the lengths `shape` with `resample_axis`."""
+    x = checked_reals(x, "x", ndim=2)
+    return resample_axis(resample_axis(x, shape[0], -2), shape[1], -1)
+
+
+def _averaging(n: int, n_points: int) -> np.ndarray:
+    """Share of every old point in every new one."""
+    edges = np.linspace(0, n, n_points + 1)
+    low = np.maximum(np.arange(n)[:, None], edges[:-1])
+    high = np.minimum(np.arange(1, n + 1)[:, None], edges[1:])
+    return np.maximum(high - low, 0) / (n / n_points)
+
+
+def _interpolation(n: int, n_points: int) -> np.ndarray:
+    centres = (np.arange(n_points) + 0.5) * n / n_points - 0.5
+    distance = np.abs(np.arange(n)[:, None] - np.clip(centres, 0, n - 1))
+    return np.maximum(1 - distance, 0)
+
 
 _RADII, _ORIENTATIONS = 4, 3
 # Least power of a block, as a share of the mean over blocks.
@@ -21,18 +61,7 @@ _TINY = 1e-30
 
 
 class PlaneTest(NamedTuple):
-    """What `plane_test` finds.
-
-    Attributes
-    ----------
-    p_value : float
-        That the plane is homogeneous.
-    effect : float
-        Index of non-stationarity: root of the variation of local spectra over that of the
-        surrogates; about 1 where homogeneous.
-    score : float
-        ``min(1, 1 / effect)``, in (0, 1].
-    """
+    """What `plane_test` finds."""
 
     p_value: float
     effect: float
@@ -40,27 +69,7 @@ class PlaneTest(NamedTuple):
 
 
 def local_spectra(x: np.ndarray, n_blocks: tuple[int, int] = (4, 4)) -> np.ndarray:
-    """Logarithmic power of every block of planes in bands of radius and orientation.
-
-    Parameters
-    ----------
-    x : ndarray of shape (..., n_rows, n_columns)
-        Planes.
-    n_blocks : (int, int), default=(4, 4)
-        Blocks along rows and columns; what does not fill a block is left out at the end.
-
-    Returns
-    -------
-    ndarray of shape (..., n_blocks, n_bands)
-        Up to 12 bands: octaves of the larger of the two frequencies, and orientation.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates import local_spectra
-    >>> local_spectra(np.random.default_rng(0).standard_normal((64, 128))).shape
-    (16, 12)
-    """
+    """Logarithmic power of every block of planes in bands of radius and orientation."""
     x = checked_reals(x, "x", ndim=2)
     rows, columns = (checked_whole(n, "n_blocks") for n in n_blocks)
     height, width = x.shape[-2] // rows, x.shape[-1] // columns
@@ -150,33 +159,7 @@ def plane_test(
 
 
 def median_polish(x: np.ndarray, *, max_iter: int = 5) -> np.ndarray:
-    """Take off the medians of rows and columns in turn: what is left has no profile along either.
-
-    Parameters
-    ----------
-    x : ndarray of shape (..., n_rows, n_columns)
-        Planes.
-    max_iter : int, default=5
-        Rounds.
-
-    Returns
-    -------
-    ndarray of the shape of `x`
-        Residuals.
-
-    References
-    ----------
-    .. [1] J. W. Tukey, "Exploratory data analysis", Addison-Wesley, 1977, chapter 11.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates import median_polish
-    >>> median_polish(np.add.outer([1.0, 2, 5], [10.0, 20, 40]))
-    array([[0., 0., 0.],
-           [0., 0., 0.],
-           [0., 0., 0.]])
-    """
+    """Subtract row and column medians in turn (Tukey's median polish)."""
     x = checked_reals(x, "x", ndim=2)
     checked_whole(max_iter, "max_iter", low=0)
     for _ in range(max_iter):

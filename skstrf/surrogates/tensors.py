@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .lines import LineTest, lines_test
-from .planes import PlaneTest, median_polish, plane_test
-from .rates import null_share, stationarity_rate
+from skstrf.surrogates.lines import LineTest, lines_test, null_share, stationarity_rate
+from skstrf.surrogates.planes import PlaneTest, median_polish, plane_test
 
 __all__ = ["TensorScore", "block_grid", "score_tensor"]
 
@@ -18,19 +17,7 @@ _BLOCKS, _BLOCK_POINTS = 4, 8
 
 
 class TensorScore(NamedTuple):
-    """Of one tensor: arrays with an entry for each axis tested, and the tests of its planes.
-
-    Attributes
-    ----------
-    rate, raw_rate, pi0 : ndarray of shape (n_axes,)
-        Shares of lines.
-    p_value, level_p_value, variance_p_value : ndarray of shape (n_axes,)
-        Of all lines along the axis.
-    effect : ndarray of shape (n_axes,)
-        See `LineTest`.
-    planes : list of PlaneTest
-        Empty where planes are too small.
-    """
+    """Of one tensor: arrays with an entry for each axis tested, and the tests of its planes."""
 
     rate: np.ndarray
     raw_rate: np.ndarray
@@ -43,24 +30,7 @@ class TensorScore(NamedTuple):
 
 
 def block_grid(shape: Sequence[int]) -> tuple[int, int] | None:
-    """Blocks that a plane is cut into, along rows and columns.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Of the plane.
-
-    Returns
-    -------
-    (int, int) or None
-        At most 4 each, none with a side below 8 points; None when there is no second block.
-
-    Examples
-    --------
-    >>> from skstrf.surrogates.tensors import block_grid
-    >>> block_grid((64, 128)), block_grid((12, 128)), block_grid((6, 5))
-    ((4, 4), (1, 4), None)
-    """
+    """Blocks that a plane is cut into, along rows and columns."""
     rows, columns = (min(_BLOCKS, n // _BLOCK_POINTS) for n in shape)
     return (rows, columns) if rows * columns > 1 else None
 
@@ -76,41 +46,7 @@ def score_tensor(
     max_lines: int | None,
     seed: int,
 ) -> TensorScore:
-    """Test the lines along some axes of one tensor, and its planes.
-
-    Parameters
-    ----------
-    x : ndarray
-        The tensor.
-    axes : list of int
-        To test along.
-    blocks : (int, int) or None
-        Of `block_grid`; None does not test planes.
-    n_surrogates : int
-        For every test.
-    alpha : float
-        Level of the rates.
-    detrend : {"linear", "polish"} or None
-        What is taken off first.
-    max_lines : int or None
-        Lines to test along each axis, None for all.
-    seed : int
-        Of the surrogates.
-
-    Returns
-    -------
-    TensorScore
-        What was found.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.surrogates.tensors import score_tensor
-    >>> settings = {"n_surrogates": 19, "alpha": 0.05, "detrend": None, "max_lines": None}
-    >>> noise = np.random.default_rng(0).standard_normal((16, 64))
-    >>> score_tensor(noise, [0, 1], None, seed=0, **settings).rate
-    array([1., 1.])
-    """
+    """Test the lines along some axes of one tensor, and its planes."""
     if detrend == "polish" and x.ndim > 1:
         x = median_polish(x)
     tests: list[LineTest] = []

@@ -4,11 +4,19 @@ The science of style transfer, in torch: functions of spectrograms and sounds, w
 estimators nor files.
 """
 
-from .arc_cosine import arc_cosine_kernel
-from .cortical import GROUPS, CorticalStatistics, add_moments
-from .gram import content_loss, gram_loss, gram_matrix, relative_distance, style_loss
-from .measures import field_snr, onset_correlation, statistics_snr
-from .random_network import InfiniteRandomNetwork, RandomNetwork, finite_gram
+from skstrf.texture.cortical import GROUPS, CorticalStatistics, add_moments
+from skstrf.texture.gram import (
+    InfiniteRandomNetwork,
+    RandomNetwork,
+    arc_cosine_kernel,
+    content_loss,
+    finite_gram,
+    gram_loss,
+    gram_matrix,
+    relative_distance,
+    style_loss,
+)
+from skstrf.texture.measures import field_snr, onset_correlation, statistics_snr
 
 __all__ = [
     "GROUPS",

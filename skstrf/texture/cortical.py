@@ -31,8 +31,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..auditory.cortex import DEFAULT_RATES, DEFAULT_SCALES
-from ..auditory.differentiable import Cochlea, Cortex
+from skstrf.auditory.cortex import DEFAULT_RATES, DEFAULT_SCALES
+from skstrf.auditory.modules import Cochlea, Cortex
 
 __all__ = ["GROUPS", "CorticalStatistics", "add_moments"]
 
@@ -242,22 +242,7 @@ class CorticalStatistics(nn.Module):
 def add_moments(
     total: dict[str, torch.Tensor] | None, moments: dict[str, torch.Tensor], weight: float
 ) -> dict[str, torch.Tensor]:
-    """Add weighted moments of one more sound to those of others.
-
-    Parameters
-    ----------
-    total : dict of str to torch.Tensor or None
-        So far; None begins.
-    moments : dict of str to torch.Tensor
-        From :meth:`CorticalStatistics.moments`.
-    weight : float
-        Share of the sound in the whole; shares add up to 1.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        The sum.
-    """
+    """Add weighted moments of one more sound to those of others."""
     if total is None:
         return {name: weight * value for name, value in moments.items()}
     return {name: total[name] + weight * value for name, value in moments.items()}

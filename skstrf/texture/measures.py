@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..utils.arrays import to_numpy
-from ..utils.settings import checked_number, checked_reals
-from .cortical import _BY_FIELD
+from skstrf.texture.cortical import _BY_FIELD
+from skstrf.utils.arrays import to_numpy
+from skstrf.utils.validation import checked_number, checked_reals
 
 __all__ = ["field_snr", "onset_correlation", "statistics_snr"]
 
@@ -20,30 +20,6 @@ def statistics_snr(
     r"""Signal-to-noise ratio of every group of texture statistics.
 
     .. math:: 10 \log_{10} \frac{\sum_i s_i^2}{\sum_i (\hat s_i - s_i)^2}
-
-    Parameters
-    ----------
-    statistics : dict of str to torch.Tensor
-        Of the sound to judge, from :class:`~skstrf.texture.CorticalStatistics`.
-    target : dict of str to torch.Tensor
-        Of the style.
-
-    Returns
-    -------
-    dict of str to float
-        In dB, for each group. Infinite where there is no difference.
-
-    References
-    ----------
-    .. [1] J. H. McDermott and E. P. Simoncelli, "Sound texture perception via statistics of the
-       auditory periphery: evidence from sound synthesis", Neuron 71, 926-940, 2011.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skstrf.texture import statistics_snr
-    >>> statistics_snr({"mean": torch.tensor([1.1, 2.2])}, {"mean": torch.tensor([1.0, 2.0])})
-    {'mean': 20.0}
     """
     result = {}
     for name, wanted in target.items():
@@ -54,30 +30,7 @@ def statistics_snr(
 
 
 def field_snr(statistics: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> np.ndarray:
-    """Signal-to-noise ratio of the texture statistics of every receptive field.
-
-    Parameters
-    ----------
-    statistics, target : dict of str to torch.Tensor
-        As for :func:`statistics_snr`; the groups "power", "sparsity", "gram" and "coherence".
-
-    Returns
-    -------
-    ndarray of shape (n_scales, 2 * n_rates)
-        In dB: of the squared relative error of each of the four groups at that scale and rate,
-        their mean.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import torch
-    >>> from skstrf.texture import CorticalStatistics, field_snr
-    >>> model = CorticalStatistics(n_frames=63)
-    >>> a, b = (torch.randn(8000, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
-    >>> snr = field_snr(model(a), model(b))
-    >>> snr.shape, bool(np.median(snr) > 0)
-    ((6, 10), True)
-    """
+    """Signal-to-noise ratio of the texture statistics of every receptive field."""
     shape = target["power"].shape[:2]
     errors = []
     for name in _BY_FIELD:
@@ -91,35 +44,7 @@ def field_snr(statistics: dict[str, torch.Tensor], target: dict[str, torch.Tenso
 
 
 def onset_correlation(x: Any, y: Any, *, sample_rate: float) -> float:
-    """Pearson's correlation of the onset strengths of two sounds: do they begin notes together.
-
-    Parameters
-    ----------
-    x, y : array-like or torch.Tensor of shape (n_times,)
-        Sounds of one length; of their strengths, by :func:`librosa.onset.onset_strength` in its
-        default settings, neither level nor offset counts.
-    sample_rate : float
-        In Hz.
-
-    Returns
-    -------
-    float
-        From -1 to 1; NaN where a sound has no onsets at all.
-
-    Raises
-    ------
-    ValueError
-        When the sounds differ in length, are not mono or not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.texture import onset_correlation
-    >>> clicks = np.zeros(22050)
-    >>> clicks[2000::6000] = 1
-    >>> onset_correlation(clicks, 0.5 * clicks, sample_rate=22050)
-    1.0
-    """
+    """Pearson's correlation of the onset strengths of two sounds: do they begin notes together."""
     import librosa
 
     checked_number(sample_rate, "sample_rate", low=1, high=1e9, unit="Hz")

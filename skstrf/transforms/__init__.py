@@ -1,16 +1,15 @@
 """Sound to tensor: one transformer a file, all of one shape."""
 
-from .axes import Axis
-from .chroma import ChromaTransformer
-from .cochleogram import CochleogramTransformer
-from .gammatone import GammatoneTransformer
-from .long import long_axes, transform_blocks
-from .mel import MelTransformer
-from .mfcc import MFCCTransformer
-from .scattering import ScatteringTransformer
-from .stft import STFTTransformer
-from .strf import STRFTransformer
-from .wavelet import WaveletTransformer
+from skstrf.transforms.base import Axis
+from skstrf.transforms.chroma import ChromaTransformer
+from skstrf.transforms.cochleogram import CochleogramTransformer
+from skstrf.transforms.gammatone import GammatoneTransformer
+from skstrf.transforms.mel import MelTransformer
+from skstrf.transforms.mfcc import MFCCTransformer
+from skstrf.transforms.scattering import ScatteringTransformer
+from skstrf.transforms.stft import STFTTransformer
+from skstrf.transforms.strf import STRFTransformer, long_axes, transform_blocks
+from skstrf.transforms.wavelet import WaveletTransformer
 
 __all__ = [
     "Axis",

@@ -1,18 +1,22 @@
-"""What every transformer of sounds has in common."""
+"""Names, units and values of a tensor's axes."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import os
+from collections.abc import Callable
+from copy import copy
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
-from ..utils.arrays import is_torch, to_numpy
-from ..utils.blocks import is_dask
-from ..utils.stored import Stored, stored
-from ..utils.validation import (
+from skstrf.auditory import frames_per_second, model_sample_rate
+from skstrf.caching.recordings import cached_rows
+from skstrf.utils.arrays import is_torch, to_numpy
+from skstrf.utils.lazy import Stored, is_dask, map_pairs, map_samples, stored, whole_samples
+from skstrf.utils.validation import (
     HasMethods,
     Integral,
     Interval,
@@ -24,12 +28,175 @@ from ..utils.validation import (
     refuse_tables,
     validate_tensors,
 )
-from .axes import Axis
-from .cache import cached_rows
-from .grid import frame_axis, hop_length
-from .lazy import lazy_sounds, lazy_tensors, stored_tensors
 
-__all__ = ["FramedTransformer", "InvertibleTransformer", "SoundTransformer", "check_sounds"]
+__all__ = [
+    "Axis",
+    "FramedTransformer",
+    "InvertibleTransformer",
+    "SoundTransformer",
+    "check_sounds",
+    "for_workers",
+    "frame_axis",
+    "hop_length",
+    "lazy_sounds",
+    "lazy_strf_inverse",
+    "lazy_tensors",
+    "n_frames",
+    "stored_tensors",
+]
+
+
+class Axis(NamedTuple):
+    """One axis of a transformer's output.
+
+    Attributes
+    ----------
+    name : str
+        Such as "scale", "rate", "frequency", "time".
+    unit : str
+        Such as "cycles/octave", "Hz", "s".
+    values : ndarray of shape (n,)
+        Position of every index along the axis, in that unit.
+    """
+
+    name: str
+    unit: str
+    values: np.ndarray
+
+
+# Largest deviation of the true frame rate from the one asked for.
+_TOLERANCE = 0.01
+_LONGEST = 2**24  # samples from one frame to the next: a quarter of an hour at 16 kHz
+
+
+def hop_length(sample_rate: float, frame_rate: float) -> int:
+    """Samples from one frame to the next.
+
+    Frame `k` stands for the samples from ``k * hop`` to ``(k + 1) * hop``, and is centred between
+    them; the last frame is filled up with silence. Where `frame_rate` does not divide
+    `sample_rate` the hop is rounded, the same way in every transformer, and the time axis says
+    where the frames truly are.
+    """
+    if frame_rate > sample_rate:
+        raise ValueError(
+            f"frame_rate={frame_rate:g} is above sample_rate={sample_rate:g}: there cannot be "
+            "more frames than samples. Lower frame_rate."
+        )
+    if not sample_rate <= _LONGEST * frame_rate:
+        raise ValueError(
+            f"frame_rate={frame_rate:g} puts frames {sample_rate / frame_rate:.3g} samples apart, "
+            f"more than {_LONGEST}. Raise frame_rate."
+        )
+    hop = round(sample_rate / frame_rate)
+    if abs(sample_rate / hop - frame_rate) > _TOLERANCE * frame_rate:
+        raise ValueError(
+            f"frame_rate={frame_rate:g} is {sample_rate / frame_rate:.3g} samples per frame at "
+            f"sample_rate={sample_rate:g}, too far from a whole number. The nearest frame rates "
+            f"are {sample_rate / (hop + 1):.6g}, {sample_rate / hop:.6g} and "
+            f"{sample_rate / max(1, hop - 1):.6g}."
+        )
+    return hop
+
+
+def n_frames(n_times: int, hop: int) -> int:
+    """Frames of a sound of `n_times` samples: ``ceil(n_times / hop)``."""
+    return -(-n_times // hop)
+
+
+def frame_axis(n_times: int, hop: int, sample_rate: float) -> Axis:
+    """Time axis of a sound's frames."""
+    middles = (np.arange(n_frames(n_times, hop)) + 0.5) * hop / sample_rate
+    return Axis("time", "s", middles)
+
+
+# Bytes of sounds on disk that are read at a time.
+PART_BYTES = 64 * 2**20
+
+
+def for_workers(transformer: Any) -> Any:
+    """Copy a fitted transformer, so that fitting it again changes nothing still to be computed."""
+    twin = copy(transformer)
+    if isinstance(twin.memory, str | os.PathLike):
+        twin.memory = os.path.abspath(twin.memory)
+    return twin
+
+
+def lazy_tensors(transformer: Any, X: Any) -> Any:
+    """Transform a dask array of sounds block by block, when it is computed."""
+    shape = tuple(len(axis.values) for axis in transformer.axes_)
+    dtype = transformer._output_dtype(X.dtype)
+    return map_samples(X, for_workers(transformer).transform, shape, dtype)
+
+
+def stored_tensors(transformer: Any, X: Stored) -> np.ndarray:
+    """Transform sounds on disk, reading some at a time."""
+    together = X.rows_together
+    sound_bytes = max(1, X.nbytes // len(X))
+    n_rows = max(1, PART_BYTES // (sound_bytes * together)) * together
+    out: Any = None
+    for start in range(0, len(X), n_rows):
+        part = transformer.transform(X[start : start + n_rows])
+        if out is None:
+            out = np.empty((len(X), *part.shape[1:]), part.dtype)
+        out[start : start + len(part)] = part
+    return out
+
+
+def lazy_sounds(transformer: Any, X: Any, phase: Any, seed: int) -> Any:
+    """Invert a dask array of tensors block by block, when it is computed."""
+    X = whole_samples(X, f"{type(transformer).__name__}.inverse_transform")
+    transformer._check_form(X)
+    dtype = np.float32 if X.dtype in (np.float32, np.complex64) else np.float64
+    twin = for_workers(transformer)
+    if phase is None:
+        return map_samples(X, twin._inverted_from, twin.input_shape_, dtype, None, seed)
+    if not is_dask(phase):
+        phase = transformer._check_phase(phase, len(X))
+    elif transformer._gives_complex():
+        raise ValueError("phase is given, but complex tensors have their own: leave it out.")
+    transformer._check_phase_shape(phase.shape, len(X))
+    return map_pairs(X, phase, _WithPhase(twin, seed), twin.input_shape_, dtype)
+
+
+class _WithPhase:
+    """Inverts a block with its hints."""
+
+    def __init__(self, transformer: Any, seed: int):
+        self.invert: Callable[..., np.ndarray] = transformer._inverted_from
+        self.seed = seed
+
+    def __call__(self, tensors: np.ndarray, phase: np.ndarray) -> np.ndarray:
+        return self.invert(tensors, phase, self.seed)
+
+
+def lazy_strf_inverse(strf: Any, X: Any, to: str, max_iter: int | None, random_state: Any) -> Any:
+    """Invert a dask array of STRF tensors block by block, when it is computed."""
+    X = whole_samples(X, "STRFTransformer.inverse_transform")
+    strf._check_form(X)
+    seed = random_state
+    if not isinstance(seed, int | np.integer):
+        seed = int(np.random.default_rng(random_state).integers(2**63))
+    n_times = strf.n_features_in_
+    shape = (n_times,) if to == "sound" else (128, strf._n_frames(n_times))
+    dtype = np.float32 if X.dtype in (np.float32, np.complex64) else np.float64
+    inverse = _StrfInverse(for_workers(strf), to, max_iter, seed)
+    return map_samples(X, inverse, shape, dtype, needs_start=True)
+
+
+class _StrfInverse:
+    """Inverts some tensors of many, from the noise that they would be given among all."""
+
+    def __init__(self, strf: Any, to: str, max_iter: int | None, seed: int):
+        self.strf, self.options = strf, {"to": to, "max_iter": max_iter}
+        self.seed = seed
+
+    def __call__(self, tensors: np.ndarray, start: int) -> np.ndarray:
+        strf = self.strf
+        per_frame = round(model_sample_rate() / frames_per_second(strf.frame_length))
+        rng: Any = np.random.default_rng(self.seed)
+        # One number for every sample of the sounds before.
+        rng.bit_generator.advance(start * strf._n_frames(strf.n_features_in_) * per_frame)
+        return strf.inverse_transform(tensors, random_state=rng, **self.options)
 
 
 class SoundTransformer(TransformerMixin, BaseEstimator):
@@ -154,7 +321,7 @@ class FramedTransformer(SoundTransformer):
     Attributes
     ----------
     hop_length_ : int
-        Samples from one frame to the next, see :func:`skstrf.transforms.grid.hop_length`.
+        Samples from one frame to the next, see :func:`skstrf.transforms.base.hop_length`.
     """
 
     _parameter_constraints: dict = {
@@ -307,27 +474,7 @@ def _finite_array(name: str, X: Any) -> np.ndarray:
 
 
 def check_sounds(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Check a batch of mono sounds of any kind.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Gets ``input_shape_`` and ``n_features_in_`` when `reset` is true.
-    X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_sounds, n_times)
-        The sounds.
-    reset : bool
-        True in fit.
-
-    Returns
-    -------
-    ndarray, Stored or dask array of shape (n_sounds, n_times)
-        float32 or float64. What lies on disk or in dask is as it was, its values unread.
-
-    Raises
-    ------
-    ValueError
-        On NaN, infinities, a length other than in fit, or more than two axes.
-    """
+    """Check a batch of mono sounds of any kind."""
     X = stored(X)
     if is_dask(X) or isinstance(X, Stored):
         X = check_batch(estimator, X, reset=reset, keep_lazy=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..utils.validation import Integral, Interval, Options, Real
-from .axes import Axis
-from .fourier import FourierTransformer
+from skstrf.transforms.base import Axis
+from skstrf.transforms.stft import FourierTransformer
+from skstrf.utils.validation import Integral, Interval, Options, Real
 
 __all__ = ["ChromaTransformer"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..utils.validation import Integral, Interval
-from .bank import BankTransformer
-from .erb import half_cosine_bank
+from skstrf.transforms.filterbanks import BankTransformer, half_cosine_bank
+from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["CochleogramTransformer"]
 

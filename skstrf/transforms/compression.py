@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..utils.validation import Interval, Real, StrOptions
+from skstrf.utils.validation import Interval, Real, StrOptions
 
 __all__ = ["COMPRESSION", "compress", "expand"]
 
@@ -22,32 +22,7 @@ COMPRESSION: dict = {
 def compress(
     x: np.ndarray, kind: str | float | None, floor: float, *, power: bool = False
 ) -> np.ndarray:
-    """Compress a non-negative array, every number for itself.
-
-    Parameters
-    ----------
-    x : ndarray
-        Magnitudes or powers.
-    kind : {"db", "log", "cbrt"}, float or None
-        "db": decibels re 1, no lower than those of `floor`; "log": ``log(1 + x / floor)``;
-        "cbrt": the cube root; a number: that power of `x`; None: `x` itself.
-    floor : float
-        In units of `x`.
-    power : bool
-        Whether `x` is a power, which has 10 instead of 20 decibels a decade.
-
-    Returns
-    -------
-    ndarray of the shape and dtype of `x`
-        No number depends on another, so that sounds do not depend on their batch.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.transforms.compression import compress
-    >>> compress(np.array([0.0, 0.1, 10.0]), "db", 1e-5)
-    array([-100.,  -20.,   20.])
-    """
+    """Compress a non-negative array, every number for itself."""
     if kind == "db":
         return (10 if power else 20) * np.log10(np.maximum(x, x.dtype.type(floor)))
     if kind == "log":
@@ -60,37 +35,7 @@ def compress(
 def expand(
     y: np.ndarray, kind: str | float | None, floor: float, *, power: bool = False
 ) -> np.ndarray:
-    """Undo `compress`; what lay under the floor of "db" comes back as the floor.
-
-    Parameters
-    ----------
-    y : ndarray
-        What `compress` gave, or nearly: negative numbers, which no magnitude gives except in
-        "db", are taken for 0.
-    kind : {"db", "log", "cbrt"}, float or None
-        As in `compress`.
-    floor : float
-        As in `compress`.
-    power : bool
-        As in `compress`.
-
-    Returns
-    -------
-    ndarray of the shape and dtype of `y`
-        Non-negative.
-
-    Raises
-    ------
-    ValueError
-        If a number is too large to expand.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.transforms.compression import expand
-    >>> expand(np.array([-20.0, 20.0]), "db", 1e-5)
-    array([ 0.1, 10. ])
-    """
+    """Undo `compress`; what lay under the floor of "db" comes back as the floor."""
     with np.errstate(over="ignore"):
         if kind == "db":
             x = 10 ** (y / (10 if power else 20))

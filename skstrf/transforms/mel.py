@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.validation import Integral, Interval, Real, StrOptions
-from .axes import Axis
-from .base import InvertibleTransformer
-from .compression import COMPRESSION, compress, expand
-from .fourier import FourierTransformer
+from skstrf.transforms.base import Axis, InvertibleTransformer
+from skstrf.transforms.compression import COMPRESSION, compress, expand
+from skstrf.transforms.stft import FourierTransformer
+from skstrf.utils.validation import Integral, Interval, Real, StrOptions
 
 __all__ = ["MelBankTransformer", "MelTransformer", "sound_from_mel"]
 
@@ -103,45 +102,6 @@ def sound_from_mel(
 
     Fast Griffin-Lim with the mel spectrogram itself in place of magnitudes guessed from it: in
     every iteration each frequency is multiplied by the mean of what the filters over it lack.
-
-    Parameters
-    ----------
-    mel : ndarray of shape (n_mels, n_frames)
-        Filtered powers or magnitudes.
-    weights : ndarray of shape (n_mels, n_bins)
-        The filters.
-    frames : ndarray of shape (n_bins, n_frames)
-        Complex transform to start from.
-    forward, backward : callable
-        Sound to complex transform, and its least-squares inverse.
-    n_iter : int
-        Iterations after the first.
-    power : bool
-        Whether powers were filtered.
-    momentum : float
-        How far to go beyond each step.
-
-    Returns
-    -------
-    ndarray
-        The sound.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.transforms.fourier import fourier_frames, sounds_from_frames
-    >>> from skstrf.transforms.mel import sound_from_mel
-    >>> def forward(x):
-    ...     return fourier_frames(x, n_fft=64, hop=16)
-    >>> def backward(frames):
-    ...     return sounds_from_frames(frames, 1000, hop=16)
-    >>> frames = forward(np.random.default_rng(0).standard_normal(1000))
-    >>> weights = np.repeat(np.eye(11), 3, axis=1)
-    >>> mel = weights @ np.abs(frames) ** 2
-    >>> x = sound_from_mel(mel, weights, np.ones_like(frames), forward, backward, n_iter=64)
-    >>> error = weights @ np.abs(forward(x)) ** 2 - mel
-    >>> bool(np.linalg.norm(error) < 0.1 * np.linalg.norm(mel))
-    True
     """
     tiny = np.finfo(mel.dtype).tiny
     cover = np.maximum(weights.sum(axis=0), tiny)[:, None]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..utils.validation import Integral, Interval, Options, Real
-from .axes import Axis
-from .compression import COMPRESSION, compress, expand
-from .mel import MelBankTransformer
+from skstrf.transforms.base import Axis
+from skstrf.transforms.compression import COMPRESSION, compress, expand
+from skstrf.transforms.mel import MelBankTransformer
+from skstrf.utils.validation import Integral, Interval, Options, Real
 
 __all__ = ["MFCCTransformer"]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.validation import Integral, Interval
-from .axes import Axis
-from .base import FramedTransformer
-from .compression import COMPRESSION, compress
+from skstrf.transforms.base import Axis, FramedTransformer
+from skstrf.transforms.compression import COMPRESSION, compress
+from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["ScatteringTransformer"]
 

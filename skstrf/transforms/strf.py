@@ -1,36 +1,110 @@
-"""STRFTransformer: sound to the tensor scale x rate x frequency x time."""
+"""From a transformer's tensor back to the auditory spectrogram."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import clone
 
-from ..auditory import (
+from skstrf.auditory import (
     DEFAULT_RATES,
     DEFAULT_SCALES,
     auditory_spectrogram,
+    auditory_spectrogram_blocks,
     centre_frequencies,
     cortical_transform,
+    cortical_transform_blocks,
     frames_per_second,
     invert_auditory_spectrogram,
     invert_cortical_transform,
     model_sample_rate,
     signed_rates,
 )
-from ..auditory.modulation_filters import check_ascending
-from ..utils.arrays import is_torch, to_numpy
-from ..utils.blocks import is_dask
-from ..utils.devices import resolve_device
-from ..utils.validation import HasMethods, Integral, Interval, Real, StrOptions, check_is_fitted
-from .axes import Axis
-from .base import SoundTransformer
-from .lazy import lazy_strf_inverse
-from .strf_inverse import compress, decompress, fit_spectrogram
+from skstrf.auditory.long_sounds import FrameFile
+from skstrf.auditory.modulation_filters import check_ascending
+from skstrf.transforms.base import Axis, SoundTransformer, lazy_strf_inverse
+from skstrf.utils.arrays import is_torch, resolve_device, to_numpy
+from skstrf.utils.lazy import is_dask
+from skstrf.utils.validation import (
+    HasMethods,
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_is_fitted,
+)
 
-__all__ = ["STRFTransformer"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "STRFTransformer",
+    "compress",
+    "decompress",
+    "fit_spectrogram",
+    "long_axes",
+    "transform_blocks",
+]
+
+
+_TINY = 1e-30
+_HISTORY = 10
+
+
+def compress(tensor: Any, kind: str | None, floor: float) -> Any:
+    """Compress the magnitude of a torch tensor, keeping sign or phase."""
+    if kind is None:
+        return tensor
+    magnitude = tensor.abs()
+    compressed = (magnitude / floor).log1p() if kind == "log" else magnitude.pow(1 / 3)
+    # Where the magnitude is 0 so is the compressed one, and any finite divisor will do.
+    return tensor * (compressed / magnitude.clamp(min=_TINY))
+
+
+def decompress(tensor: Any, kind: str | None, floor: float) -> Any:
+    """Undo :func:`compress`."""
+    if kind is None:
+        return tensor
+    magnitude = tensor.abs()
+    expanded = magnitude.expm1() * floor if kind == "log" else magnitude**3
+    return tensor * (expanded / magnitude.clamp(min=_TINY))
+
+
+def fit_spectrogram(
+    target: torch.Tensor,
+    forward: Callable,
+    start: torch.Tensor,
+    *,
+    max_iter: int,
+    tol: float = 1e-6,
+) -> torch.Tensor:
+    """Non-negative spectrogram whose tensor is nearest to the target, by L-BFGS."""
+    import torch
+
+    # Squares cannot be negative; a spectrogram of zeros would have no gradient.
+    root = start.clamp(min=1e-3 * max(float(start.max()), _TINY)).sqrt().requires_grad_()
+    energy = max(float((target.abs() ** 2).sum()), _TINY)
+    optimizer = torch.optim.LBFGS(
+        [root], max_iter=max_iter, history_size=_HISTORY, line_search_fn="strong_wolfe",
+        tolerance_grad=0, tolerance_change=tol * 1e-3,
+    )  # fmt: skip
+    best, least = root.detach() ** 2, np.inf
+
+    def loss() -> torch.Tensor:
+        nonlocal best, least
+        optimizer.zero_grad()
+        value = ((forward(root * root) - target).abs() ** 2).sum() / energy
+        value.backward()
+        if value.item() < least:
+            best, least = root.detach() ** 2, value.item()
+        return value
+
+    optimizer.step(loss)
+    return best
+
 
 # The 198 channels of the report: 11 scales x 9 rates x 2 directions.
 REPORT_RATES = tuple(2.0 ** np.arange(1, 5.25, 0.5))
@@ -405,7 +479,7 @@ class STRFTransformer(SoundTransformer):
         """Spectrograms fitted through the transform itself, where no algebra leads back."""
         import torch
 
-        from ..auditory import Cortex
+        from skstrf.auditory import Cortex
 
         cortex = Cortex(
             frame_step=self.frame_step_, output=self.output, pooling=self.pooling, **self._bank()
@@ -516,3 +590,143 @@ def _standardized(sounds: np.ndarray) -> np.ndarray:
         negligible | (deviation == 0), 0.0, 1.0 / np.where(deviation == 0, 1, deviation)
     )
     return (centred * scale).astype(sounds.dtype)
+
+
+# Samples of the silence that settings are checked on.
+_SILENCE = 4096
+
+
+def transform_blocks(
+    strf: STRFTransformer,
+    blocks: Iterable[Any],
+    *,
+    block_length: int | None = None,
+    folder: Any = None,
+) -> Iterator[np.ndarray]:
+    """Transform one sound that comes block by block, and give its tensor block by block.
+
+    Parameters
+    ----------
+    strf : STRFTransformer
+        The settings; it need not be fitted, and stays as it is.
+    blocks : iterable of array-like of shape (n_times,)
+        The sound in order, as :func:`skstrf.datasets.audio_blocks` reads it from a file. With
+        ``normalize=True`` it is gone through twice (mean and deviation of the whole come
+        first), so it must be a list or another iterable that starts anew, not a generator.
+    block_length : int, optional
+        Frames of every block of the tensor but the last. None: about 64 MB.
+    folder : str or Path, optional
+        For temporary files, 400 MB for an hour with the default rates. None takes the
+        system's folder for such.
+
+    Yields
+    ------
+    ndarray of shape (n_scales, n_rates, n_freqs, block_length)
+        Joined along the last axis they are ``strf.fit_transform(sound)[0]``: before
+        compression to 1e-4 of the largest magnitude, see
+        :func:`skstrf.auditory.cortical_transform_blocks`; equal for up to 33 s.
+
+    Raises
+    ------
+    ValueError
+        On NaN, settings that make no sense, no samples, or a generator where two passes are
+        needed.
+
+    See Also
+    --------
+    long_axes : Names and values of the axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skstrf import STRFTransformer
+    >>> from skstrf.transforms import transform_blocks
+    >>> rng = np.random.default_rng(0)
+    >>> minute = [rng.standard_normal(16000).astype(np.float32) for _ in range(60)]
+    >>> strf = STRFTransformer(rates=[4, 8], scales=[1])
+    >>> parts = transform_blocks(strf, minute, block_length=40)
+    >>> [part.shape for part in parts]
+    [(1, 4, 128, 40), (1, 4, 128, 20)]
+    """
+    settled = _settled(strf)
+    if settled.normalize and iter(blocks) is blocks:
+        raise ValueError(
+            "blocks can be gone through once only, but normalize=True needs the mean of the whole "
+            "first. Pass a list, or what audio_blocks returns, or set normalize=False."
+        )
+    return _transformed(settled, blocks, block_length, folder)
+
+
+def long_axes(strf: STRFTransformer, n_times: int) -> list[Axis]:
+    """Give the axes of the tensor of a sound of any length, without computing it."""
+    settled = _settled(strf)
+    n_frames = -(-settled._n_frames(n_times) // settled.frame_step_)
+    return settled._make_axes(len(settled.axes_[2].values), n_frames)
+
+
+def _settled(strf: STRFTransformer) -> STRFTransformer:
+    """A copy that is fitted, on a short silence: the length of the sound comes later."""
+    return clone(strf).fit(np.zeros((1, _SILENCE), dtype=np.float32))
+
+
+def _transformed(
+    strf: STRFTransformer, blocks: Iterable[Any], block_length: int | None, folder: Any
+) -> Iterator[np.ndarray]:
+    import torch
+
+    device = resolve_device(strf.device)
+    spectrogram = _spectrogram(strf, blocks, folder)
+    try:
+        for block in cortical_transform_blocks(
+            spectrogram,
+            frame_step=strf.frame_step_,
+            output=strf.output,
+            pooling=strf.pooling,
+            block_length=block_length,
+            folder=folder,
+            device=device,
+            **strf._bank(),
+        ):
+            yield to_numpy(strf._compressed(torch.from_numpy(block)[None]))[0]
+    finally:
+        spectrogram.close()
+
+
+def _spectrogram(strf: STRFTransformer, blocks: Iterable[Any], folder: Any) -> FrameFile:
+    """The auditory spectrogram of the whole, on disk."""
+    parts = auditory_spectrogram_blocks(
+        _standardized_long(blocks) if strf.normalize else blocks,
+        sample_rate=strf.sample_rate,
+        frame_length=strf.frame_length,
+        time_constant=strf.time_constant,
+        nonlinearity=strf.nonlinearity,
+        n_jobs=strf.n_jobs,
+    )
+    file: FrameFile | None = None
+    for part in parts:
+        file = file or FrameFile(strf.dtype or part.dtype, len(part), folder)
+        file.append(part)
+    assert file is not None, "the spectrogram of at least one sample has a frame"
+    return file
+
+
+def _standardized_long(blocks: Iterable[Any]) -> Iterator[np.ndarray]:
+    """Zero mean and unit variance over all blocks, by the rules of STRFTransformer."""
+    n_times, mean, squares = 0, 0.0, 0.0
+    for block in blocks:
+        values = np.asarray(block, dtype=np.float64)
+        if values.size == 0:
+            continue
+        # Chan, Golub and LeVeque's update of mean and sum of squares by a block.
+        difference = values.mean() - mean
+        squares += ((values - values.mean()) ** 2).sum()
+        squares += difference**2 * n_times * values.size / (n_times + values.size)
+        n_times += values.size
+        mean += difference * values.size / n_times
+    deviation = np.sqrt(squares / max(1, n_times - 1))
+    is_constant = deviation <= 1e-7 * abs(mean) or deviation == 0
+    scale = 0.0 if is_constant else 1.0 / deviation
+    for block in blocks:
+        values = np.asarray(block)
+        dtype = np.float32 if values.dtype in (np.float32, np.float16) else np.float64
+        yield ((values - mean) * scale).astype(dtype)

@@ -6,9 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..utils.validation import Integral, Interval
-from .bank import BankTransformer
-from .subbands import Bank
+from skstrf.transforms.filterbanks import Bank, BankTransformer
+from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["WaveletTransformer", "wavelet_bank"]
 
@@ -20,38 +19,7 @@ _TIMES, _FREQUENCIES = 2**14, 2**20
 
 
 def wavelet_bank(wavelet: str, fmin: float, fmax: float, bins_per_octave: int) -> Bank:
-    """Dilations of a complex wavelet of PyWavelets on a logarithmic grid of frequencies.
-
-    Parameters
-    ----------
-    wavelet : str
-        Such as "cmor16-1.0".
-    fmin, fmax : float
-        Lowest frequency, and the one that none is above, in Hz.
-    bins_per_octave : int
-        Wavelets in an octave.
-
-    Returns
-    -------
-    Bank
-        As :func:`pywt.cwt` but for the factor that makes the largest gain 1; below 1e-5 of that
-        the flanks are cut.
-
-    Raises
-    ------
-    ValueError
-        If PyWavelets has no such wavelet, or it is none with a bandwidth and a centre.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.transforms.wavelet import wavelet_bank
-    >>> bank = wavelet_bank("cmor16-1.0", 220.0, 1000.0, 1)
-    >>> bank.frequencies
-    array([220., 440., 880.])
-    >>> bank.response(1, np.array([440.0, 880.0])).round(3) + 0.0
-    array([1., 0.])
-    """
+    """Dilations of a complex wavelet of PyWavelets on a logarithmic grid of frequencies."""
     ratio, gain = _mother(wavelet)
     count = int(np.floor(bins_per_octave * np.log2(fmax / fmin) + 1e-9)) + 1
     frequencies = fmin * 2.0 ** (np.arange(count) / bins_per_octave)

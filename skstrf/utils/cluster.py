@@ -23,13 +23,7 @@ LOOK, PATIENCE = 2.0, 60.0
 
 
 class Died(NamedTuple):
-    """Takes the place of a result where every worker process that tried has died.
-
-    Parameters
-    ----------
-    reason : str
-        For a list of what went wrong.
-    """
+    """Takes the place of a result where every worker process that tried has died."""
 
     reason: str = (
         "ended every worker process that took it, by a crash or for lack of memory (see the "
@@ -84,42 +78,14 @@ def on_cluster(address: str | None, *, timeout: float = 10.0) -> Iterator[Any]:
 
 
 def current_client() -> Any:
-    """Give the client of the innermost `on_cluster` block.
-
-    Returns
-    -------
-    distributed.Client or None
-        None outside of such blocks.
-    """
+    """Give the client of the innermost `on_cluster` block."""
     return _CURRENT.get()
 
 
 def run_on_cluster(
     function: Callable[..., Any], items: Iterable[Any], *shared: Any
 ) -> Iterator[tuple[Any, Any]]:
-    """Call ``function(item, *shared)`` for every item on the workers of `current_client`.
-
-    Parameters
-    ----------
-    function : callable
-        Of a module that the workers can import.
-    items : iterable
-        Small things, such as numbers of rows.
-    *shared : object
-        Sent to each worker once. The scheduler keeps it, so that no worker's death loses it.
-
-    Yields
-    ------
-    item, outcome : object, object
-        In the order of items; the outcome is what the function returns, or `Died`.
-
-    Raises
-    ------
-    Exception
-        What the function raises.
-    OSError
-        When the scheduler is gone, or has been without workers for a minute.
-    """
+    """Call ``function(item, *shared)`` for every item on the workers of `current_client`."""
     client = current_client()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sending large graph")

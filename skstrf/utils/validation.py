@@ -1,11 +1,8 @@
-"""Checks of parameters and arrays.
-
-The only module that imports what scikit-learn keeps private (the declarative
-parameter constraints): should a name move there, this file alone has to follow.
-"""
+"""Checks of the arguments of functions: numbers within limits, arrays, named in the error."""
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -22,9 +19,8 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from .arrays import is_torch
-from .blocks import is_dask, whole_samples
-from .stored import Stored
+from skstrf.utils.arrays import is_torch
+from skstrf.utils.lazy import Stored, is_dask, whole_samples
 
 __all__ = [
     "HasMethods",
@@ -39,6 +35,9 @@ __all__ = [
     "check_batch",
     "check_is_fitted",
     "check_same_shape",
+    "checked_number",
+    "checked_reals",
+    "checked_whole",
     "fit_context",
     "float_blocks",
     "refuse_tables",
@@ -46,6 +45,59 @@ __all__ = [
     "validate_params",
     "validate_tensors",
 ]
+
+
+def checked_number(
+    value: Any,
+    name: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    unit: str = "",
+) -> float:
+    """Give the setting back as a float, or say what it should have been."""
+    number = math.nan
+    if isinstance(value, Real):
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond all floats
+            number = math.inf
+    if math.isfinite(number) and low <= number <= high and not (open_low and number == low):
+        return number
+    parts = [f"above {low:g}" if open_low else f"at least {low:g}"] if low > -math.inf else []
+    parts += [f"at most {high:g}"] if high < math.inf else []
+    wanted = " ".join(["a finite number", f"of {unit}" if unit else "", " and ".join(parts)])
+    raise ValueError(f"{name} must be {' '.join(wanted.split())}; got {value!r}.")
+
+
+def checked_whole(value: Any, name: str, *, low: int = 1, high: int = 2**31 - 1) -> int:
+    """Give the setting back as an int, or say what it should have been."""
+    plain = isinstance(value, Real) and not isinstance(value, bool)
+    whole = plain and (isinstance(value, Integral) or float(value).is_integer())
+    if whole and low <= value <= high:
+        return int(value)
+    limits = f"at least {low}" + (f" and at most {high}" if high < 2**31 - 1 else "")
+    raise ValueError(f"{name} must be a whole number, {limits}; got {value!r}.")
+
+
+def checked_reals(x: Any, name: str, *, ndim: int = 1, n_points: int = 1) -> np.ndarray:
+    """Give an array of real, finite numbers as floats, or say what it should have been."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
+    short = array.ndim < ndim or min(array.shape[array.ndim - ndim :], default=0) < n_points
+    if short or array.size == 0:
+        raise ValueError(
+            f"{name} must have at least {ndim} axes, and {n_points} entries along each of the "
+            f"last {ndim}; got the shape {array.shape}."
+        )
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} contains NaN or infinity: find them with numpy.isfinite.")
+    return array
+
 
 FLOATS = (np.float64, np.float32)
 
@@ -62,30 +114,6 @@ def validate_tensors(
 
     ``validate_data`` with ``allow_nd=True`` holds only axis 1 to what was seen
     in fit; this holds every trailing axis to it.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Gets ``input_shape_`` (and ``n_features_in_``) when `reset` is true.
-    X : array-like of shape (n_samples, ...)
-        Two or more axes. Integers become float64, float32 and float64 stay.
-    y : array-like or "no_validation"
-        The target, checked along with `X` when given.
-    reset : bool
-        True in fit, False in transform and predict.
-    ensure_min_samples : int
-        The fewest samples accepted.
-
-    Returns
-    -------
-    ndarray or (ndarray, ndarray)
-        The checked `X`, and `y` when one was given.
-
-    Raises
-    ------
-    ValueError
-        On NaN, infinities, fewer than two axes, an empty axis, or trailing
-        axes that differ from those seen in fit.
     """
     checked = validate_data(
         estimator,
@@ -110,20 +138,7 @@ def validate_tensors(
 
 
 def check_same_shape(estimator: Any, shape: tuple[int, ...]) -> None:
-    """Raise a ValueError when `shape` is not the one `estimator` was fitted on.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Fitted; its ``input_shape_`` is compared.
-    shape : tuple of int
-        The trailing axes of the new data.
-
-    Raises
-    ------
-    ValueError
-        Naming both shapes and the remedy.
-    """
+    """Raise a ValueError when `shape` is not the one `estimator` was fitted on."""
     if tuple(shape) != tuple(estimator.input_shape_):
         raise ValueError(
             f"{type(estimator).__name__} was fitted on samples of shape "
@@ -140,29 +155,6 @@ def check_batch(
 
     Reading hundreds of megabytes to look for NaN takes as long as projecting them, and NaN
     survives every sum: the estimator looks for it in its result instead.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Gets ``input_shape_`` when `reset` is true, is compared with it otherwise.
-    X : array-like, torch.Tensor, Stored or dask array of shape (n_samples, ...)
-        Two or more axes.
-    reset : bool
-        True in fit.
-    ensure_min_samples : int
-        The fewest samples accepted.
-    keep_lazy : bool
-        Whether arrays on disk and dask arrays come back as they are; else they are read.
-
-    Returns
-    -------
-    ndarray, torch.Tensor, Stored or dask array
-        float32 or float64.
-
-    Raises
-    ------
-    ValueError
-        On a wrong shape or dtype.
     """
     options: dict[str, Any] = {"reset": reset, "ensure_min_samples": ensure_min_samples}
     with config_context(assume_finite=True):
@@ -188,49 +180,13 @@ def check_batch(
 
 
 def stand_in(X: Any) -> np.ndarray:
-    """Make a numpy array of the shape and dtype of `X` that owns a single number.
-
-    Parameters
-    ----------
-    X : array of any kind
-        What checks are to be made for, without reading it.
-
-    Returns
-    -------
-    ndarray
-        Zeros, read-only.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skstrf.utils.validation import stand_in
-    >>> stand_in(np.ones((10, 3), np.float32)).strides
-    (0, 0)
-    """
+    """Make a numpy array of the shape and dtype of `X` that owns a single number."""
     dtype = str(X.dtype).removeprefix("torch.")
     return np.broadcast_to(np.zeros((), dtype), X.shape)
 
 
 def float_blocks(estimator: Any, X: Any) -> Any:
-    """Refuse what is not a real number; of dask arrays see to the chunks and the dtype.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        For its name.
-    X : Stored or dask array of shape (n_samples, ...)
-        What a user gave.
-
-    Returns
-    -------
-    Stored or dask array
-        float32 or float64; a dask array in blocks of whole samples.
-
-    Raises
-    ------
-    ValueError
-        On numbers of another kind, no numbers, or chunks of unknown size.
-    """
+    """Refuse what is not a real number; of dask arrays see to the chunks and the dtype."""
     name = type(estimator).__name__
     kind = np.dtype(X.stored_dtype if isinstance(X, Stored) else X.dtype).kind
     if kind == "c":
@@ -247,25 +203,7 @@ def float_blocks(estimator: Any, X: Any) -> Any:
 
 
 def all_finite(estimator: Any, out: Any) -> Any:
-    """Return `out`, unless NaN or infinity came through.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        For its name.
-    out : ndarray or torch.Tensor
-        A result in which every entry of X has a part.
-
-    Returns
-    -------
-    ndarray or torch.Tensor
-        `out`.
-
-    Raises
-    ------
-    ValueError
-        When it is not finite.
-    """
+    """Return `out`, unless NaN or infinity came through."""
     finite = out.isfinite().all() if is_torch(out) else np.isfinite(out).all()
     if not finite:
         raise ValueError(
@@ -277,20 +215,7 @@ def all_finite(estimator: Any, out: Any) -> Any:
 
 
 def refuse_tables(estimator: Any, ndim: int) -> None:
-    """Refuse the setting that outputs be data frames, where they have more than two axes.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        For its name.
-    ndim : int
-        Axes of the output.
-
-    Raises
-    ------
-    ValueError
-        When ``sklearn.set_config(transform_output=...)`` asks for one.
-    """
+    """Refuse the setting that outputs be data frames, where they have more than two axes."""
     kind = get_config()["transform_output"]
     if ndim > 2 and kind != "default":
         raise ValueError(

@@ -13,8 +13,7 @@ from skstrf.auditory import (
     scale_transform,
 )
 from skstrf.auditory.cortex import analyse, cortical_plan
-from skstrf.auditory.cortical_operator import CorticalOperator
-from skstrf.auditory.inverse_cortex import cortical_adjoint
+from skstrf.auditory.inverse_cortex import CorticalOperator, cortical_adjoint
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
 BANK = {"rates": (4, 8, 16, 32), "scales": (0.25, 0.5, 1, 2, 4, 8)}

@@ -13,8 +13,7 @@ from skstrf.auditory import (
     moving_ripple,
     rate_filter,
 )
-from skstrf.auditory.long import FrameFile
-from skstrf.auditory.long_filters import WholeFileFilter
+from skstrf.auditory.long_sounds import FrameFile, WholeFileFilter
 
 SMALL = {"rates": [2, 8, 32], "scales": [0.5, 4], "channel_step": 4}
 

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skstrf import MPCA, ChannelSelector, CNNClassifier, channel_scores
-from skstrf.channels import ChannelScores
+from skstrf.feature_selection import ChannelScores
 
 SHAPE = (3, 4, 5, 6)
 CARRIERS = [(0, 1), (2, 3)]

@@ -45,23 +45,23 @@ def test_twice_verbose_shows_the_traceback(tmp_path, capsys):
 
 
 def test_something_unforeseen_is_told_from_wrong_arguments(monkeypatch, tmp_path, capsys):
-    import skstrf.persistence
+    import skstrf.model_io
 
     def fail(path):
         raise RuntimeError("the moon fell down")
 
-    monkeypatch.setattr(skstrf.persistence, "load_model", fail)
+    monkeypatch.setattr(skstrf.model_io, "load_model", fail)
     assert main(["predict", "m.skops", "a.wav"]) == 1
     assert "unforeseen RuntimeError: the moon fell down" in capsys.readouterr().err
 
 
 def test_an_interrupt_in_the_middle_is_130(monkeypatch, capsys):
-    import skstrf.persistence
+    import skstrf.model_io
 
     def interrupt(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(skstrf.persistence, "load_model", interrupt)
+    monkeypatch.setattr(skstrf.model_io, "load_model", interrupt)
     assert main(["predict", "m.skops", "a.wav"]) == 130
     assert capsys.readouterr().err == "skstrf: interrupted\n"
 
@@ -75,7 +75,7 @@ def listening():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
 def test_an_interrupt_that_a_library_makes_into_an_error_is_130(monkeypatch, listening):
-    import skstrf.persistence
+    import skstrf.model_io
 
     def swallow(path):
         try:
@@ -84,7 +84,7 @@ def test_an_interrupt_that_a_library_makes_into_an_error_is_130(monkeypatch, lis
         except KeyboardInterrupt:
             raise ImportError("half a library") from None
 
-    monkeypatch.setattr(skstrf.persistence, "load_model", swallow)
+    monkeypatch.setattr(skstrf.model_io, "load_model", swallow)
     before = signal.getsignal(signal.SIGINT)
     assert main(["predict", "m.skops", "a.wav"]) == 130
     assert signal.getsignal(signal.SIGINT) is before

@@ -9,7 +9,7 @@ import soundfile
 
 from skstrf import __version__
 from skstrf.__main__ import main
-from skstrf.persistence import read_metadata
+from skstrf.model_io import read_metadata
 from tests.cli.sounds import FAST, RATE, error_of, names, write_folder
 
 

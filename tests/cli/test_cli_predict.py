@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from skstrf import AudioLoader
 from skstrf.__main__ import main
-from skstrf.persistence import load_model, save_model
+from skstrf.model_io import load_model, save_model
 from tests.cli.sounds import error_of
 
 

@@ -81,7 +81,7 @@ def test_weights_of_zero(folder, tmp_path, capsys):
 
 
 def test_interrupt_writes_the_best_so_far(folder, tmp_path, monkeypatch, capsys):
-    from skstrf.style.progress import Watcher
+    from skstrf.style.sounds import Watcher
 
     report = Watcher._report
 

@@ -9,7 +9,7 @@ import soundfile
 
 from skstrf.__main__ import main
 from skstrf.cli.transform import representations
-from skstrf.store import open_tensors
+from skstrf.corpus_store import open_tensors
 
 RATE = 16000
 FAST = ["--rates", "4", "8", "--scales", "1"]

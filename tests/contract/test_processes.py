@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from skstrf import CachedPipeline
-from skstrf.persistence import load_model, save_model
+from skstrf.model_io import load_model, save_model
 from tests.contract.stages import classifier_with, every, labelled
 from tests.estimators import public_estimators, run
 

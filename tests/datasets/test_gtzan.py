@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from skstrf import AudioLoader, fetch_gtzan, load_gtzan
 from skstrf.datasets import AudioReadError
-from skstrf.datasets.gtzan_lists import (
+from skstrf.datasets.gtzan import (
     GENRES,
     all_clips,
     fault_filtered,
@@ -346,7 +346,7 @@ def test_archives_that_are_none(served, tmp_path, content, match, monkeypatch):
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
-        monkeypatch.setattr("skstrf.datasets.gtzan_fetch.MAX_CLIP_BYTES", 100)
+        monkeypatch.setattr("skstrf.datasets.gtzan.MAX_CLIP_BYTES", 100)
         pack(path, CLIPS[:2] if content is None else content)
     with pytest.raises(ValueError, match=match):
         fetch_gtzan(tmp_path, url=f"{served[1]}/g.tar.gz", known_hash=None)

@@ -6,8 +6,7 @@ import pytest
 from sklearn.model_selection import GroupKFold
 
 from skstrf import load_million_song_genres
-from skstrf.datasets.msd_labels import read_genre_labels
-from skstrf.datasets.msd_songs import segments_to_grid
+from skstrf.datasets.millionsong import read_genre_labels, segments_to_grid
 from tests.datasets.songs import (
     FIXTURES,
     GENRES,

@@ -6,7 +6,7 @@ import soundfile
 from scipy.signal import correlate
 
 from skstrf.datasets import AudioReadError, audio_info, read_audio
-from skstrf.datasets.mp3 import count_mp3_frames
+from skstrf.datasets.headers import count_mp3_frames
 
 SIZE = (5032).to_bytes(4, "little")
 APE_ENDS = [

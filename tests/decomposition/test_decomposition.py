@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skstrf import MPCA, TensorScaler
-from skstrf.multilinear import streaming
+from skstrf.multilinear import products as streaming
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "mpca"
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skstrf import MPCA
-from skstrf.multilinear import algorithm, streaming
+from skstrf.multilinear import mpca as algorithm
+from skstrf.multilinear import products as streaming
 from tests.decomposition.tensors import assert_same_fit, tensors
 
 few = settings(max_examples=15, deadline=None)

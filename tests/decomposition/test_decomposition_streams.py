@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from skstrf import MPCA
-from skstrf.multilinear import streaming
+from skstrf.multilinear import products as streaming
 from tests.decomposition.tensors import FITTED, assert_same_fit, tensors
 
 few = settings(max_examples=15, deadline=None)

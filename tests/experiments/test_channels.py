@@ -9,11 +9,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, ChannelSelector, STRFTransformer, channel_scores
-from skstrf.channels import scores as channel_module
+from skstrf import feature_selection as channel_module
 from skstrf.experiments import compare_channels, run_channels, write_channel_report
-from skstrf.experiments.channels import PENALTY
-from skstrf.experiments.evaluation import linear_classifier
-from skstrf.experiments.folds import plan_folds, plan_split
+from skstrf.experiments._evaluation import linear_classifier
+from skstrf.experiments._splits import plan_folds, plan_split
+from skstrf.experiments.comparison import PENALTY
 
 
 @pytest.fixture(scope="module")

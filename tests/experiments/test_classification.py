@@ -17,7 +17,7 @@ from skstrf.experiments import (
     make_classification_pipeline,
     run_classification,
 )
-from skstrf.persistence import load_model, save_model
+from skstrf.model_io import load_model, save_model
 
 SEEN: list[dict] = []
 

@@ -83,8 +83,8 @@ def test_stages_without_displays_are_left_out(noises, tmp_path):
 def test_shares_of_nothing_are_left_out():
     import numpy as np
 
-    from skstrf.experiments.report import _by_class
-    from skstrf.experiments.scores import score_set
+    from skstrf.experiments._base import score_set
+    from skstrf.experiments.classification import _by_class
 
     scores = score_set(np.array(["a", "a", "b"]), np.array(["a", "c", "a"]), list("abcd"), 0.5)
     assert _by_class(scores) == [

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from skstrf.experiments.folds import held_back_share, plan_folds, plan_split
+from skstrf.experiments._splits import held_back_share, plan_folds, plan_split
 from skstrf.neural import CNNClassifier
 
 

@@ -9,7 +9,7 @@ import pytest
 from skstrf.experiments import comparison as comparison_module
 from skstrf.experiments import run_comparison
 from skstrf.experiments.__main__ import main
-from skstrf.experiments.parts import Parts, divide_times
+from skstrf.experiments._base import Parts, divide_times
 from skstrf.experiments.registry import EXPERIMENTS
 from skstrf.inspection import ComparisonDisplay
 
@@ -111,8 +111,8 @@ def test_reduction_compares_every_way(noises, make_small_pipeline):
     from sklearn.pipeline import Pipeline
 
     from skstrf import MPCA, ChannelSelector
-    from skstrf.experiments.evaluation import Flatten, linear_classifier
-    from skstrf.experiments.reduction import reduction_experiment
+    from skstrf.experiments._evaluation import Flatten, linear_classifier
+    from skstrf.experiments.comparison import reduction_experiment
 
     _, space = reduction_experiment(duration=0.4)
     kinds = [type(way) for way in space["mpca"].values()]
@@ -145,8 +145,8 @@ def test_reduction_compares_every_way(noises, make_small_pipeline):
 
 def test_networks_of_the_genres_learn_from_the_same_tensors():
     from skstrf import STRFTransformer
-    from skstrf.experiments.genres import genres_experiment
-    from skstrf.experiments.tensors import divide_pipeline
+    from skstrf.experiments._evaluation import divide_pipeline
+    from skstrf.experiments.comparison import genres_experiment
 
     pipeline, (behind_mpca, whole) = genres_experiment(duration=1.0, max_epochs=3)
     head, tail = divide_pipeline(pipeline)
@@ -190,8 +190,8 @@ def test_averaged_networks():
 def test_gtzan_is_known_by_its_names(tmp_path):
     import soundfile
 
-    from skstrf.datasets.gtzan_lists import GENRES
-    from skstrf.experiments.data import load_corpus
+    from skstrf.datasets.gtzan import GENRES
+    from skstrf.experiments._splits import load_corpus
 
     for genre in GENRES:
         (tmp_path / "genres" / genre).mkdir(parents=True)

@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import balanced_accuracy_score, classification_report
 
-from skstrf.experiments.results import format_score, plain
-from skstrf.experiments.scores import chance_level, fold_scores, score_set, spread
+from skstrf.experiments._base import (
+    chance_level,
+    fold_scores,
+    format_score,
+    plain,
+    score_set,
+    spread,
+)
 
 labels = st.lists(st.sampled_from("abcd"), min_size=1, max_size=30)
 

@@ -12,9 +12,9 @@ import optuna
 import pytest
 
 from skstrf.experiments import run_search, write_search_report
-from skstrf.experiments.study import open_storage
+from skstrf.experiments._study import open_storage
 from skstrf.inspection import StudyDisplay
-from skstrf.persistence import load_model, save_model
+from skstrf.model_io import load_model, save_model
 
 SPACE = {
     "mpca__n_components": [0.8, 0.95],
@@ -149,7 +149,7 @@ def test_early_stopping_never_sees_what_is_scored(search, noises):
 
 
 def test_other_classifiers_are_stopped_after_folds(search, make_small_pipeline):
-    from skstrf.experiments.evaluation import linear_classifier
+    from skstrf.experiments._evaluation import linear_classifier
 
     pipeline = make_small_pipeline().set_params(cnn=linear_classifier())
     space = {"cnn__logisticregression__C": optuna.distributions.FloatDistribution(0.1, 10.0)}

@@ -15,7 +15,7 @@ from skstrf.experiments import (
     run_stationarity,
     write_stationarity_report,
 )
-from skstrf.experiments.paired import compare_pairs, holm, mean_interval
+from skstrf.experiments.stationarity import compare_pairs, holm, mean_interval
 
 QUICK = StationarityScorer(n_surrogates=19, random_state=0)
 

@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
 from skstrf import MPCA, AudioLoader, STRFTransformer, TensorScaler
-from skstrf.experiments.tensors import (
+from skstrf.experiments._evaluation import (
     check_parameters,
     compute_tensors,
     divide_pipeline,

@@ -13,9 +13,8 @@ from skstrf.experiments import (
     run_transfer,
     write_transfer_report,
 )
-from skstrf.experiments.evaluation import linear_classifier
-from skstrf.experiments.transfer import METHODS, choose_labels
-from skstrf.experiments.transfer_data import Corpus, divide
+from skstrf.experiments._evaluation import linear_classifier
+from skstrf.experiments.transfer_learning import METHODS, Corpus, choose_labels, divide
 
 SHAPE = (2, 3, 8, 4)
 SMALL = {"n_filters": 8, "kernel_sizes": (3,), "strides": 1, "pool_size": 1, "n_hidden": 16,

@@ -25,8 +25,8 @@ import skstrf.cli.transform
 import skstrf.experiments.registry  # noqa: F401
 from skstrf.__main__ import main
 from skstrf.auditory import auditory_spectrogram
+from skstrf.corpus_store import open_tensors
 from skstrf.experiments.__main__ import main as experiment
-from skstrf.store import open_tensors
 
 BANK = ("--rates", "4", "--scales", "1")
 QUICK = (*BANK, "--duration", "0.4", "--max-epochs", "2", "--folds", "2", "--device", "cpu")

@@ -12,9 +12,9 @@ import soundfile
 from sklearn.preprocessing import StandardScaler
 
 from skstrf.__main__ import main
+from skstrf.caching.recordings import cached_rows
 from skstrf.experiments.__main__ import main as experiment
-from skstrf.persistence import load_model, save_model
-from skstrf.transforms.cache import cached_rows
+from skstrf.model_io import load_model, save_model
 
 resource = pytest.importorskip("resource")
 KEY = {"algorithm": "test", "version": 1}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skstrf import FastStyleTransfer, STFTTransformer, StyleTransfer, texture
-from skstrf.style.blocks import block_starts, join_blocks
+from skstrf.style.sounds import block_starts, join_blocks
 from tests.hardening.laws import arrays, examples, numbers, result_of
 
 STFT = STFTTransformer(frame_rate=8000, n_fft=4)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skstrf.channels import ChannelScores
+from skstrf.feature_selection import ChannelScores
 from skstrf.inspection import ChannelScoreDisplay
 
 SCALES, RATES = [0.5, 1, 2], [-8, -4, 4, 8]

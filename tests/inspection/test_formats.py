@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skstrf.inspection.formats import format_column, format_setting, looks_numeric
+from skstrf.inspection.report import format_column, format_setting, looks_numeric
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,7 @@
 
 import pytest
 
-from skstrf.multilinear import (
-    streaming,
-)
+from skstrf.multilinear import products as streaming
 
 
 @pytest.fixture

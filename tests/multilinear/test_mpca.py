@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skstrf.multilinear import (
-    algorithm,
-    mpca,
-    multi_mode_product,
-    project,
-    rank_for_share,
-    reconstruct,
-)
+from skstrf.multilinear import mpca, multi_mode_product, project, rank_for_share, reconstruct
+from skstrf.multilinear import mpca as algorithm
 from tests.multilinear.tensors import few, shapes, tensors, unfolded_scatter
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "mpca"

@@ -10,16 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from skstrf.multilinear import (
-    algorithm,
-    mode_scatter,
-    mpca,
-    project,
-    streaming,
-)
+from skstrf.multilinear import mode_scatter, mpca, project
+from skstrf.multilinear import mpca as algorithm
+from skstrf.multilinear import products as streaming
 from tests.multilinear.tensors import few, shapes, tensors, unfolded_scatter
 
-gram_module = import_module("skstrf.multilinear.gram")
+gram_module = import_module("skstrf.multilinear.products")
 
 
 @few

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skstrf.neural.augment import (
+from skstrf.neural.augmentation import (
     Augmentation,
     add_noise,
     change_level,

@@ -262,7 +262,7 @@ def test_history_is_plain_numbers(fitted):
 
 
 def test_validation_part_is_stratified_and_of_the_asked_size():
-    from skstrf.neural.batches import split_validation
+    from skstrf.neural.samples import split_validation
 
     codes = np.repeat([0, 1, 2], [60, 30, 10])
     train, valid = split_validation(codes, 0.2, 0)
@@ -271,7 +271,7 @@ def test_validation_part_is_stratified_and_of_the_asked_size():
 
 
 def test_rare_classes_stay_in_training(caplog):
-    from skstrf.neural.batches import split_validation
+    from skstrf.neural.samples import split_validation
 
     codes = np.r_[np.repeat([0, 1, 2, 3], 10), 4]
     with caplog.at_level(logging.INFO, logger="skstrf"):

@@ -12,8 +12,8 @@ from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, AudioLoader, CNNClassifier, STRFTransformer, TensorScaler
-from skstrf.utils import spool as spool_module
-from skstrf.utils.stored import stored
+from skstrf.utils import lazy as spool_module
+from skstrf.utils.lazy import stored
 
 FAST = {
     "n_filters": 4,

@@ -12,9 +12,10 @@ from skstrf.neural.networks import (
     allocate,
     build_network,
     copy_layers,
+    design_network,
     initialise,
+    plan_layers,
 )
-from skstrf.neural.plan import design_network, plan_layers
 
 LAYERS = st.integers(1, 5).flatmap(
     lambda n: st.tuples(

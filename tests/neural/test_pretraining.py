@@ -6,7 +6,7 @@ import torch
 
 from skstrf import CNNClassifier
 from skstrf.neural import pretrain_masked
-from skstrf.neural.fitting import raw_module
+from skstrf.neural.training import raw_module
 
 
 @pytest.fixture

@@ -11,10 +11,16 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skstrf import CNNClassifier
-from skstrf.neural.augment import Augmentation, mask_channels
-from skstrf.neural.networks import allocate, build_network, copy_layers, initialise
-from skstrf.neural.plan import plan_layers
-from skstrf.neural.separable import AxisAttention, SeparableNet
+from skstrf.neural.augmentation import Augmentation, mask_channels
+from skstrf.neural.networks import (
+    AxisAttention,
+    SeparableNet,
+    allocate,
+    build_network,
+    copy_layers,
+    initialise,
+    plan_layers,
+)
 
 FAST = {
     "network": "separable",

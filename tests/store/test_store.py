@@ -14,8 +14,8 @@ import zarr
 from filelock import FileLock
 
 from skstrf import AudioLoader, ChromaTransformer, MFCCTransformer, STRFTransformer
-from skstrf.store import open_tensors, store_tensors
-from skstrf.store import tensors as layout
+from skstrf import corpus_store as layout
+from skstrf.corpus_store import open_tensors, store_tensors
 
 RATE = 16000
 STRF = STRFTransformer(rates=[4, 8], scales=[1.0], channel_step=8)
@@ -86,7 +86,7 @@ def test_a_changed_file_is_computed_anew(files, tmp_path):
 KILLED = """
 import sys
 from skstrf import STRFTransformer
-from skstrf.store import store_tensors, tensors
+from skstrf.corpus_store import store_tensors, tensors
 tensors.FILE_BYTES = 2 * 4 * 16 * 4
 strf = STRFTransformer(rates=[4, 8], scales=[1.0], channel_step=8)
 plain = STRFTransformer.transform

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skstrf.style.blocks import block_starts, join_blocks
+from skstrf.style.sounds import block_starts, join_blocks
 
 
 @settings(max_examples=200, deadline=None)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from skstrf import ChromaTransformer, FastStyleTransfer
 from skstrf.style import log_stft
-from skstrf.style.fast_network import StyleNetwork
+from skstrf.style.fast import StyleNetwork
 
 RATE = 8000  # of the sounds in conftest.py
 

@@ -7,8 +7,8 @@ import torch
 from sklearn.base import clone
 
 from skstrf import CNNClassifier, STRFTransformer, StyleTransfer
-from skstrf.style.networks import make_objective
-from skstrf.style.scores import at_level
+from skstrf.style.metrics import at_level
+from skstrf.style.objectives import make_objective
 from skstrf.texture import RandomNetwork, gram_matrix, relative_distance
 
 RATE = 8000  # of the sounds in conftest.py

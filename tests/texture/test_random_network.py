@@ -11,7 +11,7 @@ from skstrf.texture import (
     gram_matrix,
     relative_distance,
 )
-from skstrf.texture.arc_cosine import patch_norms, patch_products
+from skstrf.texture.gram import patch_norms, patch_products
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from joblib._store_backends import FileSystemStoreBackend
 
-from skstrf.transforms.cache import cached_rows
+from skstrf.caching.recordings import cached_rows
 
 KEY = {"algorithm": "cube", "version": 1, "floor": 0.5}
 
@@ -235,7 +235,7 @@ def test_an_edited_function_neither_crashes_nor_gives_wrong_rows(tmp_path):
 SCRIPT = """
 import os, signal, sys
 import numpy as np
-from skstrf.transforms.cache import cached_rows
+from skstrf.caching.recordings import cached_rows
 
 folder = sys.argv[1]
 X = np.random.default_rng(0).standard_normal((11, 50))
@@ -375,7 +375,7 @@ def test_a_setting_that_cannot_be_told_from_others_is_refused(tmp_path, sounds):
 
 def test_fingerprints_are_the_same_in_every_process(tmp_path):
     body = """
-    from skstrf.transforms.fingerprint import fingerprint
+    from skstrf.caching.fingerprints import fingerprint
     def f(x, more={"b": 1, "a": {"x", "y", "z"}}):
         return x in {"some", "words", "here"}
     f.__module__ = "m"

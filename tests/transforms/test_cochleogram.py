@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skstrf import CochleogramTransformer
-from skstrf.transforms.erb import half_cosine_bank
+from skstrf.transforms.filterbanks import half_cosine_bank
 
 
 def published_bank(n_filters, low, high, hz):

@@ -13,7 +13,7 @@ from skstrf import (
     STFTTransformer,
     STRFTransformer,
 )
-from skstrf.transforms.differentiable import torch_module
+from skstrf.transforms.modules import torch_module
 
 CASES = {
     "stft": STFTTransformer(),

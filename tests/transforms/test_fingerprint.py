@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skstrf import STRFTransformer
-from skstrf.transforms.fingerprint import fingerprint
+from skstrf.caching.fingerprints import fingerprint
 
 
 def make_closure(power):

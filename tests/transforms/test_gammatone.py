@@ -5,7 +5,7 @@ import pytest
 import scipy.signal
 
 from skstrf import GammatoneTransformer
-from skstrf.transforms.erb import erb_number, erb_to_hz, gammatone_bank
+from skstrf.transforms.filterbanks import erb_number, erb_to_hz, gammatone_bank
 
 
 def test_centres_are_those_of_slaneys_toolbox():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skstrf.transforms.grid import frame_axis, hop_length, n_frames
+from skstrf.transforms.base import frame_axis, hop_length, n_frames
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 
 import skstrf
 from skstrf import MPCA, AudioLoader, STRFTransformer, TensorScaler
-from skstrf.channels import ChannelSelector
-from skstrf.transforms import lazy as lazy_module
+from skstrf.feature_selection import ChannelSelector
+from skstrf.transforms import base as lazy_module
 
 da = pytest.importorskip("dask.array")
 cloudpickle = pytest.importorskip("cloudpickle")

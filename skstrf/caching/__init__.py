@@ -1,0 +1,1 @@
+"""Caches whose keys hold everything that decides a result."""

@@ -1,0 +1,162 @@
+"""The transform of every recording, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import joblib
+import numpy as np
+
+from skstrf.caching.fingerprints import fingerprint
+
+__all__ = [
+    "cached_rows",
+    "open_store",
+    "read_row",
+    "write_row",
+]
+
+
+_logger = logging.getLogger("skstrf")
+# Sounds computed before they are stored: what a killed run loses at most.
+_CHUNK = 8
+
+
+class _Missing(Exception):
+    """No entry for this sound."""
+
+
+# joblib files entries under the name of this function, and drops them all should its text
+# change: what decides on the numbers is in `key`, so it has no reason to.
+def recording(sound, key, row=None):
+    """Hand on what is to be stored for a sound."""
+    if row is None:
+        raise _Missing
+    return row
+
+
+def cached_rows(
+    compute: Callable[[np.ndarray], np.ndarray], X: np.ndarray, *, memory: Any, key: dict
+) -> np.ndarray:
+    """Rows of ``compute(X)``, taken from `memory` where it holds them.
+
+    joblib keeps one entry for every sound. Its name is made of the samples, shape and dtype of
+    the sound and of `key`. Rows that are missing are computed eight sounds at a time and stored
+    before the next eight, so that a killed run goes on where it stopped. Every entry has a
+    checksum: one that is damaged, cut short or not to be read is computed again and replaced,
+    with a warning in the log. Entries are put in place by renaming a complete file, so any
+    number of processes may share a folder; two that need the same sound at the same time both
+    compute it.
+    """
+    store = open_store(memory)
+    if store is None or not len(X):
+        return compute(X)
+    settings = fingerprint(key)
+    rows = _Rows(len(X))
+    missing: dict[str, list[int]] = {}
+    for index, sound in enumerate(X):
+        name = joblib.hash(np.asarray(np.ascontiguousarray(sound)))
+        row = read_row(store, name, settings)
+        if row is None:
+            missing.setdefault(name, []).append(index)
+        else:
+            rows.put([index], row)
+    _logger.info("memory: %d of %d sounds are to be computed", len(missing), len(X))
+    for start in range(0, len(missing), _CHUNK):
+        chunk = list(missing)[start : start + _CHUNK]
+        computed = compute(X[[missing[name][0] for name in chunk]])
+        for name, row in zip(chunk, computed, strict=True):
+            if store is not None and not write_row(store, name, settings, row):
+                store = None
+            rows.put(missing[name], row)
+    return rows.array
+
+
+class _Rows:
+    """An array that is made once the first of its rows is known."""
+
+    def __init__(self, n: int):
+        self.n = n
+
+    def put(self, indices: list[int], row: np.ndarray) -> None:
+        if not hasattr(self, "array"):
+            self.array = np.empty((self.n, *row.shape), dtype=row.dtype)
+        if row.shape != self.array.shape[1:] or row.dtype != self.array.dtype:
+            raise ValueError(
+                f"memory holds rows of shape {self.array.shape[1:]} and dtype "
+                f"{self.array.dtype} as well as {row.shape} and {row.dtype} for the same "
+                "settings: the algorithm has changed without a new version. Clear it with "
+                "joblib.Memory(folder).clear()."
+            )
+        self.array[indices] = row
+
+
+def open_store(memory: Any) -> Any:
+    """Give joblib's keeper of entries."""
+    if isinstance(memory, str | os.PathLike):
+        folder = os.fsdecode(memory)
+        try:
+            memory = joblib.Memory(folder, mmap_mode="r", verbose=0)
+        except OSError as error:
+            raise ValueError(
+                f"memory={folder!r} cannot be made a folder: {error}. "
+                "Name one that can be written, or None."
+            ) from error
+    if memory is None:
+        return None
+    if not isinstance(memory, joblib.Memory):
+        raise ValueError(
+            f"memory must be None, a folder or a joblib.Memory, got {type(memory).__name__}."
+        )
+    if memory.store_backend is None:
+        return None
+    try:
+        store = memory.cache(recording, ignore=["row"], verbose=0)
+        # The first look into a folder compares the function's text and always misses where
+        # another process is yet to write that text, so it is not to be one that counts.
+        store.call_and_shelve("", "")
+    except _Missing:
+        return store
+    except OSError as error:
+        _logger.warning("memory=%s cannot be used, all is computed: %s", memory.location, error)
+    return None
+
+
+def read_row(store: Any, name: str, settings: str) -> np.ndarray | None:
+    """Read one entry."""
+    try:
+        entry = store.call_and_shelve(name, settings).get()
+        row, checksum = entry["row"], entry["checksum"]
+        if checksum != _checksum(row, name, settings):
+            raise ValueError("its checksum is wrong")
+    except _Missing:
+        return None
+    except Exception as error:  # a damaged pickle may raise anything
+        _logger.warning("memory: the entry of a sound is damaged, it is made anew: %s", error)
+        return None
+    return row
+
+
+def write_row(store: Any, name: str, settings: str, row: np.ndarray) -> bool:
+    """Store one entry."""
+    row = np.ascontiguousarray(row)
+    entry = {"row": row, "checksum": _checksum(row, name, settings)}
+    reason = "see joblib's warning"
+    try:
+        store.call(name, settings, row=entry)  # joblib warns of what cannot be written
+        if store.check_call_in_cache(name, settings):
+            return True
+    except Exception as error:  # of reading back what was to be written
+        reason = str(error)
+    _logger.warning("memory cannot be written, the rest is computed and not kept: %s", reason)
+    return False
+
+
+def _checksum(row: np.ndarray, name: str, settings: str) -> int:
+    """CRC-32 of the values and of what they are, so that no entry passes for another."""
+    header = repr((name, settings, row.dtype.str, row.shape))
+    return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(header.encode()))

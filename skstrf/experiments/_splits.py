@@ -1,0 +1,274 @@
+"""Which sounds are learned from and which are tested on."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import has_fit_parameter
+
+from skstrf.datasets import load_audio_folder, load_gtzan, load_million_song_genres
+
+__all__ = [
+    "Fold",
+    "Plan",
+    "check_names",
+    "held_back_share",
+    "load_corpus",
+    "plan_folds",
+    "plan_split",
+    "split_roles",
+]
+
+
+TRAIN = ("train", "training")
+VALID = ("valid", "val", "validation", "dev")
+TEST = ("test", "testing")
+# Shuffles to try for folds that leave every class something to learn from.
+N_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of one division of the sounds; `valid` may be empty."""
+
+    train: np.ndarray
+    test: np.ndarray
+    valid: np.ndarray = field(default_factory=lambda: np.array([], dtype=int))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All divisions of an experiment, how they were made, and further test sets by name."""
+
+    folds: list[Fold]
+    description: str
+    final: Fold
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+    is_held_out: bool = False
+
+
+def plan_split(y: np.ndarray, split: Any, groups: Any = None) -> Plan:
+    """Divide by the names of the splits: train, valid, test; all others are further test sets."""
+    names = split_roles(check_names(split, len(y), "split"))
+    rows = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+    missing = [name for name in ("train", "test") if name not in rows]
+    if missing:
+        raise ValueError(
+            f"split has no {' and no '.join(missing)}; it names {', '.join(rows)}. A held-out "
+            "evaluation needs both: rename the splits, or leave split out to cross-validate."
+        )
+    fold = Fold(rows.pop("train"), rows.pop("test"), rows.pop("valid", np.array([], dtype=int)))
+    unlearned = sorted(set(y.tolist()) - set(y[fold.train].tolist()), key=str)
+    if unlearned:
+        raise ValueError(
+            f"Classes with no sound in the train split: {', '.join(map(str, unlearned))}. Add "
+            "some, or leave these classes out."
+        )
+    if len(set(y[fold.train].tolist())) < 2:
+        raise ValueError(f"The train split has one class only: {y[fold.train][0]}. Add another.")
+    groups = check_names(groups, len(y), "groups")
+    for name, tested in {} if groups is None else {"test": fold.test, **rows}.items():
+        if shared := sorted(set(groups[fold.train]) & set(groups[tested])):
+            warnings.warn(
+                f"{len(shared)} groups are in train and in {name} ({', '.join(shared[:5])}): what "
+                "is learned of them makes the accuracy too high.",
+                UserWarning,
+                stacklevel=4,
+            )
+    return Plan([fold], "held-out test split", fold, rows, is_held_out=True)
+
+
+def split_roles(split: Any) -> np.ndarray:
+    """Read the names of splits: train, valid and test by their usual spellings."""
+    return np.array([_role(str(name)) for name in split], dtype=str)
+
+
+def plan_folds(
+    y: np.ndarray, groups: Any, cv: Any, random_state: int, *, held_back: float = 0.0
+) -> Plan:
+    """Divide by stratified cross-validation, keeping groups together when there are any."""
+    if groups is not None:
+        groups = check_names(groups, len(y), "groups")
+    _check_classes(y, groups)
+    if not isinstance(cv, int | np.integer):
+        pairs = _given_folds(y, groups, cv)
+        description = f"{len(pairs)} folds of {type(cv).__name__}"
+    elif groups is None:
+        from sklearn.model_selection import StratifiedKFold
+
+        n_folds = _count_folds(y, groups, int(cv))
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
+        pairs = list(splitter.split(y, y))
+        description = f"stratified {n_folds}-fold cross-validation"
+    else:
+        pairs = _grouped_folds(y, groups, _count_folds(y, groups, int(cv)), random_state)
+        description = f"stratified, grouped {len(pairs)}-fold cross-validation"
+    everything = (np.arange(len(y)), np.array([], dtype=int))
+    *folds, final = (
+        _hold_back(train, test, y, groups, held_back, random_state)
+        for train, test in [*pairs, everything]
+    )
+    return Plan(folds, description, final)
+
+
+def check_names(values: Any, n_sounds: int, name: str) -> np.ndarray | None:
+    """Check a column of names: one for each sound, none empty."""
+    if values is None:
+        return None
+    column = [str(value) for value in values]
+    if len(column) != n_sounds:
+        raise ValueError(f"{name} has {len(column)} entries for {n_sounds} sounds.")
+    if empty := sum(not value.strip() for value in column):
+        raise ValueError(
+            f"{name} is empty for {empty} of {n_sounds} sounds. Fill it in for all, or leave the "
+            "column out."
+        )
+    return np.array(column, dtype=str)
+
+
+def held_back_share(classifier: Any) -> float:
+    """Share of its training sounds that a classifier holds back for early stopping."""
+    wants = getattr(classifier, "early_stopping", False)
+    takes = has_fit_parameter(classifier, "validation_data")
+    return float(getattr(classifier, "validation_fraction", 0.0)) if wants and takes else 0.0
+
+
+def _role(name: str) -> str:
+    lower = name.strip().lower()
+    for role, spellings in {"train": TRAIN, "valid": VALID, "test": TEST}.items():
+        if lower in spellings:
+            return role
+    return name.strip()
+
+
+def _check_classes(y: np.ndarray, groups: np.ndarray | None) -> None:
+    counts = Counter(y.tolist())
+    if len(counts) < 2:
+        raise ValueError(
+            f"Only one class: {next(iter(counts), 'none')}. A classifier needs two or more."
+        )
+    single = sorted((name for name, count in counts.items() if count < 2), key=str)
+    if single:
+        raise ValueError(
+            f"Classes with a single sound: {', '.join(map(str, single))}. It cannot be learned "
+            "from and tested on: add sounds, or leave these classes out."
+        )
+    if groups is None:
+        return
+    alone = [str(name) for name in sorted(counts, key=str) if len(set(groups[y == name])) < 2]
+    if alone:
+        raise ValueError(
+            f"Classes whose sounds are all of one group: {', '.join(alone)}. A fold that tests "
+            "the group has nothing of the class to learn from: add another group, or leave the "
+            "groups or these classes out."
+        )
+
+
+def _count_folds(y: np.ndarray, groups: np.ndarray | None, cv: int) -> int:
+    if cv < 2:
+        raise ValueError(f"cv={cv}: cross-validation needs 2 folds or more.")
+    if groups is None:
+        sizes = Counter(y.tolist())
+    else:
+        sizes = Counter({name: len(set(groups[y == name])) for name in set(y.tolist())})
+    name, least = min(sizes.items(), key=lambda item: (item[1], str(item[0])))
+    if least >= cv:
+        return cv
+    _warn_of_fewer(
+        cv, least, f"class {name} has {least} {'groups' if groups is not None else 'sounds'}"
+    )
+    return least
+
+
+def _grouped_folds(
+    y: np.ndarray, groups: np.ndarray, n_folds: int, seed: int, *, quiet: bool = False
+) -> list[Any]:
+    """Shuffle until every fold has every class to learn from; else try with fewer folds."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    classes = set(y.tolist())
+    for count in range(n_folds, 1, -1):
+        for attempt in range(N_ATTEMPTS):
+            splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed + attempt)
+            pairs = list(splitter.split(y, y, groups))
+            if all(set(y[train].tolist()) == classes and len(test) for train, test in pairs):
+                if count < n_folds and not quiet:
+                    _warn_of_fewer(n_folds, count, "the groups divide into no more")
+                return pairs
+    raise ValueError(
+        "The groups cannot be divided into two folds that both have every class. Add groups, or "
+        "leave the groups out."
+    )
+
+
+def _given_folds(y: np.ndarray, groups: np.ndarray | None, cv: Any) -> list[Any]:
+    if not hasattr(cv, "get_n_splits"):
+        raise ValueError(f"cv must be a number of folds or a splitter, got {cv!r}.")
+    pairs = list(cv.split(y, y, groups))
+    for number, (train, _) in enumerate(pairs):
+        if lacking := sorted(set(y.tolist()) - set(y[train].tolist()), key=str):
+            raise ValueError(
+                f"Fold {number} of cv has nothing of {', '.join(map(str, lacking))} to learn "
+                "from. Use a stratified splitter or fewer folds."
+            )
+    return pairs
+
+
+def _hold_back(
+    train: np.ndarray,
+    test: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    share: float,
+    seed: int,
+) -> Fold:
+    """Make a fold whose validation part has groups of its own, where that can be."""
+    if groups is None or share <= 0:
+        return Fold(train, test)
+    classes, n_parts = set(y[train].tolist()), max(2, round(1 / share))
+    try:
+        pairs = _grouped_folds(y[train], groups[train], n_parts, seed, quiet=True)
+    except ValueError:
+        return Fold(train, test)
+    # A part that all classes are in tells best when to stop.
+    kept, held = max(pairs, key=lambda pair: len(classes & set(y[train[pair[1]]].tolist())))
+    return Fold(train[kept], test, train[held])
+
+
+def _warn_of_fewer(asked: int, count: int, reason: str) -> None:
+    warnings.warn(f"{count} folds instead of {asked}: {reason}.", UserWarning, stacklevel=5)
+
+
+_MSD_LABELS = ("*.cls", "msd_genre_dataset.txt")
+
+
+def load_corpus(directory: str, **options: Any) -> tuple[Any, str]:
+    """List the sounds of a folder: GTZAN, Million Song previews, or one sub-folder a class."""
+    folder = Path(directory)
+    labels = [path for pattern in _MSD_LABELS for path in sorted(folder.glob(pattern))]
+    if _is_gtzan(folder):
+        sounds = load_gtzan(folder, load_content=False, **options)
+        kind = "GTZAN, fault-filtered split"
+    elif labels:
+        home = folder if next(folder.rglob("*.h5"), None) else None
+        sounds = load_million_song_genres(
+            labels[0], home, audio_home=folder, load_content=False, **options
+        )
+        kind = f"Million Song Dataset, {labels[0].name}"
+    else:
+        sounds = load_audio_folder(directory, load_content=False, min_per_class=1, **options)
+        kind = "folder of classes"
+    for name in ("split", "groups"):
+        if sounds.get(name) is not None and not any(sounds[name]):
+            sounds[name] = None
+    return sounds, kind
+
+
+def _is_gtzan(folder: Path) -> bool:
+    patterns = ("blues.000*", "*/blues.000*", "*/*/blues.000*", "*/*/*/blues.000*")
+    return any(next(folder.glob(pattern), None) for pattern in patterns)

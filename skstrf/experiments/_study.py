@@ -1,0 +1,334 @@
+"""A study of Optuna that several processes share, and that outlives those that are killed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from skstrf.experiments._base import plain
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = [
+    "SharedStudy",
+    "check_search_space",
+    "describe_choice",
+    "open_storage",
+    "quiet",
+    "suggest",
+]
+
+logger = logging.getLogger("skstrf")
+
+
+FINISHED = ("COMPLETE", "PRUNED")
+# Of every journal of Optuna.
+_FIRST_BYTES = b'{"op_code"'
+# Trials without a score among the first ones after which a study is given up.
+N_FAILURES = 3
+
+
+def open_storage(storage: Any) -> tuple[Any, Path | None]:
+    """Open what keeps a study."""
+    from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if storage is None:
+        return InMemoryStorage(), None
+    if not isinstance(storage, str | os.PathLike):
+        return storage, None
+    text = os.fspath(storage)
+    if "://" in text:
+        kind, _, rest = text.partition(":///")
+        is_file = kind.startswith("sqlite") and rest not in ("", ":memory:")
+        # Files are locked instead, which tells at once that a process was killed.
+        beat: dict[str, Any] = {} if is_file else {"heartbeat_interval": 60, "grace_period": 180}
+        return RDBStorage(text, **beat), Path(rest) if is_file else None
+    path = Path(text)
+    if path.is_dir():
+        raise ValueError(f"storage={text!r} is a folder. Name a file, such as {path / 'journal'}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _JournalLock(path)
+        _mend(path, lock)
+        return JournalStorage(JournalFileBackend(text, lock_obj=lock)), path  # type: ignore[arg-type]
+    except OSError as error:
+        raise ValueError(f"storage={text!r} cannot be written: {error.strerror}.") from error
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"storage={text!r} is no journal of Optuna ({error}). Name a new file."
+        ) from error
+
+
+class _JournalLock:
+    """Optuna's own lock of a journal outlives a process that is killed; this one does not."""
+
+    def __init__(self, path: Path):
+        self.lock = FileLock(path.with_name(f"{path.name}.lock"))
+
+    def acquire(self) -> bool:
+        """Wait for it."""
+        self.lock.acquire()
+        return True
+
+    def release(self) -> None:
+        """Let it go."""
+        self.lock.release()
+
+
+def _mend(path: Path, lock: _JournalLock) -> None:
+    """Drop the end of a journal that a crash left without an end of line."""
+    lock.acquire()
+    try:
+        if not path.exists():
+            return
+        content = path.read_bytes()
+        if content and not content.startswith(_FIRST_BYTES[: len(content)]):
+            raise ValueError("it begins with something else")
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            logger.warning("%s: the last line was cut short and is dropped", path)
+            os.truncate(path, whole)
+    finally:
+        lock.release()
+
+
+def check_search_space(space: Mapping[str, Any], pipeline: Any) -> dict[str, Any]:
+    """Check a search space, and say how Optuna is to draw from it."""
+    from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+    if not space:
+        raise ValueError("search_space is empty: there is nothing to search.")
+    known = pipeline.get_params()
+    found = {}
+    for name, values in space.items():
+        if name not in known:
+            raise ValueError(
+                f"search_space has {name!r}, which the pipeline does not have. Its stages are "
+                f"{', '.join(step for step, _ in pipeline.steps)}."
+            )
+        if isinstance(values, BaseDistribution):
+            found[name] = values
+            continue
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+            raise ValueError(f"search_space[{name!r}] must be a list of values, got {values!r}.")
+        texts = [describe_choice(value) for value in values]
+        if not texts or len(set(map(repr, texts))) < len(texts):
+            raise ValueError(f"search_space[{name!r}] must have different values: {values!r}.")
+        found[name] = CategoricalDistribution(texts)
+    return found
+
+
+def describe_choice(value: Any) -> Any:
+    """Give a value in the form that a study keeps: itself if it is plain, else its text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return " ".join(repr(value).split())
+
+
+def suggest(trial: optuna.Trial, name: str, distribution: Any) -> Any:
+    """Draw a parameter."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    if isinstance(distribution, FloatDistribution):
+        low, high = distribution.low, distribution.high
+        return trial.suggest_float(name, low, high, step=distribution.step, log=distribution.log)
+    if isinstance(distribution, IntDistribution):
+        low, high = distribution.low, distribution.high
+        return trial.suggest_int(name, low, high, step=distribution.step, log=distribution.log)
+    return trial.suggest_categorical(name, distribution.choices)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from writing a line a trial while the block runs."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+class SharedStudy:
+    """Draws the next candidate, remembers what became of it, and takes up what others left.
+
+    Each trial gets a sampler seeded by its place among the trials, so that what is drawn depends
+    on the trials before it alone: a study that was stopped and goes on is the study it would have
+    been.
+    """
+
+    def __init__(
+        self,
+        storage: Any,
+        name: str,
+        settings: Mapping[str, str],
+        *,
+        names: set[str],
+        sampler: str,
+        pruner: Any,
+        random_state: int,
+    ):
+        import optuna
+
+        self.names = names
+        self.sampler, self.random_state = sampler, random_state
+        opened, path = open_storage(storage)
+        self.path = path
+        with quiet(), self.turn():
+            self.study: optuna.Study = optuna.create_study(
+                storage=opened,
+                study_name=name,
+                load_if_exists=True,
+                direction="maximize",
+                pruner=pruner,
+            )
+            self._check_settings(dict(settings))
+
+    def run(
+        self,
+        objective: Callable[[optuna.Trial], float],
+        n_trials: int,
+        *,
+        is_over: Callable[[], bool],
+        done: Callable[[int], None],
+    ) -> None:
+        """Run trials until the study has enough, whoever ran them."""
+        with ExitStack() as stack, quiet():
+            worker = stack.enter_context(self._at_work())
+            while not is_over():
+                turn = self.turn()
+                with ExitStack() as held:
+                    held.enter_context(turn)
+                    self._take_up()
+                    place = self._count("RUNNING", *FINISHED)
+                    done(self._count(*FINISHED))
+                    if place >= n_trials:
+                        return
+                    self._give_up_if_hopeless()
+                    self.study.sampler = self._make_sampler(place)
+                    one = partial(self._run_one, objective, worker, held, place)
+                    self.study.optimize(one, n_trials=1, catch=(ValueError,))
+                done(self._count(*FINISHED))
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """Give the lock that is held from counting the trials to drawing the next."""
+        return nullcontext() if self.path is None else FileLock(self._beside("turn"))
+
+    def _beside(self, name: str) -> Path:
+        assert self.path is not None
+        folder = self.path.with_name(f"{self.path.name}.workers")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    @contextmanager
+    def _at_work(self) -> Iterator[str]:
+        """Hold a lock for as long as this process is at work, however that ends."""
+        name = secrets.token_hex(8)
+        if self.path is None:
+            yield name
+            return
+        path = self._beside(name)
+        with FileLock(path):
+            yield name
+        path.unlink(missing_ok=True)
+
+    def _run_one(
+        self, objective: Any, worker: str, held: ExitStack, place: int, trial: optuna.Trial
+    ) -> float:
+        trial.set_user_attr("worker", worker)
+        trial.set_user_attr("place", place)
+        held.close()  # drawn: it is the turn of others
+        try:
+            return objective(trial)
+        except ValueError as error:
+            trial.set_user_attr("error", str(error))
+            logger.warning("trial %d has no score: %s", trial.number, error)
+            raise
+
+    def _take_up(self) -> None:
+        """Mark what was left behind as failed, and put it at the head of the queue, once."""
+        from optuna.trial import TrialState
+
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if self._is_left_behind(trial.user_attrs.get("worker")):
+                self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        trials = self.study.get_trials(deepcopy=False)
+        again = {trial.user_attrs.get("retry_of") for trial in trials}
+        for trial in trials:
+            is_left = trial.state == TrialState.FAIL and not _has_error(trial)
+            # Without all of its parameters it had not begun; its place is drawn for anew.
+            if is_left and trial.number not in again and set(trial.params) == self.names:
+                logger.warning("trial %d was left behind and is run again", trial.number)
+                self.study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+
+    def _is_left_behind(self, worker: str | None) -> bool:
+        if self.path is None:
+            return False  # by its heartbeat, if it has one, Optuna tells by itself
+        if worker is None:  # killed between drawing and signing, with the turn in its hands
+            return True
+        path = self._beside(worker)
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def _count(self, *states: str) -> int:
+        """Count trials, those without a score as finished: they would fail again."""
+        return sum(
+            trial.state.name in states or (trial.state.name == "FAIL" and _has_error(trial))
+            for trial in self.study.get_trials(deepcopy=False)
+        )
+
+    def _give_up_if_hopeless(self) -> None:
+        trials = self.study.get_trials(deepcopy=False)
+        errors = [trial.user_attrs["error"] for trial in trials if _has_error(trial)]
+        if len(errors) >= N_FAILURES and not any(t.state.name == "COMPLETE" for t in trials):
+            raise ValueError(f"{len(errors)} trials and none has a score. The last: {errors[-1]}")
+
+    def _make_sampler(self, place: int) -> Any:
+        from optuna.samplers import RandomSampler, TPESampler
+
+        kind = {"tpe": TPESampler, "random": RandomSampler}[self.sampler]
+        words = np.random.SeedSequence([self.random_state, place]).generate_state(1)
+        return kind(seed=int(words[0]))
+
+    def _check_settings(self, settings: dict[str, str]) -> None:
+        """Refuse to go on with a study about something else."""
+        settings = plain(settings)
+        known = self.study.user_attrs.get("settings")
+        if known is None:
+            if self.study.get_trials(deepcopy=False):
+                raise ValueError(
+                    f"the storage has a study {self.study.study_name!r} that something else made. "
+                    "Choose another study_name."
+                )
+            self.study.set_user_attr("settings", settings)
+            return
+        keys = sorted(settings.keys() | known.keys())
+        if other := [key for key in keys if settings.get(key) != known.get(key)]:
+            raise ValueError(
+                f"the storage has a study {self.study.study_name!r} with other settings: "
+                f"{', '.join(other)}. Use the same to go on with it, or another study_name or "
+                "storage for a new one."
+            )
+
+
+def _has_error(trial: Any) -> bool:
+    return "error" in trial.user_attrs

@@ -1,0 +1,277 @@
+"""Transformers as torch modules, for gradients from their tensors back to the sound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skstrf.auditory import Cochlea, Cortex, model_sample_rate, resample
+from skstrf.transforms.base import n_frames
+from skstrf.transforms.mel import MelTransformer, _filters
+from skstrf.transforms.mfcc import MFCCTransformer
+from skstrf.transforms.stft import FourierTransformer, STFTTransformer
+from skstrf.transforms.strf import STRFTransformer
+from skstrf.transforms.strf import compress as compress_signed
+from skstrf.utils.arrays import to_numpy
+from skstrf.utils.validation import check_is_fitted
+
+__all__ = [
+    "differentiable_resample",
+    "is_differentiable",
+    "torch_module",
+]
+
+
+# Below this an exponent under 1 is not differentiated: its slope has no bound at 0.
+_STEEP = 1e-12
+# Deviation, in parts of the mean, below which a sound is constant but for rounding.
+_CONSTANT = 1e-7
+
+
+def torch_module(transformer: Any) -> nn.Module:
+    """Module that gives the numbers of a transformer, and passes gradients.
+
+    Parameters
+    ----------
+    transformer : STFTTransformer, MelTransformer, MFCCTransformer or STRFTransformer
+        Fitted. The others have no torch counterpart.
+
+    Returns
+    -------
+    torch.nn.Module
+        Takes sounds of shape (..., n_times) and gives ``(..., *channels, n_frames)`` of the same
+        precision on the same device, equal to ``transformer.transform`` to 1e-5 of the maximum
+        for sounds of the length seen in fit (in float32, but for logarithms of what all but
+        vanishes). Other lengths are taken too. It has no parameters to learn.
+
+    Raises
+    ------
+    ValueError
+        For any other transformer.
+    sklearn.exceptions.NotFittedError
+        For one that is not fitted.
+
+    Notes
+    -----
+    ``nonlinearity="hard"`` of the STRF passes no gradient. Sounds at other rates than 16 kHz are
+    resampled for the STRF by soxr, on the CPU; the gradient is resampled back, which is the
+    adjoint to 1e-4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skstrf import MelTransformer
+    >>> from skstrf.transforms.modules import torch_module
+    >>> X = np.random.default_rng(0).standard_normal((2, 16000)).astype("float32")
+    >>> mel = MelTransformer().fit(X)
+    >>> x = torch.from_numpy(X).requires_grad_()
+    >>> tensor = torch_module(mel)(x)
+    >>> bool(np.allclose(tensor.detach(), mel.transform(X), atol=1e-3))
+    True
+    >>> tensor.mean().backward()
+    >>> x.grad.shape
+    torch.Size([2, 16000])
+    """
+    module = _MODULES.get(type(transformer))
+    if module is None:
+        possible = ", ".join(sorted(kind.__name__ for kind in _MODULES))
+        raise ValueError(
+            f"{type(transformer).__name__} cannot be differentiated: give one of {possible}."
+        )
+    check_is_fitted(transformer)
+    return module(transformer)
+
+
+def is_differentiable(transformer: Any) -> bool:
+    """Say whether :func:`torch_module` knows a transformer."""
+    return type(transformer) in _MODULES
+
+
+def differentiable_resample(x: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:
+    """Resample by soxr, on the CPU; gradients pass."""
+    return x if from_rate == to_rate else _Resampling.apply(x, from_rate, to_rate)
+
+
+class _Batches(nn.Module):
+    """Checks sounds; a subclass transforms a flat batch of them in ``_tensors``."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Tensors (..., *channels, n_frames) of sounds (..., n_times)."""
+        if not x.is_floating_point() or x.ndim == 0 or x.shape[-1] == 0:
+            raise ValueError(
+                "real sounds of shape (..., n_times) with at least one sample are needed; got "
+                f"shape {tuple(x.shape)} of {x.dtype}."
+            )
+        result = self._tensors(x.reshape(-1, x.shape[-1]))
+        return result.reshape(*x.shape[:-1], *result.shape[1:])
+
+    def _tensors(self, x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class _Fourier(_Batches):
+    """Short-time Fourier transform, see :func:`skstrf.transforms.stft.fourier_frames`."""
+
+    window: torch.Tensor
+
+    def __init__(self, transformer: FourierTransformer):
+        super().__init__()
+        import librosa
+
+        self._n_fft, self._hop = transformer.n_fft_, transformer.hop_length_
+        window = librosa.filters.get_window(
+            transformer.window, transformer.win_length or self._n_fft, fftbins=True
+        )
+        window = librosa.util.pad_center(window, size=self._n_fft)
+        self.register_buffer("window", torch.from_numpy(window), persistent=False)
+
+    def _frames(self, x: torch.Tensor) -> torch.Tensor:
+        n_times, n_fft, hop = x.shape[-1], self._n_fft, self._hop
+        before = n_fft // 2 - hop // 2
+        total = (n_frames(n_times, hop) - 1) * hop + n_fft
+        padded = nn.functional.pad(x, (before, total - before - n_times))
+        return torch.stft(
+            padded, n_fft, hop, window=self.window.to(x.dtype), center=False, return_complex=True
+        )
+
+
+class _STFT(_Fourier):
+    def __init__(self, transformer: STFTTransformer):
+        super().__init__(transformer)
+        self._output = transformer.output
+        self._compression = transformer.compression, transformer.compression_floor
+
+    def _tensors(self, x: torch.Tensor) -> torch.Tensor:
+        frames = self._frames(x)
+        if self._output == "complex":
+            return frames
+        power = self._output == "power"
+        spectra = _power(frames) if power else frames.abs()
+        return _compress(spectra, *self._compression, power=power)
+
+
+class _Mel(_Fourier):
+    weights: torch.Tensor
+
+    def __init__(self, transformer: Any):
+        super().__init__(transformer)
+        weights = torch.tensor(_filters(**transformer._bank()))
+        self.register_buffer("weights", weights, persistent=False)
+        self._is_power = getattr(transformer, "output", "power") == "power"
+        kind = getattr(transformer, "compression", "db")  # MFCC have no other
+        self._compression = kind, transformer.compression_floor
+
+    def _tensors(self, x: torch.Tensor) -> torch.Tensor:
+        frames = self._frames(x)
+        spectra = _power(frames) if self._is_power else frames.abs()
+        mel = self.weights.to(spectra.dtype) @ spectra
+        return _compress(mel, *self._compression, power=self._is_power)
+
+
+class _MFCC(_Mel):
+    cosines: torch.Tensor
+
+    def __init__(self, transformer: MFCCTransformer):
+        super().__init__(transformer)
+        import librosa
+
+        cosines = librosa.feature.mfcc(
+            S=np.eye(transformer.n_mels),
+            n_mfcc=transformer.n_mfcc,
+            dct_type=transformer.dct_type,
+            lifter=transformer.lifter,
+        )
+        self.register_buffer("cosines", torch.tensor(cosines), persistent=False)
+
+    def _tensors(self, x: torch.Tensor) -> torch.Tensor:
+        decibels = super()._tensors(x)
+        return self.cosines.to(decibels.dtype) @ decibels
+
+
+class _STRF(_Batches):
+    def __init__(self, transformer: STRFTransformer):
+        super().__init__()
+        self._sample_rate = transformer.sample_rate
+        self._normalizes = transformer.normalize
+        self._output = transformer.output
+        self._compression = transformer.compression, transformer.compression_floor
+        self._subtracts_mean = transformer._subtracts_mean()
+        self.cochlea = Cochlea(
+            transformer.frame_length, transformer.time_constant, transformer.nonlinearity
+        )
+        self.cortex = Cortex(
+            frame_step=transformer.frame_step_,
+            output=transformer.output,
+            pooling=transformer.pooling,
+            **transformer._bank(),
+        )
+
+    def _tensors(self, x: torch.Tensor) -> torch.Tensor:
+        if self._normalizes:
+            x = _standardized(x)
+        x = differentiable_resample(x, self._sample_rate, model_sample_rate())
+        tensor = self.cortex(self.cochlea(x))
+        if self._output == "magnitude":
+            tensor = _compress(tensor, *self._compression)
+        else:
+            tensor = compress_signed(tensor, *self._compression)
+        return tensor - tensor.mean((1, 2), keepdim=True) if self._subtracts_mean else tensor
+
+
+class _Resampling(torch.autograd.Function):
+    """Resampling by soxr, whose filter is symmetric: back is the adjoint, but for a factor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:
+        ctx.rates, ctx.n_times = (from_rate, to_rate), x.shape[-1]
+        return _resampled(x, from_rate, to_rate)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple:
+        from_rate, to_rate = ctx.rates
+        back = _resampled(gradient, to_rate, from_rate) * (to_rate / from_rate)
+        return nn.functional.pad(back, (0, ctx.n_times - back.shape[-1])), None, None
+
+
+def _resampled(x: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:
+    array = resample(np.ascontiguousarray(to_numpy(x)), from_rate, to_rate)
+    return torch.from_numpy(array).to(x.device)
+
+
+def _power(frames: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(frames).square().sum(-1)
+
+
+def _standardized(x: torch.Tensor) -> torch.Tensor:
+    """Zero mean and unit variance per sound; silence stays zero."""
+    mean = x.mean(-1, keepdim=True, dtype=torch.float64)
+    centred = x - mean.to(x.dtype)
+    correction = 1 if x.shape[-1] > 1 else 0
+    variance = centred.double().square().sum(-1, keepdim=True) / (x.shape[-1] - correction)
+    constant = variance <= (_CONSTANT * mean).square()
+    deviation = variance.where(~constant, 1.0).sqrt()
+    return centred * (~constant / deviation).to(x.dtype)
+
+
+def _compress(x: torch.Tensor, kind: Any, floor: float, *, power: bool = False) -> torch.Tensor:
+    """Compress what is not negative, as :func:`skstrf.transforms.compression.compress`."""
+    if kind == "db":
+        return (10 if power else 20) * x.clamp(min=floor).log10()
+    if kind == "log":
+        return (x / floor).log1p()
+    if kind is None:
+        return x
+    exponent = 1 / 3 if kind == "cbrt" else float(kind)
+    return x.clamp(min=_STEEP).pow(exponent).where(x > _STEEP, x)
+
+
+_MODULES: dict[type, Any] = {
+    STFTTransformer: _STFT,
+    MelTransformer: _Mel,
+    MFCCTransformer: _MFCC,
+    STRFTransformer: _STRF,
+}

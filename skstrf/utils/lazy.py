@@ -1,0 +1,301 @@
+"""Blocks of dask arrays; dask is imported only where such an array is given."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from math import prod
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Stored",
+    "is_dask",
+    "map_pairs",
+    "map_samples",
+    "on_block",
+    "spool",
+    "stored",
+    "whole_samples",
+]
+
+
+def is_dask(x: Any) -> bool:
+    """Whether `x` is a dask array; never imports dask for the asking."""
+    da = sys.modules.get("dask.array")
+    return da is not None and isinstance(x, da.Array)
+
+
+def map_samples(
+    x: Any,
+    function: Callable[..., Any],
+    shape: tuple[int, ...],
+    dtype: Any,
+    *args: Any,
+    needs_start: bool = False,
+) -> Any:
+    """Apply `function` to every block of samples, lazily."""
+    import dask.array as da
+    from dask import delayed
+
+    ndim, made = len(shape) + 1, (tuple(shape), np.dtype(dtype))
+    return da.map_blocks(
+        _mapped_block,
+        x,
+        shared=delayed((function, args, needs_start, made), pure=True, traverse=False),
+        chunks=(x.chunks[0], *[(size,) for size in shape]),
+        dtype=dtype,
+        drop_axis=list(range(ndim, x.ndim)),
+        new_axis=list(range(x.ndim, ndim)),
+        meta=np.empty((0,) * ndim, dtype),
+    )
+
+
+def _mapped_block(block: Any, shared: Any, block_info: Any = None) -> Any:
+    function, args, needs_start, made = shared
+    location, number = block_info[0]["array-location"], block_info[0]["chunk-location"][0]
+    shape = tuple(int(stop - start) for start, stop in location)
+    if not shape[0]:  # what a selection has left of a block
+        return np.empty((0, *made[0]), made[1])
+    start = int(location[0][0])
+    args = (*args, start) if needs_start else args
+    return on_block(function, block, args, number=number, shape=shape, start=start)
+
+
+def map_pairs(
+    x: Any, other: Any, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any
+) -> Any:
+    """Apply `function` to every block of samples and what belongs to them, lazily."""
+    import dask.array as da
+    from dask import delayed
+
+    cuts = (x.chunks[0], *[(size,) for size in other.shape[1:]])
+    other = other.rechunk(cuts) if is_dask(other) else da.from_array(np.asarray(other), cuts)
+    shared = delayed(function, pure=True, traverse=False)
+    starts = np.cumsum([0, *x.chunks[0]])
+    parts = [
+        da.from_delayed(
+            delayed(_paired_block)(one, two, shared, k, (rows, *x.shape[1:]), int(start)),
+            (rows, *shape),
+            dtype=dtype,
+        )
+        for k, (one, two, rows, start) in enumerate(
+            zip(
+                x.to_delayed().ravel(), other.to_delayed().ravel(), x.chunks[0], starts[:-1],
+                strict=True,
+            )
+        )
+        if rows
+    ]  # fmt: skip
+    return da.concatenate(parts)
+
+
+def _paired_block(
+    block: Any, other: Any, function: Any, number: int, shape: tuple[int, ...], start: int
+) -> Any:
+    return on_block(function, block, (other,), number=number, shape=shape, start=start)
+
+
+def on_block(
+    function: Callable[..., Any],
+    block: Any,
+    args: tuple[Any, ...],
+    *,
+    number: int,
+    shape: tuple[int, ...],
+    start: int,
+) -> Any:
+    """Run a function on a block of samples, and say which one when that fails."""
+    block = np.asarray(block)
+    if block.shape != shape:
+        raise ValueError(
+            f"Block {number} of X has shape {block.shape} where {shape} was announced: all blocks "
+            "need samples of one shape. Correct the `shape` and `chunks` given to "
+            "dask.array.from_delayed or map_blocks."
+        )
+    try:
+        return function(block, *args)
+    except ValueError as error:
+        place = f"Block {number} of X (samples {start} to {start + shape[0] - 1})"
+        if type(error) is not ValueError:
+            error.add_note(f"{place}.")
+            raise
+        raise ValueError(f"{place}: {error}") from error
+
+
+def whole_samples(x: Any, name: str) -> Any:
+    """Check the chunks of a dask array of samples; cut it along the first axis only."""
+    if any(np.isnan(size) for size in x.shape):
+        raise ValueError(
+            f"{name} got a dask array whose chunks have unknown sizes, shape {x.shape}: call "
+            "X.compute_chunk_sizes() first (it computes X once), or give the sizes where X is "
+            "made."
+        )
+    if any(len(sizes) > 1 for sizes in x.chunks[1:]):
+        return x.rechunk(dict.fromkeys(range(1, x.ndim), -1))
+    return x
+
+
+def stored(x: Any) -> Any:
+    """Wrap an array that lies on disk, so that slices of samples are read only when asked for."""
+    zarr = sys.modules.get("zarr")
+    if zarr is not None and isinstance(x, zarr.Array) and x.ndim:
+        # A chunk, or a shard of chunks, is read and decoded as a whole or not at all.
+        return Stored(x, (getattr(x, "shards", None) or x.chunks)[0])
+    if isinstance(x, np.memmap) and isinstance(getattr(x, "_mmap", None), mmap.mmap) and x.ndim:
+        return _Mapped(x)
+    return x
+
+
+class Stored:
+    """Slices of samples of an array on disk, in float32 or float64."""
+
+    def __init__(self, array: Any, rows_together: int = 1) -> None:
+        self.array, self.rows_together = array, rows_together
+        self.shape = tuple(array.shape)
+        self.ndim = len(self.shape)
+        self.stored_dtype = np.dtype(array.dtype)
+        kept = self.stored_dtype.newbyteorder("=") in (np.float32, np.float64)
+        self.dtype = self.stored_dtype.newbyteorder("=") if kept else np.dtype(np.float64)
+        self.itemsize = self.dtype.itemsize
+        self.nbytes = prod(self.shape) * self.itemsize
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Read a slice of samples; several threads may do so at once."""
+        return np.asarray(self.array[rows]).astype(self.dtype, copy=False)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Read samples from anywhere."""
+        return np.asarray(self.array.oindex[rows]).astype(self.dtype, copy=False)
+
+
+class _Mapped(Stored):
+    """A memory map, of which only the slices being worked on stay in memory.
+
+    Pages of a file count as the process's memory until they are let go. Letting go of pages of
+    a mapping that is shared with the file loses nothing, written ones included; the pages of a
+    private one (mode "c") may hold what the file does not, so they stay.
+    """
+
+    def __init__(self, array: np.memmap) -> None:
+        super().__init__(array)
+        self._map = array._mmap  # type: ignore[attr-defined]
+        self._first = np.frombuffer(self._map, np.uint8).ctypes.data
+        self._advises = array.mode != "c" and hasattr(mmap, "MADV_DONTNEED")
+        self._local = threading.local()
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """View a slice of samples; the one viewed before in the same thread is let go."""
+        view = self.array[rows]
+        if self._advises and view.size:
+            before = getattr(self._local, "before", None)
+            if before is not None:
+                self._map.madvise(mmap.MADV_DONTNEED, *before)
+            self._local.before = self._pages(view)
+            # The disk reads on while this slice is worked on.
+            ahead = self.array[rows.start : rows.stop + 2 * (rows.stop - rows.start)]
+            self._map.madvise(mmap.MADV_WILLNEED, *self._pages(ahead))
+        return np.asarray(view).astype(self.dtype, copy=False)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Read samples from anywhere, and let go of their pages; see `Stored.take`."""
+        taken = np.asarray(self.array[rows]).astype(self.dtype, copy=False)
+        if self._advises and taken.size:
+            touched = self.array[int(rows.min()) : int(rows.max()) + 1]
+            self._map.madvise(mmap.MADV_DONTNEED, *self._pages(touched))
+        return taken
+
+    def __del__(self) -> None:
+        """Let go of what the last threads have viewed: batches of a stream would add up."""
+        with suppress(AttributeError, ValueError, OSError):  # half made, or closed by the user
+            if self._advises and self.array.size:
+                self._map.madvise(mmap.MADV_DONTNEED, *self._pages(self.array))
+
+    def _pages(self, view: np.ndarray) -> tuple[int, int]:
+        """Start and length of the pages that `view` touches, in bytes from the map's start."""
+        low, high = np.lib.array_utils.byte_bounds(view)
+        start = (low - self._first) // mmap.PAGESIZE * mmap.PAGESIZE
+        return start, high - self._first - start
+
+
+# Bytes of blocks that are computed together, and up to which an array stays in memory.
+TOGETHER_BYTES = 64 * 2**20
+HELD_BYTES = 64 * 2**20
+
+
+def spool(x: Any, check: Callable[[np.ndarray, int], Any]) -> np.ndarray | Stored:
+    """Compute a dask array once, into memory or, if it is large, a temporary file.
+
+    The file has no name, lies in the folder that :func:`tempfile.gettempdir` gives (the
+    environment variable TMPDIR) and is gone with the array. All of it is reserved before the
+    first block is computed, so that a disk too small is found at once.
+    """
+    if x.nbytes <= HELD_BYTES:
+        held = np.empty(x.shape, x.dtype)
+        for start, block in _computed(x, check):
+            held[start : start + len(block)] = block
+        return held
+    with tempfile.TemporaryFile(prefix="skstrf") as file:
+        _reserve(file.fileno(), x.nbytes)
+        for start, block in _computed(x, check):
+            file.seek(start * (x.nbytes // len(x)))
+            file.write(np.ascontiguousarray(block).data)
+        file.flush()
+        return stored(np.memmap(file, x.dtype, "r", shape=x.shape))
+
+
+def _reserve(descriptor: int, n_bytes: int) -> None:
+    """Take all room on the disk at once, or say how much it lacks."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, n_bytes)
+        else:
+            os.truncate(descriptor, n_bytes)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: the samples of a dask array are kept in a temporary file of "
+            f"{n_bytes / 1e9:.2g} GB while a network learns from them. Make room, set TMPDIR to a "
+            "folder on a larger disk, or give a zarr array, which is read where it is",
+            tempfile.gettempdir(),
+        ) from error
+
+
+def _computed(x: Any, check: Callable[[np.ndarray, int], Any]) -> Iterator[tuple[int, np.ndarray]]:
+    """Compute blocks, some together: where each starts, and its values."""
+    import dask
+
+    blocks, sizes = x.to_delayed().ravel(), x.chunks[0]
+    starts = np.cumsum([0, *sizes])
+    row_bytes = max(1, x.nbytes // len(x))
+
+    def checked(block: np.ndarray, start: int) -> np.ndarray:
+        check(block, start)
+        return block
+
+    first = 0
+    while first < len(blocks):
+        last = first + 1
+        while last < len(blocks) and (starts[last + 1] - starts[first]) * row_bytes <= (
+            TOGETHER_BYTES
+        ):
+            last += 1
+        values = list(dask.compute(*blocks[first:last]))
+        for k in range(first, last):
+            value, values[k - first] = values[k - first], None  # let go of, one by one
+            shape, start = (sizes[k], *x.shape[1:]), int(starts[k])
+            yield start, on_block(checked, value, (start,), number=k, shape=shape, start=start)
+        first = last
