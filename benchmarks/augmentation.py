@@ -3,7 +3,7 @@
 ``python benchmarks/augmentation.py DATA [sound] [network] [level]`` with DATA as for
 benchmarks/classification.py. Each row is the separable network on contrast and envelope, fitted
 on the train split and one changed copy of it, or on nothing but the train split with one option
-of the network; as many steps in every row. "shifted" are the valid clips after equalisers, rooms,
+of the network; as many steps in every row. "shifted" are the valid clips after equalizers, rooms,
 pitches and noise that no copy had.
 """
 
@@ -20,13 +20,13 @@ from skstrf.experiments import make_separable_classifier
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 COLUMNS = ("valid", "shifted", "test", "new_library")
-NONE = {"pitch": 0, "equaliser": 0, "room": 0, "noise": np.inf}
+NONE = {"pitch": 0, "equalizer": 0, "room": 0, "noise": np.inf}
 COPIES = {
     "pitch within 2 semitones": {"pitch": 2.0},
-    "equaliser, 3 dB an octave": {"equaliser": 3.0},
+    "equalizer, 3 dB an octave": {"equalizer": 3.0},
     "room": {"room": 0.4},
     "noise, 25 to 60 dB": {"noise": 25.0},
-    "all four": {"pitch": 2.0, "equaliser": 3.0, "room": 0.4, "noise": 25.0},
+    "all four": {"pitch": 2.0, "equalizer": 3.0, "room": 0.4, "noise": 25.0},
 }
 NETWORK = {
     "no mixup": {"mixup": 0.0},

@@ -56,7 +56,7 @@ def main():
     Z, y, split = tensors(args.data, args.tensors)
     learner = linear_classifier()
     if args.learner == "network":
-        learner = CNNClassifier(factorise=True, max_epochs=args.max_epochs)
+        learner = CNNClassifier(factorize=True, max_epochs=args.max_epochs)
     results = compare_channels(
         Z,
         y,

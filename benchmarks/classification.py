@@ -1,4 +1,4 @@
-"""What the pipeline learns about instruments, and what it recognises in other libraries.
+"""What the pipeline learns about instruments, and what it recognizes in other libraries.
 
 ``python benchmarks/classification.py DATA [--seeds 3]`` with DATA the folder that holds
 `cc0_instruments` and `cc0_instruments_new_library`. Fitted on the train split; the valid split
@@ -95,7 +95,7 @@ def seeded_rows(Z, M, y, split, seeds):
         "STRF without contrast + MPCA(0.95) + CNN": (Z["log"], (MPCA(0.95),), {}),
         "STRF + MPCA(0.95) + the report's bare network": (
             Z["default"], (MPCA(0.95),), {"recipe": "report", "lr": 1e-3}),
-        "MFCC + CNN": (M, (), {"factorise": True}),
+        "MFCC + CNN": (M, (), {"factorize": True}),
     }  # fmt: skip
     for name, (data, steps, options) in rows.items():
         results = []
@@ -117,7 +117,7 @@ def augmented_row(X, Z, y, split, seeds):
     single, averaged = [], []
     for seed in seeds:
         models = [
-            CNNClassifier(factorise=True, max_epochs=30, random_state=100 * seed + i)
+            CNNClassifier(factorize=True, max_epochs=30, random_state=100 * seed + i)
             for i in range(N_NETWORKS)
         ]
         models = [model.fit(cores, y_train) for model in models]

@@ -80,9 +80,9 @@ def trials(name, x):
             yield measure(f"sound by {method}, {mode}", name, v, again, used)
     tensor = cortical_transform(truth)
     start = time.process_time()
-    back = invert_cortical_transform(tensor, method="normalised", n_frames=truth.shape[1])
+    back = invert_cortical_transform(tensor, method="normalized", n_frames=truth.shape[1])
     used = time.process_time() - start
-    yield measure("complex, every frame, normalised (toolbox)", name, truth, back, used)
+    yield measure("complex, every frame, normalized (toolbox)", name, truth, back, used)
     for what, options in TENSORS.items():
         strf = STRFTransformer(**{"pooling": "sample"} | options).fit(x[None])
         tensor = strf.transform(x[None])

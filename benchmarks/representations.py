@@ -59,7 +59,7 @@ def representations(memory):
     }
 
 
-def standardised(X):
+def standardized(X):
     """Sounds of mean zero and variance one: the level of a recording is no feature."""
     X = X - X.mean(axis=1, keepdims=True)
     X /= X.std(axis=1, keepdims=True)
@@ -200,7 +200,7 @@ def main():
     if options.table:
         return table(read(options.output))
     X, y, split = load(options.data)
-    X = standardised(X)
+    X = standardized(X)
     every = [(LOGISTIC, ""), *((NETWORK, str(seed)) for seed in range(options.seeds))]
     done = {(r["representation"], r["classifier"], r["seed"]) for r in read(options.output)}
     for name, transformer in representations(options.memory).items():

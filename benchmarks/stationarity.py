@@ -34,10 +34,10 @@ def main():
         files = stratified(args.data / folder, per_class, duration)[: args.clips]
         for detrend in (None, "polish"):
             compare(files, duration, detrend, args, f"{folder}_{detrend or 'raw'}")
-    summarise(args.output)
+    summarize(args.output)
 
 
-def summarise(folder):
+def summarize(folder):
     """One small table a comparison: rate, half its interval, and effect, per axis."""
     for path in sorted(folder.glob("c*_[rp]*.csv")):
         with path.open(encoding="utf-8", newline="") as file:

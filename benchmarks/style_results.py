@@ -18,7 +18,7 @@ import soundfile
 from skstrf import CNNClassifier, FastStyleTransfer, STRFTransformer, StyleTransfer
 from skstrf.datasets.audio import read_audio
 from skstrf.experiments import make_style_transfer
-from skstrf.style import MEASURES, Judge, log_stft
+from skstrf.style import METRICS, StyleMetrics, log_stft
 from skstrf.texture import GROUPS
 
 RATE, SECONDS = 22050, 5
@@ -80,7 +80,7 @@ def measured(transfer, content, kind="result"):
     result = transfer.transform(content[None])
     seconds = time.perf_counter() - started
     found = transfer.score_table(content[None], result)
-    row = {m: found[m][kind][0] for m in MEASURES}
+    row = {m: found[m][kind][0] for m in METRICS}
     return result[0], row | {"iterations": transfer.n_iter_, "seconds": seconds}, found
 
 
@@ -119,7 +119,7 @@ def pairs(folder):
             write(f"{name}_{kind}", result)
             yield {"pair": name, "network": kind} | row
         for kind in ("content", "style"):
-            row = {m: found[m][kind][0] for m in MEASURES}
+            row = {m: found[m][kind][0] for m in METRICS}
             yield (
                 {"pair": name, "network": f"untouched {kind}"}
                 | row
@@ -134,7 +134,7 @@ def textures(folder):
     """Textures from noise, two seeds each, and how alike the two are."""
     for name, source in TEXTURES.items():
         style = read(folder, source)
-        judge = Judge([style], RATE)
+        judge = StyleMetrics([style], RATE)
         made = []
         for seed in (0, 1):
             transfer = make_style_transfer(
@@ -214,13 +214,13 @@ def layers(folder, seeds=range(3)):
             rows.append(measured(transfer.fit(style[None]), content)[1])
         means = {
             m: f"{np.mean([r[m] for r in rows]):.3f} ± {np.std([r[m] for r in rows]):.3f}"
-            for m in MEASURES
+            for m in METRICS
         }
         yield {"settings": named(chosen)} | means
 
 
 def fast(folder):
-    """One network for four styles against the optimisation."""
+    """One network for four styles against the optimization."""
     styles = [
         "sonicpi_vinyl_hiss",
         "sonicpi_ambi_haunted_hum",
@@ -240,7 +240,7 @@ def fast(folder):
         for name in tests:
             content = read(folder, name)
             network.set_params(style=style)
-            for kind, transfer in (("fast", network), ("optimised", slow)):
+            for kind, transfer in (("fast", network), ("optimized", slow)):
                 _, row, found = measured(transfer, content)
                 row["untouched gram_distance"] = found["gram_distance"]["content"][0]
                 row["seconds per second"] = row.pop("seconds") / SECONDS

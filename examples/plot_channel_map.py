@@ -71,7 +71,7 @@ for k in counts:
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.errorbar(range(4), means, errors, fmt="o", capsize=3, label="chosen in each fold")
 ax.axhline(scores.mean.max(), color="C1", linestyle="--", label="best of the map")
-ax.axhline(scores.chance, color="grey", linestyle=":", label="chance")
+ax.axhline(scores.chance, color="gray", linestyle=":", label="chance")
 ax.set_xticks(range(4), [str(k) for k in counts])
 ax.set(xlabel="channels kept", ylabel="accuracy (± std over folds)")
 _ = ax.legend(loc="lower right")

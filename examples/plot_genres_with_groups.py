@@ -17,7 +17,7 @@ from skstrf import MPCA, STRFTransformer, make_ripple_genres
 
 # %%
 # Two genres, told apart by their modulation; sixteen artists, eight in each genre. Each artist has
-# a studio that colours all of their clips: a fixed equaliser. Nothing in the studios depends on
+# a studio that colors all of their clips: a fixed equalizer. Nothing in the studios depends on
 # the genre.
 
 N_CLIPS, N_ARTISTS = 96, 16

@@ -12,7 +12,7 @@ import numpy as np
 from IPython.display import Audio
 
 from skstrf import STRFTransformer
-from skstrf.auditory import auditory_spectrogram, centre_frequencies, moving_ripple
+from skstrf.auditory import auditory_spectrogram, center_frequencies, moving_ripple
 
 # %%
 # Noise whose spectral envelope is a sine that drifts. The *rate* says how many ridges pass a
@@ -47,7 +47,7 @@ Audio(sounds[3], rate=16000)
 
 strf = STRFTransformer(bandpass=True, contrast=False, frame_step=16).fit(sounds)
 maps = strf.transform(sounds).mean(axis=(-2, -1))
-frequencies = centre_frequencies()
+frequencies = center_frequencies()
 
 figure, axes = plt.subplots(2, 4, figsize=(10, 5), sharey="row", layout="constrained")
 for (above, below), (rate, scale), x, picture in zip(axes.T, RIPPLES, sounds, maps, strict=True):

@@ -24,7 +24,7 @@ target = Bunch(data=tensors[y >= 4], target=y[y >= 4])
 # Every method learns from the same few labels and is tested on the same sounds. Three seeds give
 # the spread; take more of them before you believe in a small difference.
 pipeline = make_classification_pipeline(max_epochs=15)
-pipeline.set_params(cnn__factorise=True, cnn__n_filters=16)
+pipeline.set_params(cnn__factorize=True, cnn__n_filters=16)
 results = run_transfer(source, target, fractions=[0.1, 0.2, 1.0], pipeline=pipeline)
 print(results.summary())
 

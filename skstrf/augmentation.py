@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-# The equaliser is drawn at octaves, from below the lowest cochlear channel upward.
+# The equalizer is drawn at octaves, from below the lowest cochlear channel upward.
 _KNOTS = 62.5 * 2.0 ** np.arange(8)
 # Beyond what any sound needs, and within what double precision holds.
 _MOST_SEMITONES = 96  # the largest change of rate that `resample` takes
@@ -44,7 +44,7 @@ def augment_sounds(
     *,
     sample_rate: float = 16000,
     pitch: float = 2.0,
-    equaliser: float = 3.0,
+    equalizer: float = 3.0,
     room: float = 0.4,
     noise: float = 25.0,
     gain: float = 0.0,
@@ -61,7 +61,7 @@ def augment_sounds(
     pitch : float, default=2.0
         Largest shift in semitones, up or down; speed changes along, as with a tape. What a
         faster sound lacks at its end is filled by its own beginning. 0 for none, 96 at most.
-    equaliser : float, default=3.0
+    equalizer : float, default=3.0
         Standard deviation of the step from one octave to the next, in dB, of a random smooth
         gain over frequency. 0 for none, 60 at most.
     room : float, default=0.4
@@ -89,7 +89,7 @@ def augment_sounds(
 
     Notes
     -----
-    Pitch and time are coupled so that the change is free of artefacts of its own.
+    Pitch and time are coupled so that the change is free of artifacts of its own.
 
     Examples
     --------
@@ -104,14 +104,14 @@ def augment_sounds(
 
     X = check_array(X, dtype=[np.float64, np.float32])
     checked_number(pitch, "pitch", low=0, high=_MOST_SEMITONES, unit="semitones")
-    checked_number(equaliser, "equaliser", low=0, high=_STEEPEST_DB, unit="dB")
+    checked_number(equalizer, "equalizer", low=0, high=_STEEPEST_DB, unit="dB")
     checked_number(room, "room", low=0, high=_MOST_ROOM)
     if noise != np.inf:
         checked_number(noise, "noise", low=_LEAST_RATIO_DB, unit="dB")
     checked_number(gain, "gain", low=0, high=_MOST_GAIN_DB, unit="dB")
     checked_number(sample_rate, "sample_rate", low=1, high=1e9, unit="Hz")
     rng = check_random_state(random_state)
-    rows = [_augment(x, rng, sample_rate, pitch, equaliser, room, noise) for x in X]
+    rows = [_augment(x, rng, sample_rate, pitch, equalizer, room, noise) for x in X]
     changed = np.stack(rows)
     if gain:  # drawn after all else: the other changes of a seed are the same with and without
         changed *= 10 ** (gain * rng.uniform(-1, 1, (len(X), 1)) / 20)
@@ -122,12 +122,12 @@ def augment_sounds(
     return changed.astype(X.dtype)
 
 
-def _augment(x, rng, sample_rate, pitch, equaliser, room, noise) -> np.ndarray:
+def _augment(x, rng, sample_rate, pitch, equalizer, room, noise) -> np.ndarray:
     n_times = len(x)
     level = np.sqrt(np.mean(np.square(x, dtype=np.float64)))
     # All numbers are drawn whatever the settings, so that each setting changes its part alone.
     factor = 2.0 ** (pitch * rng.uniform(-1, 1) / 12)
-    steps = equaliser * rng.standard_normal(len(_KNOTS))
+    steps = equalizer * rng.standard_normal(len(_KNOTS))
     tail_level, decay = room * rng.uniform(), rng.uniform(0.1, 0.8)
     ratio = noise + 35 * rng.uniform()
     seeds = rng.randint(2**31, size=2)
@@ -144,7 +144,7 @@ def _augment(x, rng, sample_rate, pitch, equaliser, room, noise) -> np.ndarray:
 
 
 def _filtered(x, sample_rate, steps, tail_level, decay, seed) -> np.ndarray:
-    """Equalise and add the reverberant tail, in one multiplication of spectra."""
+    """Equalize and add the reverberant tail, in one multiplication of spectra."""
     n_fft = 2 * len(x)
     spectrum = np.fft.rfft(x, n_fft)
     frequency = np.maximum(np.fft.rfftfreq(n_fft, 1 / sample_rate), _KNOTS[0])
@@ -170,7 +170,7 @@ def _inside(self):
     return LogisticRegression() if self.estimator is None else self.estimator
 
 
-_CHANGES = ("pitch", "equaliser", "room", "noise", "gain")
+_CHANGES = ("pitch", "equalizer", "room", "noise", "gain")
 
 
 class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -188,7 +188,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Changed copies beside each original; 0 for none.
     sample_rate : float, default=16000
         Of the sounds, in Hz.
-    pitch, equaliser, room, noise, gain : float
+    pitch, equalizer, room, noise, gain : float
         How much changes, see :func:`skstrf.augmentation.augment_sounds`.
     random_state : int, RandomState instance or None, default=None
         Of the changes; the estimator has its own.
@@ -224,7 +224,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "n_copies": [Interval(Integral, 0, None, closed="left")],
         "sample_rate": [Interval(Real, 0, None, closed="neither")],
         "pitch": [Interval(Real, 0, None, closed="left")],
-        "equaliser": [Interval(Real, 0, None, closed="left")],
+        "equalizer": [Interval(Real, 0, None, closed="left")],
         "room": [Interval(Real, 0, None, closed="left")],
         "noise": [Real],
         "gain": [Real],
@@ -238,7 +238,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         *,
         sample_rate=16000,
         pitch=2.0,
-        equaliser=3.0,
+        equalizer=3.0,
         room=0.4,
         noise=25.0,
         gain=0.0,
@@ -248,7 +248,7 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_copies = n_copies
         self.sample_rate = sample_rate
         self.pitch = pitch
-        self.equaliser = equaliser
+        self.equalizer = equalizer
         self.room = room
         self.noise = noise
         self.gain = gain

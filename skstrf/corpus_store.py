@@ -31,7 +31,7 @@ from skstrf.datasets.audio import count_samples
 from skstrf.datasets.loader import as_paths, read_many
 from skstrf.transforms.base import Axis
 from skstrf.transforms.strf import STRFTransformer, long_axes, transform_blocks
-from skstrf.utils.cluster import Died, current_client, run_on_cluster
+from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = [
     "DurableStore",
@@ -502,7 +502,7 @@ def _written(
     there = copy(work)
     there.names = [os.path.abspath(name) for name in work.names]
     for rows, errors in run_on_cluster(_fill_there, parts, path.resolve(), there):
-        if isinstance(errors, Died):
+        if isinstance(errors, WorkerDied):
             errors = _fill_one_by_one(rows, X, there)
         yield rows, errors
 
@@ -545,11 +545,11 @@ def _fill_one_by_one(rows: np.ndarray, X: zarr.Array, work: Work) -> dict[int, s
     """Find the sounds among some that end the process which reads them; write the others."""
     tensors = np.full((len(rows), *X.shape[1:]), np.nan, dtype=X.dtype)
     errors: dict[int, str] = {}
-    died = [(rows, Died())]  # a sound that is long was alone already
+    died = [(rows, WorkerDied())]  # a sound that is long was alone already
     alone = died if work.is_long else run_on_cluster(_compute, ([row] for row in rows), work)
     for index, (_, outcome) in enumerate(alone):
         row = int(rows[index])
-        if not isinstance(outcome, Died):
+        if not isinstance(outcome, WorkerDied):
             tensors[index] = outcome[0][0]
             errors |= outcome[1]
         elif work.strict:

@@ -33,7 +33,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
-    refuse_tables,
+    reject_dataframe_output,
 )
 
 __all__ = ["MPCA"]
@@ -325,7 +325,7 @@ class MPCA(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._checked(X, reset=False)
-        refuse_tables(self, 1 + len(self.output_shape_))
+        reject_dataframe_output(self, 1 + len(self.output_shape_))
         if is_dask(X):
             # A copy: fitting again must not change what is still to be computed.
             return map_samples(X, copy(self)._transform, self.output_shape_, X.dtype)

@@ -27,7 +27,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_memory
 
 from skstrf.utils.arrays import is_torch, to_numpy
-from skstrf.utils.cluster import Died, current_client, run_on_cluster
+from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 from skstrf.utils.lazy import is_dask, map_samples, whole_samples
 from skstrf.utils.validation import (
     HasMethods,
@@ -38,7 +38,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
-    refuse_tables,
+    reject_dataframe_output,
     validate_params,
 )
 
@@ -167,7 +167,7 @@ def channel_scores(
     estimator : classifier or None
         Gets one channel: (n_samples, n_freqs, n_frames) if it takes such data (as
         `CNNClassifier` does, or a Pipeline that begins with `MPCA`), else
-        (n_samples, n_freqs * n_frames). None: standardised features and logistic regression.
+        (n_samples, n_freqs * n_frames). None: standardized features and logistic regression.
     X : array-like or torch.Tensor of shape (n_samples, n_scales, n_rates, ...)
         Tensors, computed once; a memory map is read a channel at a time.
     y : array-like of shape (n_samples,)
@@ -257,7 +257,7 @@ def channel_scores(
 
 def _on_cluster(places: Any, *shared: Any) -> Iterator[np.ndarray]:
     for place, outcome in run_on_cluster(_score_place, places, *shared):
-        if isinstance(outcome, Died):
+        if isinstance(outcome, WorkerDied):
             raise OSError(f"Scoring the channel {place} {outcome.reason}.")
         yield outcome
 
@@ -344,7 +344,7 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     estimator : classifier or None, default=None
-        What every channel is scored with, see `channel_scores`. None: standardised features and
+        What every channel is scored with, see `channel_scores`. None: standardized features and
         logistic regression.
     k : int or "all", default=10
         Channels to keep. More than there are: all, with a warning.
@@ -502,7 +502,7 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
-        refuse_tables(self, 1 + len(self._kept_shape()))
+        reject_dataframe_output(self, 1 + len(self._kept_shape()))
         if is_dask(X):
             return map_samples(X, copy(self)._take, self._kept_shape(), X.dtype)
         return self._take(X)

@@ -33,7 +33,7 @@ __all__ = [
     "Entries",
     "Stages",
     "digest",
-    "learns_nothing",
+    "is_stateless",
     "open_entries",
     "row_keys",
     "stage_settings",
@@ -55,7 +55,7 @@ def digest(*parts: str) -> str:
     return found.hexdigest()
 
 
-def learns_nothing(step: Any) -> bool:
+def is_stateless(step: Any) -> bool:
     """Say whether a stage makes of a sound what does not depend on the others."""
     return isinstance(step, AudioLoader | SoundTransformer)
 
@@ -182,7 +182,7 @@ class Stages:
     def __init__(self, steps: Sequence[tuple[str, Any]], entries: Entries):
         self.steps = [(n, s) for n, s in steps if s is not None and s != "passthrough"]
         self.entries = entries
-        is_row_wise = [learns_nothing(step) for _, step in self.steps]
+        is_row_wise = [is_stateless(step) for _, step in self.steps]
         self.n_head = [*is_row_wise, False].index(False)
 
     def fit(self, X: Any, y: Any) -> tuple[np.ndarray, dict[str, Any], list[str]] | None:

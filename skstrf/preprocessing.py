@@ -22,7 +22,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
-    refuse_tables,
+    reject_dataframe_output,
 )
 
 __all__ = [
@@ -48,10 +48,10 @@ def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
     dtype = double(x[:0]).dtype
 
     def task(rows: slice) -> tuple[Any, Any]:
-        centred = x[rows] - shift
-        sums = centred.sum(axis=axes, keepdims=True, dtype=dtype)
-        centred *= centred
-        return sums, centred.sum(axis=axes, keepdims=True, dtype=dtype)
+        centered = x[rows] - shift
+        sums = centered.sum(axis=axes, keepdims=True, dtype=dtype)
+        centered *= centered
+        return sums, centered.sum(axis=axes, keepdims=True, dtype=dtype)
 
     total, squares = (to_numpy(sum(part)) for part in zip(*map_chunks(task, x), strict=True))
     with np.errstate(all="ignore"):
@@ -79,7 +79,7 @@ def _merged(parts: Sequence[tuple[float, Any, Any]]) -> tuple[float, Any, Any]:
 
 
 class TensorScaler(TransformerMixin, BaseEstimator):
-    """Standardise n-D data: take off the mean and divide by the standard deviation.
+    """Standardize n-D data: take off the mean and divide by the standard deviation.
 
     scikit-learn's ``StandardScaler`` for tensors. Mean and deviation are shared over the samples
     and over the axes named; each position along the other axes has its own. With the default,
@@ -197,7 +197,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_batch(self, stored(X), reset=False, keep_lazy=True)
-        refuse_tables(self, X.ndim)
+        reject_dataframe_output(self, X.ndim)
         if is_dask(X):
             # A copy: fitting again must not change what is still to be computed.
             return map_samples(X, copy(self)._scale, self.input_shape_, X.dtype)
@@ -379,7 +379,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_batch(self, stored(X), reset=False, keep_lazy=True)
-        refuse_tables(self, X.ndim)
+        reject_dataframe_output(self, X.ndim)
         first, *others = self.input_shape_
         if is_dask(X):
             shape = ((1 + self.envelope) * first, *others)

@@ -9,7 +9,7 @@ from skstrf import MPCA, AugmentedClassifier, STRFTransformer
 from skstrf.auditory import moving_ripple
 from skstrf.augmentation import augment_sounds
 
-NONE = {"pitch": 0, "equaliser": 0, "room": 0, "noise": np.inf}
+NONE = {"pitch": 0, "equalizer": 0, "room": 0, "noise": np.inf}
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def test_nothing_asked_nothing_changed(sounds):
     np.testing.assert_allclose(augment_sounds(sounds, **NONE, random_state=0), sounds, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["pitch", "equaliser", "room", "noise"])
+@pytest.mark.parametrize("name", ["pitch", "equalizer", "room", "noise"])
 def test_each_change_works_alone_and_keeps_the_level(sounds, name):
-    defaults = {"pitch": 2.0, "equaliser": 3.0, "room": 0.4, "noise": 25.0}
+    defaults = {"pitch": 2.0, "equalizer": 3.0, "room": 0.4, "noise": 25.0}
     changed = augment_sounds(sounds, **{**NONE, name: defaults[name]}, random_state=0)
     assert np.abs(changed - sounds).max() > 1e-3
     level = np.sqrt((sounds**2).mean(axis=1))
@@ -94,7 +94,7 @@ def test_silence_stays_silence():
     ("options", "words"),
     [
         ({"pitch": -1}, "pitch"),
-        ({"equaliser": np.inf}, "equaliser"),
+        ({"equalizer": np.inf}, "equalizer"),
         ({"room": np.nan}, "room"),
         ({"noise": np.nan}, "noise"),
         ({"gain": -3}, "gain"),
@@ -132,8 +132,8 @@ def test_classifier_sees_copies_in_fit_alone():
 
 
 def test_copies_help_with_a_microphone_never_heard():
-    # Two modulations; each class was recorded through its own equaliser, and at the test the
-    # equalisers are exchanged. Without copies the equaliser is the easier cue.
+    # Two modulations; each class was recorded through its own equalizer, and at the test the
+    # equalizers are exchanged. Without copies the equalizer is the easier cue.
     def record(rate, tilt, seed):
         x = moving_ripple(rate, 1, 1.0, depth=0.3, random_state=seed)
         octaves = np.log2(np.maximum(np.fft.rfftfreq(16000, 1 / 16000), 50) / 1000)
@@ -152,6 +152,6 @@ def test_copies_help_with_a_microphone_never_heard():
     )
     assert pipeline.fit(X, y).score(X_test, y_test) < 0.2
     helped = AugmentedClassifier(
-        pipeline, n_copies=4, equaliser=6, pitch=0, room=0, random_state=0
+        pipeline, n_copies=4, equalizer=6, pitch=0, room=0, random_state=0
     )
     assert helped.fit(X, y).score(X_test, y_test) > 0.8

@@ -23,7 +23,7 @@ from skstrf.datasets import AudioReadError
 from skstrf.experiments import make_classification_pipeline, run_classification, run_search
 from skstrf.experiments._evaluation import Flatten
 from skstrf.utils import cluster as cluster_module
-from skstrf.utils.cluster import Died, current_client, on_cluster, run_on_cluster
+from skstrf.utils.cluster import WorkerDied, current_client, on_cluster, run_on_cluster
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -261,8 +261,8 @@ def test_a_task_that_kills_its_process_is_told_apart(address):
     with on_cluster(address):
         pairs = list(run_on_cluster(double_or_die, range(20), {7}))
     assert [item for item, _ in pairs] == list(range(20))
-    assert [i for i, outcome in pairs if isinstance(outcome, Died)] == [7]
-    assert all(isinstance(o, Died) or o == 2 * i for i, o in pairs)
+    assert [i for i, outcome in pairs if isinstance(outcome, WorkerDied)] == [7]
+    assert all(isinstance(o, WorkerDied) or o == 2 * i for i, o in pairs)
 
 
 @pytest.mark.slow

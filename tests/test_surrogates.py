@@ -7,7 +7,7 @@ from scipy.signal import lfilter
 
 from skstrf.surrogates import (
     automatic_block_length,
-    colour,
+    color,
     fit_autoregression,
     gaussianized,
     iaaft_surrogates,
@@ -92,13 +92,13 @@ def test_random_walks_get_stable_models():
         assert np.abs(np.roots([1, *-model])).max() < 1
 
 
-def test_colour_undoes_whiten():
+def test_color_undoes_whiten():
     x = rng().standard_normal((60, 7))
     coefficients = rng(1).uniform(-0.3, 0.3, (3, 7))
     left = whiten(x, coefficients)
     exact = x[3:] - sum(coefficients[k] * x[2 - k : 59 - k] for k in range(3))
     np.testing.assert_allclose(left, exact - exact.mean(axis=0), atol=1e-12)
-    np.testing.assert_allclose(colour(exact, coefficients, x[:3]), x, atol=1e-12)
+    np.testing.assert_allclose(color(exact, coefficients, x[:3]), x, atol=1e-12)
 
 
 # Generators
@@ -146,11 +146,11 @@ def test_gaussianized_keeps_order_and_ties():
 def test_sieve_surrogates_keep_variance_dependence_and_correlation_of_lines():
     plane = make_field("separable AR .5 x .9", (32, 512), rng()).T
     copies = sieve_surrogates(plane, 40, rng(1))
-    centred = plane - plane.mean(axis=0)
-    assert copies.var() == pytest.approx(centred.var(), rel=0.25)
+    centered = plane - plane.mean(axis=0)
+    assert copies.var() == pytest.approx(centered.var(), rel=0.25)
     for lag, shift in ((1, (1, 0)), (0, (0, 1))):
-        a, b = (centred[lag:, shift[1] :], centred[: 512 - lag, : 32 - shift[1]])
-        expected = (a * b).mean() / centred.var()
+        a, b = (centered[lag:, shift[1] :], centered[: 512 - lag, : 32 - shift[1]])
+        expected = (a * b).mean() / centered.var()
         found = (copies[lag:, :, shift[1] :] * copies[: 512 - lag, :, : 32 - shift[1]]).mean()
         assert found / copies.var() == pytest.approx(expected, abs=0.06)
 

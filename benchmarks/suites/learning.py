@@ -6,7 +6,7 @@ from skstrf import MPCA, CNNClassifier, StationarityScorer, STRFTransformer
 from skstrf.auditory import moving_ripple
 
 SHAPES = {"50 x 11 x 18 x 64 x 32": (50, 11, 18, 64, 32), "200 x 32 x 32 x 16": (200, 32, 32, 16)}
-NETWORKS = {"report": {"factorise": True}, "separable": {"kernel_sizes": (3, 3), "strides": 1}}
+NETWORKS = {"report": {"factorize": True}, "separable": {"kernel_sizes": (3, 3), "strides": 1}}
 
 
 def low_rank(shape, seed=0):

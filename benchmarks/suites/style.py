@@ -9,7 +9,7 @@ from skstrf.auditory import moving_ripple
 
 
 class Transfer:
-    """From a ripple towards noise."""
+    """From a ripple toward noise."""
 
     params = ("random", "cortical")
     param_names = ("network",)

@@ -16,7 +16,7 @@ from matplotlib.patches import ConnectionPatch
 from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, CNNClassifier, STRFTransformer, load_instruments
-from skstrf.auditory import auditory_spectrogram, centre_frequencies, cortical_transform
+from skstrf.auditory import auditory_spectrogram, center_frequencies, cortical_transform
 
 FOLDER = Path(__file__).parents[1] / "_static"
 INSTRUMENT = "alto_sax"
@@ -75,28 +75,28 @@ def compute() -> dict:
     }
 
 
-def draw(data: dict, layout: dict, colours: dict) -> plt.Figure:
+def draw(data: dict, layout: dict, colors: dict) -> plt.Figure:
     """One figure of four parts, joined by arrows."""
     style = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
-        colours["ink"],
+        colors["ink"],
     )
     with mpl.rc_context({**style, "font.size": 10, "axes.linewidth": 0.8}):
         figure = plt.figure(figsize=layout["size"])
         sound, cochlea, cortex, decision = (figure.add_axes(part) for part in layout["parts"])
-        draw_sound(sound, data["sound"], colours)
+        draw_sound(sound, data["sound"], colors)
         draw_spectrogram(cochlea, data["spectrogram"])
         draw_tensor(cortex, data["tensor"])
-        draw_decision(decision, data["names"], data["probabilities"], colours)
+        draw_decision(decision, data["names"], data["probabilities"], colors)
         for ax, title in zip((sound, cochlea, cortex, decision), TITLES, strict=True):
             box = ax.get_position()
             middle = (box.x0 + box.width / 2, box.y1 + layout["above"])
             figure.text(*middle, title, ha="center", va="center", fontsize=13, fontweight="bold")
-        join(figure, layout, colours)
+        join(figure, layout, colors)
     return figure
 
 
-def join(figure: plt.Figure, layout: dict, colours: dict) -> None:
+def join(figure: plt.Figure, layout: dict, colors: dict) -> None:
     """Arrows from each part to the next: between the titles, or down the left side."""
     for before, after in pairwise(layout["parts"]):
         if layout["across"]:
@@ -107,14 +107,14 @@ def join(figure: plt.Figure, layout: dict, colours: dict) -> None:
         figure.add_artist(
             ConnectionPatch(
                 *points, "figure fraction", arrowstyle="-|>", mutation_scale=16,
-                color=colours["ink"], linewidth=1.5, shrinkA=0, shrinkB=0,
+                color=colors["ink"], linewidth=1.5, shrinkA=0, shrinkB=0,
             )
         )  # fmt: skip
 
 
-def draw_sound(ax, sound, colours) -> None:
+def draw_sound(ax, sound, colors) -> None:
     time = np.arange(len(sound)) / 16000
-    ax.plot(time, sound, color=colours["best"], linewidth=0.4, rasterized=True)
+    ax.plot(time, sound, color=colors["best"], linewidth=0.4, rasterized=True)
     ax.set_xlim(0, SECONDS)
     ax.set_yticks([])
     ax.spines[["left", "right", "top"]].set_visible(False)
@@ -126,7 +126,7 @@ def draw_spectrogram(ax, spectrogram) -> None:
         spectrogram**0.4, origin="lower", aspect="auto", cmap="magma", extent=(0, SECONDS, 0, 128)
     )
     wanted = (250, 500, 1000, 2000, 4000)
-    places = [np.interp(f, centre_frequencies(), np.arange(128) + 0.5) for f in wanted]
+    places = [np.interp(f, center_frequencies(), np.arange(128) + 0.5) for f in wanted]
     ax.set_yticks(places, [f"{f / 1000:g}" for f in wanted])
     ax.set_ylabel("frequency (kHz)")
     ax.set_xlabel("time (s)")
@@ -155,9 +155,9 @@ def draw_tensor(ax, tensor) -> None:
     )
 
 
-def draw_decision(ax, names, probabilities, colours) -> None:
+def draw_decision(ax, names, probabilities, colors) -> None:
     chosen = probabilities.argmax()
-    bars = [colours["best"] if i == chosen else colours["bar"] for i in range(len(names))]
+    bars = [colors["best"] if i == chosen else colors["bar"] for i in range(len(names))]
     ax.barh(np.arange(len(names)), probabilities, color=bars)
     ax.set_yticks(np.arange(len(names)), names)
     ax.get_yticklabels()[chosen].set_fontweight("bold")
@@ -171,8 +171,8 @@ def draw_decision(ax, names, probabilities, colours) -> None:
 def main() -> None:
     data = compute()
     for shape, layout in LAYOUTS.items():
-        for name, colours in COLOURS.items():
-            figure = draw(data, layout, colours)
+        for name, colors in COLOURS.items():
+            figure = draw(data, layout, colors)
             path = FOLDER / f"overview_{shape}_{name}.png"
             figure.savefig(path, dpi=150, transparent=True, metadata={"Software": None})
             plt.close(figure)

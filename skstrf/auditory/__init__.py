@@ -21,7 +21,7 @@ from skstrf.auditory.cortex import (
     scale_transform,
     signed_rates,
 )
-from skstrf.auditory.filterbanks import centre_frequencies, cochlear_filters
+from skstrf.auditory.filterbanks import center_frequencies, cochlear_filters
 from skstrf.auditory.inverse_cochlea import invert_auditory_spectrogram
 from skstrf.auditory.inverse_cortex import invert_cortical_transform
 from skstrf.auditory.long_sounds import auditory_spectrogram_blocks, cortical_transform_blocks
@@ -42,7 +42,7 @@ __all__ = [
     "ReceptiveField",
     "auditory_spectrogram",
     "auditory_spectrogram_blocks",
-    "centre_frequencies",
+    "center_frequencies",
     "cochlear_filters",
     "cortical_transform",
     "cortical_transform_blocks",

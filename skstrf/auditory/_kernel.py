@@ -134,7 +134,7 @@ def _flush(state):
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 def _hair_cell(y, membrane, beta, kind, slope):
     """Apply the hair-cell nonlinearity and the membrane low-pass to a block, in place."""
-    # A loop per kind, so that each is free of branches and vectorises over the channels.
+    # A loop per kind, so that each is free of branches and vectorizes over the channels.
     n_samples, n_channels = y.shape
     for j in range(n_samples):
         row = y[j]

@@ -40,7 +40,7 @@ def auditory_spectrogram(
     x: Any,
     *,
     sample_rate: float = 16000,
-    frame_length: float = 8.0,
+    hop_duration: float = 8.0,
     time_constant: float = 8.0,
     nonlinearity: str | float = "linear",
     octave_shift: float = 0,
@@ -49,7 +49,7 @@ def auditory_spectrogram(
     r"""Auditory spectrogram of one or many sounds.
 
     129 cochlear filters :math:`y_1`, a hair-cell nonlinearity with membrane low-pass
-    :math:`y_2`, the difference to the neighbour above :math:`y_3 = y_{2,m} - y_{2,m+1}`,
+    :math:`y_2`, the difference to the neighbor above :math:`y_3 = y_{2,m} - y_{2,m+1}`,
     half-wave rectification :math:`y_4` and leaky integration
 
     .. math:: y_5[n] = y_4[n] + e^{-1/(\tau f_s)} \, y_5[n-1],
@@ -63,7 +63,7 @@ def auditory_spectrogram(
     sample_rate : float, default=16000
         Hz. Sounds at another rate than the model's, ``16000 * 2**octave_shift``,
         are resampled (soxr, high quality).
-    frame_length : float, default=8.0
+    hop_duration : float, default=8.0
         Step between frames in ms.
     time_constant : float, default=8.0
         Of the leaky integration, in ms. 0 takes the plain mean over each frame
@@ -72,7 +72,7 @@ def auditory_spectrogram(
         The hair cell. A float > 0 is the slope of a sigmoid :math:`1/(1+e^{-u/c})`.
         All but "linear" are followed by the membrane low-pass (0.5 ms).
     octave_shift : float, default=0
-        The model runs at ``16000 * 2**octave_shift`` Hz and all centre frequencies move along.
+        The model runs at ``16000 * 2**octave_shift`` Hz and all center frequencies move along.
         From -8 to 8.
     n_jobs : int, optional
         Threads. None uses all cores, as BLAS does. The result does not depend on it.
@@ -119,7 +119,7 @@ def auditory_spectrogram(
     """
     sounds = _check_sounds(x)
     rate = model_sample_rate(octave_shift)
-    settings = _frame_settings(rate, frame_length, time_constant, nonlinearity)
+    settings = _frame_settings(rate, hop_duration, time_constant, nonlinearity)
     dtype = sounds.dtype
     sounds = resample(sounds, sample_rate, rate)
     flat = sounds.reshape(-1, sounds.shape[-1])
@@ -135,10 +135,10 @@ def model_sample_rate(octave_shift: float = 0) -> float:
     return 16000.0 * 2.0**shift
 
 
-def frames_per_second(frame_length: float = 8.0, octave_shift: float = 0) -> float:
+def frames_per_second(hop_duration: float = 8.0, octave_shift: float = 0) -> float:
     """Exact frame rate of the auditory spectrogram, whole samples taken into account."""
     rate = model_sample_rate(octave_shift)
-    return rate / _samples_per_frame(rate, frame_length)
+    return rate / _samples_per_frame(rate, hop_duration)
 
 
 def resample(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
@@ -179,20 +179,20 @@ def _check_sounds(x: Any) -> np.ndarray:
     return sounds
 
 
-def _samples_per_frame(rate: float, frame_length: float) -> int:
+def _samples_per_frame(rate: float, hop_duration: float) -> int:
     checked_number(
-        frame_length, "frame_length", low=0, high=_LONGEST_FRAME_MS, open_low=True, unit="ms"
+        hop_duration, "hop_duration", low=0, high=_LONGEST_FRAME_MS, open_low=True, unit="ms"
     )
-    n_samples = round(frame_length * rate / 1000.0)
+    n_samples = round(hop_duration * rate / 1000.0)
     if n_samples < 1:
         raise ValueError(
-            f"frame_length={frame_length} ms is shorter than one sample at {rate:g} Hz."
+            f"hop_duration={hop_duration} ms is shorter than one sample at {rate:g} Hz."
         )
     return n_samples
 
 
-def _frame_settings(rate, frame_length, time_constant, nonlinearity) -> _FrameSettings:
-    n_samples = _samples_per_frame(rate, frame_length)
+def _frame_settings(rate, hop_duration, time_constant, nonlinearity) -> _FrameSettings:
+    n_samples = _samples_per_frame(rate, hop_duration)
     checked_number(time_constant, "time_constant", low=0, unit="ms")
     if time_constant > 0:
         leak = np.exp(-1000.0 / (time_constant * rate))

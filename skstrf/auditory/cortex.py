@@ -172,7 +172,7 @@ def cortical_transform(
     )  # fmt: skip
     flat = spectrogram.reshape(-1, *spectrogram.shape[-2:])
     window = int(frame_step) if pooling == "mean" else 1
-    result = analyse(flat, plan, output, window, max_memory)
+    result = analyze(flat, plan, output, window, max_memory)
     result = result.reshape(*spectrogram.shape[:-2], *result.shape[1:])
     return result.numpy() if from_numpy else result
 
@@ -256,7 +256,7 @@ def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def analyse(
+def analyze(
     v: torch.Tensor,
     plan: CorticalPlan,
     output: str = "complex",

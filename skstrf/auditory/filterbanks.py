@@ -1,4 +1,4 @@
-"""Filter tables: the cochlear filters of the NSL model and where they are centred."""
+"""Filter tables: the cochlear filters of the NSL model and where they are centered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = [
     "CHANNELS_PER_OCTAVE",
     "N_CHANNELS",
     "CochlearFilters",
-    "centre_frequencies",
+    "center_frequencies",
     "cochlear_filters",
 ]
 
@@ -33,7 +33,7 @@ class CochlearFilters(NamedTuple):
 def cochlear_filters() -> CochlearFilters:
     """Coefficients of the cochlear filter bank of the NSL model.
 
-    The same digital filters serve every octave shift: at 8 kHz all centre
+    The same digital filters serve every octave shift: at 8 kHz all center
     frequencies are half of those at 16 kHz.
 
     Returns
@@ -61,8 +61,8 @@ def cochlear_filters() -> CochlearFilters:
     return CochlearFilters(*arrays)
 
 
-def centre_frequencies(octave_shift: float = 0, n_channels: int = N_CHANNELS) -> np.ndarray:
-    """Centre frequencies of the cochlear channels.
+def center_frequencies(octave_shift: float = 0, n_channels: int = N_CHANNELS) -> np.ndarray:
+    """Center frequencies of the cochlear channels.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def centre_frequencies(octave_shift: float = 0, n_channels: int = N_CHANNELS) ->
 
     Examples
     --------
-    >>> from skstrf.auditory.filterbanks import centre_frequencies
-    >>> centre_frequencies()[[0, 31, 127]].round(1)
+    >>> from skstrf.auditory.filterbanks import center_frequencies
+    >>> center_frequencies()[[0, 31, 127]].round(1)
     array([ 179.7,  440. , 7040. ])
     """
     channel = np.arange(n_channels)

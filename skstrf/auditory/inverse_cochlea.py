@@ -21,7 +21,7 @@ __all__ = ["invert_auditory_spectrogram"]
 
 _METHODS = ("gradient", "projection")
 _MAX_ITER = {"gradient": 100, "projection": 10}
-# The toolbox multiplies every new guess by this ("pseudo-normalisation").
+# The toolbox multiplies every new guess by this ("pseudo-normalization").
 _LIFT = 1.01
 _RESTART = 100.0  # percent above the best error at which the toolbox starts anew
 _HISTORY = 20
@@ -35,7 +35,7 @@ def invert_auditory_spectrogram(
     v: Any,
     *,
     sample_rate: float = 16000,
-    frame_length: float = 8.0,
+    hop_duration: float = 8.0,
     time_constant: float = 8.0,
     nonlinearity: str | float = "linear",
     octave_shift: float = 0,
@@ -57,12 +57,12 @@ def invert_auditory_spectrogram(
         Auditory spectrograms, non-negative (what is negative is set to 0).
     sample_rate : float, default=16000
         Of the sound returned, Hz; it is resampled from the model's.
-    frame_length, time_constant, nonlinearity, octave_shift
+    hop_duration, time_constant, nonlinearity, octave_shift
         As given to :func:`auditory_spectrogram`.
     n_times : int, optional
         Samples of the sound. None takes all frames.
     method : {"gradient", "projection"}, default="gradient"
-        "gradient" minimises the squared difference of the spectrograms over the samples, by
+        "gradient" minimizes the squared difference of the spectrograms over the samples, by
         L-BFGS through :class:`~skstrf.auditory.Cochlea`. "projection" is the NSL toolbox's
         ``aud2wav``: scale every channel to the wanted frames, filter backward, add up, repeat;
         it keeps its best guess, as it can diverge.
@@ -130,7 +130,7 @@ def invert_auditory_spectrogram(
 
     _check_options(method, nonlinearity, max_iter, tol)
     wanted, from_numpy = _check_channels(v, torch)
-    cochlea = Cochlea(frame_length, time_constant, nonlinearity, octave_shift)
+    cochlea = Cochlea(hop_duration, time_constant, nonlinearity, octave_shift)
     where = torch.device(resolve_device(device)) if from_numpy else wanted.device
     cochlea = cochlea.to(where)
     length = wanted.shape[-1] * cochlea.samples_per_frame
@@ -250,7 +250,7 @@ class _Bank:
         return torch.fft.irfft(spectrum, self.n_fft)[:, : self.n_times]
 
     def differences(self, x: torch.Tensor) -> torch.Tensor:
-        """Each channel less its upper neighbour, (128, n_times)."""
+        """Each channel less its upper neighbor, (128, n_times)."""
         y = self.forward(x)
         return y[:-1] - y[1:]
 

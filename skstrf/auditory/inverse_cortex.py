@@ -25,7 +25,7 @@ from skstrf.auditory.cortex import (
     DEFAULT_SCALES,
     CorticalPlan,
     _check_choices,
-    analyse,
+    analyze,
     cortical_plan,
     filtered_frames,
 )
@@ -89,7 +89,7 @@ class CorticalOperator:
 
     def forward(self, v: torch.Tensor) -> torch.Tensor:
         """Give the complex tensor of a spectrogram."""
-        return analyse(v[None], self.plan)[0]
+        return analyze(v[None], self.plan)[0]
 
     def adjoint(self, c: torch.Tensor) -> torch.Tensor:
         """Give the spectrogram that the adjoint makes of a tensor."""
@@ -246,7 +246,7 @@ def _inverse_symbol(plan: CorticalPlan, least: float) -> np.ndarray:
     return np.divide(1.0, np.maximum(symbol, floor), out=np.zeros(half + 1), where=floor > 0)
 
 
-_METHODS = ("least-squares", "normalised")
+_METHODS = ("least-squares", "normalized")
 _CONTENTS = ("complex", "real", "magnitude")
 _MAX_ITER = {"complex": 60, "real": 60, "magnitude": 200}
 # Of the accelerated projections; .99, the usual choice for spectrograms, overshoots here.
@@ -291,13 +291,13 @@ def invert_cortical_transform(
         ``frame_step=k`` that is the longest possible, k times the tensor's frames.
     content : {"complex", "real", "magnitude"}, default="complex"
         What `c` holds: the ``output`` given to :func:`cortical_transform`.
-    method : {"least-squares", "normalised"}, default="least-squares"
+    method : {"least-squares", "normalized"}, default="least-squares"
         "least-squares" finds the spectrogram whose tensor is nearest to `c`, by preconditioned
         conjugate gradients; from magnitudes by accelerated projections [3]_.
-        "normalised" is the NSL toolbox's ``cor2aud``: one pass of inverse filtering. It wants
+        "normalized" is the NSL toolbox's ``cor2aud``: one pass of inverse filtering. It wants
         every frame and channel of a complex tensor.
     norm : float, default=0.9
-        Of "normalised": 1 divides by the summed power of the filters, 0 not at all.
+        Of "normalized": 1 divides by the summed power of the filters, 0 not at all.
     max_iter : int, optional
         Iterations of "least-squares" at most. None takes 60, for magnitudes 200.
     tol : float, default=1e-4
@@ -392,8 +392,8 @@ class _Options(NamedTuple):
 
 
 def _invert_one(c, system: CorticalOperator, content, method, norm, max_iter, tol) -> torch.Tensor:
-    if method == "normalised":
-        return _finite(_normalised(c, system, norm))
+    if method == "normalized":
+        return _finite(_normalized(c, system, norm))
     options = _Options(max_iter, tol)
     b = _finite(system.adjoint(c))
     if content == "magnitude":
@@ -414,7 +414,7 @@ def _finite(sums: torch.Tensor) -> torch.Tensor:
     return sums
 
 
-def _normalised(c: torch.Tensor, system: CorticalOperator, norm: float) -> torch.Tensor:
+def _normalized(c: torch.Tensor, system: CorticalOperator, norm: float) -> torch.Tensor:
     """Inverse filtering with the summed power of the filters, as ``cor2aud``."""
     import torch
 
@@ -506,9 +506,9 @@ def _check_options(method, content, norm, max_iter, tol, frame_step, channel_ste
     checked_number(tol, "tol", low=0)
     if max_iter is not None:
         checked_whole(max_iter, "max_iter")
-    if method == "normalised" and (content, frame_step, channel_step) != ("complex", 1, 1):
+    if method == "normalized" and (content, frame_step, channel_step) != ("complex", 1, 1):
         raise ValueError(
-            "method='normalised' needs every frame and channel of a complex tensor; this one has "
+            "method='normalized' needs every frame and channel of a complex tensor; this one has "
             f"content={content!r}, frame_step={frame_step}, channel_step={channel_step}. "
             "Use method='least-squares'."
         )

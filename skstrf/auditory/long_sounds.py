@@ -50,7 +50,7 @@ def auditory_spectrogram_blocks(
     blocks: Iterable[Any],
     *,
     sample_rate: float = 16000,
-    frame_length: float = 8.0,
+    hop_duration: float = 8.0,
     time_constant: float = 8.0,
     nonlinearity: str | float = "linear",
     octave_shift: float = 0,
@@ -62,7 +62,7 @@ def auditory_spectrogram_blocks(
     ----------
     blocks : iterable of array-like of shape (n_times,)
         The sound, cut anywhere; blocks may differ in length and be empty.
-    sample_rate, frame_length, time_constant, nonlinearity, octave_shift, n_jobs
+    sample_rate, hop_duration, time_constant, nonlinearity, octave_shift, n_jobs
         As in :func:`auditory_spectrogram`.
 
     Yields
@@ -90,7 +90,7 @@ def auditory_spectrogram_blocks(
     True
     """
     rate = model_sample_rate(octave_shift)
-    settings = _frame_settings(rate, frame_length, time_constant, nonlinearity)
+    settings = _frame_settings(rate, hop_duration, time_constant, nonlinearity)
     sound = _resampled(_checked(blocks), sample_rate, rate)
     memories: dict = {}
     for part in _whole_frames(sound, settings.n_samples):

@@ -46,15 +46,15 @@ def log_spectral_distance(a: Any, b: Any, *, dynamic_range: float = _RANGE) -> A
 
 def spectrogram_correlation(a: Any, b: Any) -> Any:
     r"""Pearson's correlation of two spectrograms over all channels and frames."""
-    centred = []
+    centered = []
     for array in _check_pair(a, b, ("a", "b")):
         largest = np.abs(array).max(axis=(-2, -1), keepdims=True)
         scaled = array / np.where(largest > 0, largest, 1)
         difference = scaled - scaled.mean(axis=(-2, -1), keepdims=True)
         # What rounding of the mean leaves of a constant is not variation.
         negligible = np.abs(difference).max(axis=(-2, -1), keepdims=True) < 1e-14
-        centred.append(np.where(negligible, 0, difference))
-    first, second = centred
+        centered.append(np.where(negligible, 0, difference))
+    first, second = centered
     energy = np.sum(first**2, axis=(-2, -1)) * np.sum(second**2, axis=(-2, -1))
     product = np.sum(first * second, axis=(-2, -1))
     correlation = np.divide(

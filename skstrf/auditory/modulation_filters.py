@@ -30,7 +30,7 @@ def rate_filter(
     r"""Transfer function of a cortical rate filter on non-negative frequencies.
 
     The impulse response is :math:`h(t) = f \sin(2\pi f t)\,(ft)^2 e^{-3.5 f t}` for a rate
-    :math:`f`, less its mean over `n_bins` samples, normalised to a peak gain of 1.
+    :math:`f`, less its mean over `n_bins` samples, normalized to a peak gain of 1.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def _check_rate(rate: float, frame_rate: float) -> None:
     if not (np.isfinite(rate) and 0 < rate <= frame_rate / 2):
         raise ValueError(
             f"rates must lie above 0 and at most at half the frame rate, {frame_rate / 2:g} Hz; "
-            f"got {rate!r}. Choose lower rates or a shorter frame_length."
+            f"got {rate!r}. Choose lower rates or a shorter hop_duration."
         )
 
 

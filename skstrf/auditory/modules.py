@@ -134,7 +134,7 @@ class Cochlea(nn.Module):
 
     Parameters
     ----------
-    frame_length, time_constant : float, default=8.0
+    hop_duration, time_constant : float, default=8.0
         As :func:`~skstrf.auditory.auditory_spectrogram`, in ms.
     nonlinearity : {"linear", "half-wave", "hard"} or float, default="linear"
         The hair cell. "hard" passes no gradient.
@@ -179,17 +179,17 @@ class Cochlea(nn.Module):
 
     def __init__(
         self,
-        frame_length: float = 8.0,
+        hop_duration: float = 8.0,
         time_constant: float = 8.0,
         nonlinearity: str | float = "linear",
         octave_shift: float = 0,
     ):
         super().__init__()
         self.sample_rate = model_sample_rate(octave_shift)
-        self.frame_rate = frames_per_second(frame_length, octave_shift)
+        self.frame_rate = frames_per_second(hop_duration, octave_shift)
         self.nonlinearity = nonlinearity
         self._settings = _frame_settings(
-            self.sample_rate, frame_length, time_constant, nonlinearity
+            self.sample_rate, hop_duration, time_constant, nonlinearity
         )
         # Not part of a state dict: they are the model, not learned.
         for name, array in _without_slow_pairs()._asdict().items():
@@ -240,7 +240,7 @@ class Cochlea(nn.Module):
         return self._settings.kind not in (_HARD, _SIGMOID)
 
     def lateral_difference(self, x: torch.Tensor) -> torch.Tensor:
-        """Each channel less its upper neighbour, behind the hair cell.
+        """Each channel less its upper neighbor, behind the hair cell.
 
         Parameters
         ----------

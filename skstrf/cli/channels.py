@@ -15,7 +15,7 @@ from skstrf.cli.options import (
     add_data_options,
     add_machine_options,
     add_strf_options,
-    add_to,
+    add_subparser,
     clip_length,
     load_sounds,
     pipeline_of,
@@ -49,7 +49,7 @@ examples:
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
     summary = "score every channel of a folder of sounds, and compare ways to choose"
-    parser = add_to(commands, "channels", summary, DESCRIPTION, EPILOG)
+    parser = add_subparser(commands, "channels", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")

@@ -15,7 +15,7 @@ from skstrf.cli.options import (
     add_data_options,
     add_machine_options,
     add_strf_options,
-    add_to,
+    add_subparser,
     clip_length,
     load_sounds,
     pipeline_of,
@@ -49,7 +49,7 @@ examples:
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
-    parser = add_to(
+    parser = add_subparser(
         commands,
         "classify",
         "learn from a folder of sounds, and report how well it works",

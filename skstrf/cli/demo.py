@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.options import add_to
+from skstrf.cli.options import add_subparser
 from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
@@ -27,7 +27,7 @@ QUICK_SECONDS, QUICK_EPOCHS = 2.0, 10
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
-    parser = add_to(
+    parser = add_subparser(
         commands, "demo", "try it on recordings that come with it", DESCRIPTION, EPILOG
     )
     parser.add_argument(
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         notes = [
             "The clips of new_library are of other instruments of the same kind, recorded "
             "elsewhere: what is learned from one recording holds less well there.",
-            "Sources and licences of the recordings are in the folder of the package, in "
+            "Sources and licenses of the recordings are in the folder of the package, in "
             "datasets/data/instruments/ATTRIBUTION.md.",
         ]
         title = "Seven instruments, from the bundled recordings"

@@ -13,7 +13,7 @@ __all__ = [
     "add_data_options",
     "add_machine_options",
     "add_strf_options",
-    "add_to",
+    "add_subparser",
     "clip_length",
     "folds",
     "load_folder",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-def add_to(
+def add_subparser(
     commands: Any, name: str, summary: str, description: str, epilog: str
 ) -> argparse.ArgumentParser:
     """Add the parser of a command, whose texts keep their line breaks."""
@@ -101,7 +101,7 @@ def seed(text: str) -> int:
     return int(text)
 
 
-# What a folder of labelled sounds is, for the text below the options.
+# What a folder of labeled sounds is, for the text below the options.
 FOLDER = """  one sub-folder for each class, or DIR/metadata.csv (or --metadata) with the columns
     file    path of the sound, relative to DIR
     class   its class

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.options import add_to
+from skstrf.cli.options import add_subparser
 
 __all__ = ["add_command", "run"]
 
@@ -32,7 +32,9 @@ CHUNK = 16
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
-    parser = add_to(commands, "predict", "say what class sounds are of", DESCRIPTION, EPILOG)
+    parser = add_subparser(
+        commands, "predict", "say what class sounds are of", DESCRIPTION, EPILOG
+    )
     parser.add_argument("model", metavar="MODEL", help="model.skops of skstrf classify")
     parser.add_argument(
         "files", metavar="FILES", nargs="+", help="sounds, and folders to search for sounds"

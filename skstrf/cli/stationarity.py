@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.options import add_to, positive_float, positive_int, seed
+from skstrf.cli.options import add_subparser, positive_float, positive_int, seed
 from skstrf.cli.outputs import REPORT, RESULTS, output_folder
 
 __all__ = ["add_command", "run"]
@@ -35,7 +35,7 @@ examples:
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
     summary = "measure how stationary representations of a folder of sounds are"
-    parser = add_to(commands, "stationarity", summary, DESCRIPTION, EPILOG)
+    parser = add_subparser(commands, "stationarity", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")

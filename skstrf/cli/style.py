@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.options import add_to, positive_float, positive_int, seed
+from skstrf.cli.options import add_subparser, positive_float, positive_int, seed
 
 __all__ = ["add_command", "run"]
 
@@ -39,7 +39,7 @@ def _weight(text: str) -> float:
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
     summary = "give a sound the texture of others"
-    parser = add_to(commands, "style", summary, DESCRIPTION, EPILOG)
+    parser = add_subparser(commands, "style", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("content", metavar="CONTENT", help="sound file whose content is kept")
     add("styles", metavar="STYLE", nargs="+", help="sound files that together are the style")

@@ -11,7 +11,7 @@ from skstrf.cli.options import (
     FOLDER,
     add_machine_options,
     add_strf_options,
-    add_to,
+    add_subparser,
     clip_length,
     load_folder,
     pipeline_of,
@@ -50,7 +50,7 @@ examples:
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
     summary = "start from a network for other sounds, with few labels"
-    parser = add_to(commands, "transfer", summary, DESCRIPTION, EPILOG)
+    parser = add_subparser(commands, "transfer", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("source", metavar="SOURCE", help="folder of sounds to learn from first")
     add("target", metavar="TARGET", help="folder of sounds to learn with few labels")

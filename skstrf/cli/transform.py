@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.options import add_cluster_option, add_to, numbers, positive_float, positive_int
+from skstrf.cli.options import (
+    add_cluster_option,
+    add_subparser,
+    numbers,
+    positive_float,
+    positive_int,
+)
 
 __all__ = ["add_command", "run"]
 
@@ -19,7 +25,7 @@ store holds them with their axes, labels, paths and all settings. A run that is 
 a power cut, goes on where it was when the same command is given again. Sounds may last hours:
 above two minutes they are worked on piece by piece."""
 EPILOG = """the folder DIR:
-  sounds at any depth; those in sub-folders are labelled by the first of them. Or DIR/metadata.csv
+  sounds at any depth; those in sub-folders are labeled by the first of them. Or DIR/metadata.csv
   (or --metadata) with the columns file and class names sounds and labels.
 
 the store OUT, in Python:
@@ -41,7 +47,7 @@ examples:
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the program's."""
     summary = "keep the tensors of a folder of sounds"
-    parser = add_to(commands, "transform", summary, DESCRIPTION, EPILOG)
+    parser = add_subparser(commands, "transform", summary, DESCRIPTION, EPILOG)
     parser.add_argument("directory", metavar="DIR", help="folder of sounds")
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the zarr store")
     data = parser.add_argument_group("data")

@@ -71,7 +71,7 @@ def load_instruments(
     -------
     Bunch or (ndarray, ndarray)
         As from `load_audio_folder`; `split` holds the split of each clip, ``metadata`` its
-        source, licence and attribution, `DESCR` all sources and licences.
+        source, license and attribution, `DESCR` all sources and licenses.
 
     See Also
     --------

@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 
 from skstrf.datasets.audio import DURATION, MAX_DURATION, OFFSET, SAMPLE_RATE, count_samples
 from skstrf.datasets.headers import AudioReadError
-from skstrf.datasets.loader import read_many, scan_headers, summarise_errors, warn_of_errors
+from skstrf.datasets.loader import read_many, scan_headers, summarize_errors, warn_of_errors
 from skstrf.utils.validation import Integral, Interval, Options, StrOptions, validate_params
 
 __all__ = [
@@ -376,7 +376,7 @@ def load_entries(
     n_left = len({entry.label for entry in kept})
     if n_left == 0 or (n_left == 1 and whole):
         fate = "nothing is left" if n_left == 0 else "one class is left, but two are needed"
-        raise ValueError(summarise_errors(ordered, len(entries), fate))
+        raise ValueError(summarize_errors(ordered, len(entries), fate))
     bunch = _bunch(root, kept, target_names, skipped, sample_rate)
     if load_content:
         bunch.data = data
@@ -509,7 +509,7 @@ def _complaints(
     """Everything the user is to be warned of, in one message; empty when all is well."""
     messages = []
     if errors:
-        messages.append(summarise_errors(errors, n_files, "were left out"))
+        messages.append(summarize_errors(errors, n_files, "were left out"))
     n_outside = len(bunch.skipped) - len(errors)
     if n_outside:
         messages.append(f"{n_outside} sound files lie outside every class and were left out.")

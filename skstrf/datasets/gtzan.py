@@ -208,7 +208,7 @@ def fetch_gtzan(
 
     Notes
     -----
-    The clips are excerpts of published recordings, shared for research; no licence is known.
+    The clips are excerpts of published recordings, shared for research; no license is known.
     From the archive only files named as clips are written, under names made here.
 
     Examples
@@ -402,7 +402,7 @@ def load_gtzan(
     -----
     The list of faults covers repetitions and distortions. For six of the repetitions (reggae 56,
     57, 58, 60, 65 and 69) the partner is not recorded here, so their group is themselves alone.
-    Mislabelled clips are not listed.
+    Mislabeled clips are not listed.
 
     References
     ----------

@@ -33,9 +33,9 @@ from skstrf.utils.validation import (
     Integral,
     StrOptions,
     check_is_fitted,
+    check_lazy_array,
     fit_context,
-    float_blocks,
-    stand_in,
+    shape_proxy,
 )
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "common_channels",
     "read_many",
     "scan_headers",
-    "summarise_errors",
+    "summarize_errors",
     "warn_of_errors",
     "with_progress",
 ]
@@ -172,7 +172,7 @@ def common_channels(infos: Iterable[AudioInfo]) -> int:
     return Counter(info.n_channels for info in infos).most_common(1)[0][0]
 
 
-def summarise_errors(errors: Sequence[AudioReadError], n_files: int, fate: str) -> str:
+def summarize_errors(errors: Sequence[AudioReadError], n_files: int, fate: str) -> str:
     """Put the errors of many files into one message that names the first few."""
     named = "\n".join(f"  {error}" for error in errors[:N_NAMED])
     more = f"\n  and {len(errors) - N_NAMED} more" if len(errors) > N_NAMED else ""
@@ -394,7 +394,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         message = ""
         if errors:
             found = list(errors.values())
-            message = summarise_errors(found, len(paths), "became rows of silence")
+            message = summarize_errors(found, len(paths), "became rows of silence")
         return sounds, reasons, message
 
     def _n_samples(self, n_longest: int) -> int:
@@ -414,10 +414,10 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         if errors and self.on_error == "raise":
             raise errors[0]
         if not infos:
-            raise ValueError(summarise_errors(errors, len(paths), "there is nothing to fit on"))
+            raise ValueError(summarize_errors(errors, len(paths), "there is nothing to fit on"))
         if errors:
             # Only logged: transform of the same files is to be the one that warns.
-            logger.warning(summarise_errors(errors, len(paths), "were left out of fit"))
+            logger.warning(summarize_errors(errors, len(paths), "were left out of fit"))
             self.errors_ = {str(error.path): error.reason for error in errors}
         n_longest = max(info.n_times(self.sample_rate, self.offset) for info in infos)
         return n_longest, 1 if self.mono else common_channels(infos)
@@ -434,8 +434,8 @@ class AudioLoader(TransformerMixin, BaseEstimator):
     def _loaded(self, X: Any, *, reset: bool) -> Any:
         """Check sounds that are already loaded; (n_sounds, n_channels, n_times) if not mono."""
         if is_dask(X):
-            X = float_blocks(self, X)
-            self._loaded(stand_in(X), reset=reset)
+            X = check_lazy_array(self, X)
+            self._loaded(shape_proxy(X), reset=reset)
             return X[:, np.newaxis] if not self.mono and X.ndim == 2 else X
         sounds = validate_data(
             self, X, reset=reset, dtype=(np.float64, np.float32), allow_nd=not self.mono

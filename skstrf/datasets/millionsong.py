@@ -451,7 +451,7 @@ def locate_songs(home: Path, tracks: list[str]) -> dict[str, Place]:
         found = "" if places else _what_lies_there(home)
     if not places:
         raise ValueError(
-            f"{home} has none of the {len(tracks)} labelled songs. Expected: A/X/L/TRAXL....h5, "
+            f"{home} has none of the {len(tracks)} labeled songs. Expected: A/X/L/TRAXL....h5, "
             f"such as {song_path(Path(), tracks[0]).as_posix()}, in it or in its sub-folder data; "
             f"found: {found}. Name the folder MillionSongSubset or millionsong, and labels that "
             "go with it."
@@ -520,7 +520,7 @@ def read_unique_tracks(path: Path, tracks: Collection[str]) -> list[Song]:
                 songs[track] = Song(track, song, "", artist, title, None, float("nan"))
     if not songs:
         raise ValueError(
-            f"{path} names none of the {len(tracks)} labelled tracks; it has {n_lines} lines of "
+            f"{path} names none of the {len(tracks)} labeled tracks; it has {n_lines} lines of "
             "track id<SEP>song id<SEP>artist<SEP>title."
         )
     return [songs[track] for track in sorted(songs)]
@@ -663,7 +663,7 @@ def join_songs(
     if n_genres < 2:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:N_NAMED])
         raise ValueError(
-            f"{len(songs)} songs of {n_genres} genres are left of the {len(chosen)} labelled "
+            f"{len(songs)} songs of {n_genres} genres are left of the {len(chosen)} labeled "
             f"ones that are at hand; two genres are needed.{reasons}"
         )
     return [
@@ -865,7 +865,7 @@ def load_million_song_genres(
     Notes
     -----
     ``genre`` inside the .h5 files is empty in the whole data set and never used. Two recordings
-    of a song that have different song ids are not recognised as duplicates, but those of one
+    of a song that have different song ids are not recognized as duplicates, but those of one
     artist are in one group.
 
     References
@@ -981,7 +981,7 @@ def _read_songs(
     draw: tuple[int | None, Any] | None,
     **settings: Any,
 ) -> tuple[list[Song], dict[str, str]]:
-    """Read the labelled songs that are at hand; also the file of each."""
+    """Read the labeled songs that are at hand; also the file of each."""
     places = locate_songs(home, list(chosen))
     if draw is not None:
         places = {track: places[track] for track in draw_songs(list(places), chosen, *draw)}
@@ -999,7 +999,7 @@ def _previews(songs: list[Song], root: Path, audio_ids: Any) -> dict[str, str]:
     if files:
         return files
     raise ValueError(
-        f"{root} has no audio for any of the {len(songs)} labelled songs. Expected "
+        f"{root} has no audio for any of the {len(songs)} labeled songs. Expected "
         "7dig/8/9/8947470.clip.mp3 (by 7digital id; audio_ids maps them) or TR....mp3 (by "
         f"track id); found: {', '.join(sorted(os.listdir(root))[:N_NAMED]) or 'nothing'}."
     )
@@ -1042,7 +1042,7 @@ def _describe(bunch: Bunch, n_labels: int) -> str:
     counts = Counter(bunch.target.tolist())
     lines = [
         f"Million Song Dataset, labels {bunch.format}: {len(bunch.target)} songs of "
-        f"{len(set(bunch.groups))} artists at hand, {n_labels} labelled",
+        f"{len(set(bunch.groups))} artists at hand, {n_labels} labeled",
         "",
     ]
     lines += [f"{name}: {counts[code]}" for code, name in enumerate(bunch.target_names)]

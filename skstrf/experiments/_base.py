@@ -21,7 +21,7 @@ from skstrf.pipeline import digest
 
 __all__ = [
     "ClassificationResults",
-    "Parts",
+    "ResultCache",
     "WrittenResults",
     "chance_level",
     "changed_settings",
@@ -262,7 +262,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-class Parts:
+class ResultCache:
     """Keeps what parts of an experiment gave, one JSON file each, whole or not at all."""
 
     def __init__(self, folder: str | os.PathLike[str] | None, about: Mapping[str, Any]):

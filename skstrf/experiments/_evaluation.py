@@ -31,9 +31,9 @@ from skstrf.experiments._base import (
     spread,
 )
 from skstrf.experiments._splits import Fold, Plan, check_names, plan_folds, plan_split
-from skstrf.pipeline import learns_nothing
+from skstrf.pipeline import is_stateless
 from skstrf.utils.arrays import resolve_device
-from skstrf.utils.cluster import Died, current_client, run_on_cluster
+from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = [
     "Evaluation",
@@ -51,7 +51,7 @@ __all__ = [
     "fit_reduction",
     "fit_tail",
     "linear_classifier",
-    "summarise",
+    "summarize",
     "transform_rows",
     "warn_of_skipped",
 ]
@@ -75,7 +75,7 @@ def divide_pipeline(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
         )
     if not hasattr(steps[-1][1], "predict_proba"):
         raise ValueError(f"The last step of pipeline, {steps[-1][0]}, has no predict_proba.")
-    stateless = [learns_nothing(step) for _, step in steps[:-1]]
+    stateless = [is_stateless(step) for _, step in steps[:-1]]
     n_head = 1 + max(index for index, is_so in enumerate(stateless) if is_so)
     fresh = [(name, clone(step)) for name, step in steps]
     return Pipeline(fresh[:n_head]), Pipeline(fresh[n_head:])
@@ -166,7 +166,7 @@ def _blocks(head: Pipeline, filenames: Sequence[str]) -> Iterator[tuple[np.ndarr
         return
     paths = [os.path.abspath(name) for name in filenames]
     for rows, outcome in run_on_cluster(_part, parts, head, paths):
-        yield rows, _one_by_one(rows, head, paths) if isinstance(outcome, Died) else outcome
+        yield rows, _one_by_one(rows, head, paths) if isinstance(outcome, WorkerDied) else outcome
 
 
 def _part(rows: np.ndarray, head: Pipeline, filenames: Sequence[str]) -> Part:
@@ -186,7 +186,7 @@ def _one_by_one(rows: np.ndarray, head: Pipeline, paths: Sequence[str]) -> Part:
     blocks, bad = [], {}
     alone = ([row] for row in rows)
     for index, (_, outcome) in enumerate(run_on_cluster(_part, alone, head, paths)):
-        if isinstance(outcome, Died):
+        if isinstance(outcome, WorkerDied):
             if head[0].on_error == "raise":
                 raise AudioReadError(paths[rows[index]], f"{outcome.reason}. Leave it out.")
             outcome = None, {0: outcome.reason}
@@ -424,7 +424,7 @@ def _done(tasks: list[Task], *options: Any) -> Iterator[tuple[Task, _Done]]:
         yield from ((task, _do(task, *options)) for task in tasks)
         return
     for task, outcome in run_on_cluster(_do, tasks, *options):
-        if isinstance(outcome, Died):
+        if isinstance(outcome, WorkerDied):
             raise OSError(f"Fitting on {len(task[1].train)} sounds {outcome.reason}.")
         yield task, outcome
 
@@ -540,7 +540,7 @@ def _with_progress_evaluation(
     yield from tqdm(outcomes, desc="Folds", unit="fold", total=len(plan.folds) + 1)
 
 
-def summarise(
+def summarize(
     model: Pipeline,
     files: list[str],
     y: np.ndarray,

@@ -22,7 +22,7 @@ from skstrf.experiments._evaluation import (
     describe_model,
     divide_pipeline,
     evaluate,
-    summarise,
+    summarize,
     warn_of_skipped,
 )
 from skstrf.experiments._splits import held_back_share
@@ -179,7 +179,7 @@ def run_classification(
     max_bytes: int = MAX_BYTES,
     verbose: bool = False,
 ) -> ClassificationResults:
-    """Evaluate a pipeline on labelled sound files, and fit it for use.
+    """Evaluate a pipeline on labeled sound files, and fit it for use.
 
     The tensors are computed once; what learns from them (scaling, MPCA, network) is fitted
     anew on the training part of every fold, so that nothing of a test sound is known to it.
@@ -273,7 +273,7 @@ def run_classification(
         "seconds": dict(watch),
         "random_state": random_state,
     }
-    return summarise(model, sounds.files, sounds.y, plan, evaluation, found)
+    return summarize(model, sounds.files, sounds.y, plan, evaluation, found)
 
 
 # Small filters, and neither strides nor pools in time: a tensor has one frame a second.

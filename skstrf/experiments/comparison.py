@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skstrf.decomposition import MPCA
 from skstrf.experiments._base import (
-    Parts,
+    ResultCache,
     WrittenResults,
     chance_level,
     format_mean,
@@ -309,7 +309,7 @@ def run_comparison(
         if skipped:
             warn_of_skipped(skipped, len(filenames))
         seeds = range(random_state, random_state + n_seeds)
-        kept = Parts(parts, {"files": sounds.files, "y": sounds.y, "groups": sounds.groups,
+        kept = ResultCache(parts, {"files": sounds.files, "y": sounds.y, "groups": sounds.groups,
                              "split": sounds.split, "cv": repr(cv), "head": _texts(head),
                              "versions": versions()})  # fmt: skip
         rows = []
@@ -321,7 +321,7 @@ def run_comparison(
                 one = partial(_evaluate, tail, X, sounds.y, plan, seed)
                 found.append(kept.get(part, one))
                 del one  # it holds the tensors, whose file is to go
-            rows.append({"name": name} | _summarise(found))
+            rows.append({"name": name} | _summarize(found))
         shape = list(X.shape[1:])
         del X  # some systems cannot delete a file that is open
     return ComparisonResults(
@@ -420,7 +420,7 @@ def _share_kept(steps: Sequence[tuple[str, Any]]) -> float | None:
     return kept
 
 
-def _summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
+def _summarize(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Put the seeds of one way together."""
     names = list(found[0]["accuracies"])
     scores = {n: spread([v for one in found for v in one["accuracies"][n]]) for n in names}
@@ -525,7 +525,7 @@ def genres_experiment(**options: Any) -> tuple[Pipeline, list[dict[str, dict[str
         strf__compression=None, strf__contrast=False, scaler=LogContrast(envelope=False)
     )
     modern = pipeline[-1]
-    # At the default rate a network without batch normalisation learns worse.
+    # At the default rate a network without batch normalization learns worse.
     report = clone(modern).set_params(recipe="report", lr=1e-3)
     behind_mpca = {
         "the report's network": report,
@@ -798,7 +798,7 @@ BEST_CHANNELS = (1, 5, 10, 20)
 AFTER = 0.95
 # Folds of the training part that choose channels.
 INNER = 3
-# Of standardised features; from 1 to 1000 instruments are told apart about equally well.
+# Of standardized features; from 1 to 1000 instruments are told apart about equally well.
 PENALTY = 100.0
 
 
@@ -835,7 +835,7 @@ def run_channels(
     max_bytes: int = MAX_BYTES,
     verbose: bool = False,
 ) -> ChannelResults:
-    """Score every channel of labelled sound files, and compare ways to make tensors small.
+    """Score every channel of labeled sound files, and compare ways to make tensors small.
 
     Parameters
     ----------

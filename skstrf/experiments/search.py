@@ -48,10 +48,10 @@ from skstrf.experiments.classification import (
 )
 from skstrf.inspection import Report, StudyDisplay
 from skstrf.pipeline import CachedPipeline, digest
-from skstrf.utils.cluster import Died, current_client, run_on_cluster
+from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = [
-    "Candidates",
+    "TrialEvaluator",
     "FOLD",
     "SearchResults",
     "run_search",
@@ -65,7 +65,7 @@ logger = logging.getLogger("skstrf")
 FOLD = 1000
 
 
-class Candidates:
+class TrialEvaluator:
     """Scores settings of a pipeline on the folds of a search."""
 
     def __init__(
@@ -353,7 +353,7 @@ def _add_candidates(report: Report, results: SearchResults) -> None:
     if results.importances:
         alt += ", and the importance of each parameter"
     caption = "Each candidate's score. Importance: share of the variation of scores (fANOVA)."
-    report.add_figure("Candidates", display.figure_, alt=alt, caption=caption)
+    report.add_figure("TrialEvaluator", display.figure_, alt=alt, caption=caption)
     names = sorted({name for trial in results.trials for name in trial["params"]})
     ordered = sorted(
         results.trials,
@@ -378,10 +378,10 @@ def _add_candidates(report: Report, results: SearchResults) -> None:
     )
     if n_same:
         note += f" {n_same} had the parameters of an earlier trial and took its score."
-    report.add_table("Candidates", columns, rows, caption="All trials, best first", note=note)
+    report.add_table("TrialEvaluator", columns, rows, caption="All trials, best first", note=note)
     if failed := [t for t in results.trials if t["error"]]:
         rows = [[str(trial["number"]), trial["error"]] for trial in failed]
-        report.add_table("Candidates", ["trial", "why it has no score"], rows)
+        report.add_table("TrialEvaluator", ["trial", "why it has no score"], rows)
 
 
 def _text(value: Any) -> Any:
@@ -561,7 +561,7 @@ def run_search(
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(prefix="skstrf-") as place:
         memory = _for_workers(memory or place)
-        candidates = Candidates(
+        candidates = TrialEvaluator(
             sounds, pipeline, space, distributions, cv, scoring, random_state, memory
         )
         with watch("search"):
@@ -631,7 +631,7 @@ def _for_workers(place: Any) -> Any:
 
 
 def _run_on_cluster(
-    make_study: Any, candidates: Candidates, n_trials: int, timeout: float | None
+    make_study: Any, candidates: TrialEvaluator, n_trials: int, timeout: float | None
 ) -> None:
     """Let one process of each worker take candidates until there are enough."""
     sounds = candidates.sounds
@@ -640,19 +640,19 @@ def _run_on_cluster(
     for _, outcome in run_on_cluster(
         _run_there, workers, make_study, candidates, n_trials, timeout
     ):
-        if isinstance(outcome, Died):
+        if isinstance(outcome, WorkerDied):
             raise OSError(f"A candidate of the search {outcome.reason}.")
 
 
 def _run_there(
-    _: int, make_study: Any, candidates: Candidates, n_trials: int, timeout: float | None
+    _: int, make_study: Any, candidates: TrialEvaluator, n_trials: int, timeout: float | None
 ) -> None:
     _run(make_study(), candidates, n_trials, timeout, False)
 
 
 def _run(
     study: SharedStudy,
-    candidates: Candidates,
+    candidates: TrialEvaluator,
     n_trials: int,
     timeout: float | None,
     verbose: bool,
@@ -728,7 +728,7 @@ def _scores_of(study: Any) -> list[float | None]:
 
 def _conclude(
     study: SharedStudy,
-    candidates: Candidates,
+    candidates: TrialEvaluator,
     space: Mapping[str, Any],
     skipped: list[tuple[str, str]],
     watch: Stopwatch,

@@ -157,7 +157,7 @@ class StationarityResults:
         }
 
     def table(self) -> list[dict[str, Any]]:
-        """Summarise: a row for each representation and axis.
+        """Summarize: a row for each representation and axis.
 
         Returns
         -------

@@ -18,7 +18,7 @@ from skstrf.datasets import AudioReadError, read_audio
 from skstrf.experiments._base import WrittenResults, versions
 from skstrf.inspection import Report, StyleTransferDisplay
 from skstrf.model_io import replacing
-from skstrf.style import MEASURES, StyleTransfer, log_stft
+from skstrf.style import METRICS, StyleTransfer, log_stft
 from skstrf.transforms import STRFTransformer
 
 __all__ = [
@@ -79,7 +79,7 @@ class StyleResults(WrittenResults):
     def rows(self) -> list[list[Any]]:
         """Give content, style and network of every pair, and the measures of its result."""
         return [
-            [p.content, p.style, p.network, *(p.table[name]["result"] for name in MEASURES)]
+            [p.content, p.style, p.network, *(p.table[name]["result"] for name in METRICS)]
             for p in self.pairs
         ]
 
@@ -139,11 +139,9 @@ def write_style_report(
             *notes,
         ],
     )
-    report.add_table(
-        "Measures", ["measure", "says"], [[_words(k), v] for k, v in MEASURES.items()]
-    )
+    report.add_table("Measures", ["measure", "says"], [[_words(k), v] for k, v in METRICS.items()])
     if count > 1:
-        names = ["content", "style", "network", *map(_words, MEASURES)]
+        names = ["content", "style", "network", *map(_words, METRICS)]
         report.add_table("Results", names, results.rows())
     for pair in results.pairs:
         _add_pair(report, pair)

@@ -119,7 +119,7 @@ class TransferResults(WrittenResults):
                          for run in by_seed])  # fmt: skip
 
     def table(self) -> list[dict[str, Any]]:
-        """Summarise: a row for each method and share.
+        """Summarize: a row for each method and share.
 
         Returns
         -------

@@ -12,7 +12,7 @@ from skstrf.utils.validation import check_is_fitted
 
 __all__ = [
     "BLUE",
-    "Colours",
+    "Colors",
     "ORANGE",
     "SIZES",
     "cell_edges",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-# Two of the colours of Okabe and Ito, told apart with every common colour blindness.
+# Two of the colors of Okabe and Ito, told apart with every common color blindness.
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 
@@ -56,16 +56,16 @@ def panels(ax: Any, n: int, content: str) -> tuple[Any, np.ndarray]:
 
 
 def cell_edges(values: Any, *, log: bool = False) -> np.ndarray:
-    """Borders of the cells around a grid of centres."""
-    centres = np.log2(values) if log else np.asarray(values, dtype=float)
-    if centres.size == 1:
+    """Borders of the cells around a grid of centers."""
+    centers = np.log2(values) if log else np.asarray(values, dtype=float)
+    if centers.size == 1:
         # The step is unknown: one channel is a semitone wide, one frame starts at 0.
-        half = 1 / 24 if log else abs(centres[0]) or 0.5
-        edges = np.array([centres[0] - half, centres[0] + half])
+        half = 1 / 24 if log else abs(centers[0]) or 0.5
+        edges = np.array([centers[0] - half, centers[0] + half])
     else:
-        middle = (centres[1:] + centres[:-1]) / 2
+        middle = (centers[1:] + centers[:-1]) / 2
         edges = np.concatenate(
-            [[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]]
+            [[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]]
         )
     return 2.0**edges if log else edges
 
@@ -96,8 +96,8 @@ SIZES = {"titlesize": 9, "labelsize": 8, "ticksize": 7}
 _NAMES = ("scale", "rate", "frequency", "time")
 
 
-class Colours:
-    """Colours of the images of one tensor."""
+class Colors:
+    """Colors of the images of one tensor."""
 
     def __init__(self, tensor: np.ndarray, cmap: Any):
         self.largest = float(np.abs(tensor).max())
@@ -105,10 +105,10 @@ class Colours:
         self.cmap = cmap or ("RdBu_r" if self.signed else "magma")
 
     def of(self, *images: np.ndarray) -> dict[str, Any]:
-        """Choose a colour map and range, one for all of the images."""
+        """Choose a color map and range, one for all of the images."""
         low, high = min(map(np.min, images)), max(map(np.max, images))
         if self.signed:
-            # Means that cancel leave rounding, which is not to fill the range of colours.
+            # Means that cancel leave rounding, which is not to fill the range of colors.
             high = max(-low, high, 1e-4 * self.largest)
             low = -high
         return {"cmap": self.cmap, "vmin": low, "vmax": high}
@@ -215,11 +215,11 @@ def name_slices(panels: Sequence[Any], chosen: Sequence[tuple], axes: Sequence[A
         ax.label_outer()
 
 
-def draw_image(ax: Any, image: np.ndarray, axes: Sequence[Any], colours: dict) -> Any:
+def draw_image(ax: Any, image: np.ndarray, axes: Sequence[Any], colors: dict) -> Any:
     """Draw frequency by time."""
     times = cell_edges(axes[-1].values)
     frequencies = cell_edges(axes[-2].values, log=True)
-    mesh = ax.pcolormesh(times, frequencies, image, rasterized=True, **colours)
+    mesh = ax.pcolormesh(times, frequencies, image, rasterized=True, **colors)
     ax.set_yscale("log")
     frequency_axis(ax.yaxis, frequencies[0], frequencies[-1])
     ax.set_ylim(frequencies[0], frequencies[-1])

@@ -186,8 +186,8 @@ class ChannelScoreDisplay:
                 (rate - 0.5, scale - 0.5), 1, 1, fill=False, ec=ORANGE, lw=2, zorder=3
             )
             self.marks_.append(ax.add_patch(frame))
-            colour = "black" if self.mesh_.norm(mean[scale, rate]) > 0.5 else "white"
-            ax.text(rate, scale, str(number), color=colour, ha="center", va="center", fontsize=8)
+            color = "black" if self.mesh_.norm(mean[scale, rate]) > 0.5 else "white"
+            ax.text(rate, scale, str(number), color=color, ha="center", va="center", fontsize=8)
         tick_cells(ax.yaxis, scales)
         tick_cells(ax.xaxis, rates, mirrored=True)
         n_up = int(np.sum(rates < 0))
@@ -219,7 +219,7 @@ class ChannelScoreDisplay:
         places = np.arange(1, order.size + 1)
         values, spread = mean.ravel()[order], _Z * np.nan_to_num(error.ravel()[order])
         n_best = len(self.best_)
-        for colour, part in ((ORANGE, slice(0, n_best)), (BLUE, slice(n_best, None))):
+        for color, part in ((ORANGE, slice(0, n_best)), (BLUE, slice(n_best, None))):
             ax.errorbar(
                 places[part],
                 values[part],
@@ -227,7 +227,7 @@ class ChannelScoreDisplay:
                 fmt="o",
                 markersize=3,
                 elinewidth=0.8,
-                color=colour,
+                color=color,
             )
         if self.chance is not None:
             ax.axhline(self.chance, color="0.35", linewidth=1, linestyle="--")

@@ -180,7 +180,7 @@ class ReceptiveFieldDisplay:
         scales, rates = (all_scales, all_rates) if channels is None else channels
         scales = _known(scales, all_scales, "scale")
         rates = _known(rates, all_rates, "rate")
-        frame_rate = frames_per_second(estimator.frame_length)
+        frame_rate = frames_per_second(estimator.hop_duration)
         duration = estimator.n_features_in_ / estimator.sample_rate
         size = {"frame_rate": frame_rate, "n_frames": max(1, int(np.ceil(duration * frame_rate)))}
         bank = all_rates[all_rates > 0]
@@ -197,7 +197,7 @@ class ReceptiveFieldDisplay:
             One for each scale and rate, all rates of the first scale first. None makes a
             figure with scales upward and rates to the right.
         cmap : str or Colormap, default="RdBu_r"
-            Diverging colours with zero in the middle; the default can be read with any colour
+            Diverging colors with zero in the middle; the default can be read with any color
             vision.
         title : str or None, default=None
             Above the whole figure; left out when `ax` is given.
@@ -326,9 +326,9 @@ def _draw_field(ax: Any, field: ReceptiveField, cmap: Any) -> Any:
     return image
 
 
-def _span(centres: np.ndarray) -> tuple[float, float]:
-    half = (centres[-1] - centres[0]) / max(1, len(centres) - 1) / 2 or 0.5
-    return float(centres[0] - half), float(centres[-1] + half)
+def _span(centers: np.ndarray) -> tuple[float, float]:
+    half = (centers[-1] - centers[0]) / max(1, len(centers) - 1) / 2 or 0.5
+    return float(centers[0] - half), float(centers[-1] + half)
 
 
 def _label(ax: Any, best_frequency: float | None, n_ticks: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from skstrf.auditory import (
     auditory_spectrogram,
-    centre_frequencies,
+    center_frequencies,
     frames_per_second,
     log_spectral_distance,
     spectrogram_correlation,
@@ -16,7 +16,7 @@ from skstrf.auditory import (
 from skstrf.auditory.measures import decibels
 from skstrf.inspection._drawing import (
     SIZES,
-    Colours,
+    Colors,
     checked_tensor,
     chosen_channels,
     draw_image,
@@ -58,7 +58,7 @@ class ReconstructionDisplay:
         Channels to draw, by their values on the axes. None spreads up to three scales and two
         rates in both directions over the tensor.
     quantity : str, default="response"
-        What the values of the tensor are, for the colour bar.
+        What the values of the tensor are, for the color bar.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ class ReconstructionDisplay:
         ax : array-like of Axes or None, default=None
             Three, and one for each channel. None makes a figure.
         cmap : str, Colormap or None, default=None
-            Colours of spectrograms and channels. None takes "magma", or "RdBu_r" for channels
+            Colors of spectrograms and channels. None takes "magma", or "RdBu_r" for channels
             with negative values. The difference is always "RdBu_r": red where the reconstruction
             is louder.
         title : str or None, default=None
@@ -185,7 +185,7 @@ class ReconstructionDisplay:
             When spectrograms, tensor, axes and channels do not fit each other.
         """
         original, reconstruction = self._measured()
-        chosen, shown, colours = self._slices(cmap)
+        chosen, shown, colors = self._slices(cmap)
         n_panels = 3 + len(chosen)
         if ax is None:
             self.figure_, self.axes_ = _layout(len(chosen))
@@ -196,7 +196,7 @@ class ReconstructionDisplay:
         else:
             self.figure_, self.axes_ = panels(ax, n_panels, "spectrograms, difference, channels")
         levels = [decibels(v, original) for v in (original, reconstruction)]
-        # Against silence any sound is infinitely loud, which no colour shows.
+        # Against silence any sound is infinitely loud, which no color shows.
         difference = np.clip(levels[1] - levels[0], -_RANGE, _RANGE)
         limit = max(1.0, float(np.percentile(np.abs(difference), 99)))
         scale = {"cmap": cmap or "magma", "vmin": -_RANGE, "vmax": 0.0}
@@ -209,7 +209,7 @@ class ReconstructionDisplay:
         ]
         slices = self.axes_[3:].tolist()
         for panel, image in zip(slices, shown, strict=True):
-            images.append(draw_image(panel, image, self.tensor_axes, colours))
+            images.append(draw_image(panel, image, self.tensor_axes, colors))
         self.im_ = np.array(images, dtype=object)
         name_slices(slices, chosen, self.tensor_axes)
         self._name_spectrograms(measured=ax is not None)
@@ -240,7 +240,7 @@ class ReconstructionDisplay:
         tensor = checked_tensor(self.tensor, self.tensor_axes)
         chosen = chosen_channels(self.channels, self.tensor_axes)
         shown = [tensor[channel] for channel in chosen]
-        return chosen, shown, Colours(tensor, cmap).of(*shown)
+        return chosen, shown, Colors(tensor, cmap).of(*shown)
 
     def _name_spectrograms(self, *, measured: bool) -> None:
         names = ["original", "reconstruction", "reconstruction - original"]
@@ -275,15 +275,15 @@ def _spectrogram(strf: Any, sound: np.ndarray) -> np.ndarray:
     return auditory_spectrogram(
         sound[0],
         sample_rate=strf.sample_rate,
-        frame_length=strf.frame_length,
+        hop_duration=strf.hop_duration,
         time_constant=strf.time_constant,
         nonlinearity=strf.nonlinearity,
     )
 
 
 def _spectrogram_axes(strf: Any, n_frames: int) -> tuple[Axis, Axis]:
-    times = (np.arange(n_frames) + 0.5) / frames_per_second(strf.frame_length)
-    return Axis("frequency", "Hz", centre_frequencies()), Axis("time", "s", times)
+    times = (np.arange(n_frames) + 0.5) / frames_per_second(strf.hop_duration)
+    return Axis("frequency", "Hz", center_frequencies()), Axis("time", "s", times)
 
 
 def _layout(n_slices: int) -> tuple[Any, np.ndarray]:

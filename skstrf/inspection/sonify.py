@@ -27,7 +27,7 @@ def sonify(
     sample_rate: float | None = None,
     peak: float | None = 0.9,
     path: str | os.PathLike[str] | None = None,
-    frame_length: float = 8.0,
+    hop_duration: float = 8.0,
     time_constant: float = 8.0,
     nonlinearity: str | float = "linear",
     method: str = "gradient",
@@ -52,7 +52,7 @@ def sonify(
     path : str, PathLike or None, default=None
         A ``.wav`` file to write as well, with 16 bits; complete or not at all. One that exists
         is replaced.
-    frame_length, time_constant, nonlinearity
+    hop_duration, time_constant, nonlinearity
         What the spectrogram was made with, see :func:`skstrf.auditory.auditory_spectrogram`. A
         transformer knows its own.
     method : {"gradient", "projection"}, default="gradient"
@@ -109,7 +109,7 @@ def sonify(
         sounds = auditory.invert_auditory_spectrogram(
             batch,
             sample_rate=rate,
-            frame_length=frame_length,
+            hop_duration=hop_duration,
             time_constant=time_constant,
             nonlinearity=nonlinearity,
             method=method,

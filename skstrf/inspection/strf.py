@@ -9,7 +9,7 @@ import numpy as np
 
 from skstrf.inspection._drawing import (
     SIZES,
-    Colours,
+    Colors,
     checked_tensor,
     chosen_channels,
     draw_image,
@@ -39,7 +39,7 @@ class STRFDisplay:
     ----------
     tensor : array-like or torch.Tensor of shape (n_scales, n_rates, n_freqs, n_frames)
         Of one sound. Complex values are shown by their magnitude; where there are negative
-        ones, zero is in the middle of the colours.
+        ones, zero is in the middle of the colors.
     axes : sequence of Axis
         Name, unit and values of the four axes, as in ``STRFTransformer.axes_``: scale
         (cycles/octave), signed rate (Hz, negative = upward-moving), frequency (Hz), time (s).
@@ -47,7 +47,7 @@ class STRFDisplay:
         Channels to draw, by their values on the axes. None spreads up to three scales and
         two rates in both directions over the tensor.
     quantity : str, default="response"
-        What the values are, for the colour bars.
+        What the values are, for the color bars.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class STRFDisplay:
     axes_ : ndarray of Axes
         The spectrogram-like mean, the scale-rate map, then one for each channel.
     im_ : ndarray of QuadMesh
-        What is in each of these. The channels share one range of colours.
+        What is in each of these. The channels share one range of colors.
     colorbars_ : list of Colorbar
         Of the mean, the map and the channels.
 
@@ -149,8 +149,8 @@ class STRFDisplay:
         ax : array-like of Axes or None, default=None
             Two, and one for each channel. None makes a figure.
         cmap : str, Colormap or None, default=None
-            Colours. None takes "magma", or "RdBu_r" for a tensor with negative values, which
-            can be read with any colour vision.
+            Colors. None takes "magma", or "RdBu_r" for a tensor with negative values, which
+            can be read with any color vision.
         title : str or None, default=None
             Above the whole figure; left out when `ax` is given.
 
@@ -173,13 +173,13 @@ class STRFDisplay:
         else:
             self.figure_, self.axes_ = panels(ax, 2 + len(chosen), "mean, map and channels")
         mean, grid, *slices = self.axes_
-        colours = Colours(tensor, cmap)
+        colors = Colors(tensor, cmap)
         shown = [tensor[channel] for channel in chosen]
-        limits = colours.of(*shown)
+        limits = colors.of(*shown)
         scale_rate, image = tensor.mean(axis=(2, 3)), tensor.mean(axis=(0, 1))
         images = [
-            draw_image(mean, image, self.axes, colours.of(image)),
-            _draw_map(grid, scale_rate, self.axes, colours.of(scale_rate)),
+            draw_image(mean, image, self.axes, colors.of(image)),
+            _draw_map(grid, scale_rate, self.axes, colors.of(scale_rate)),
             *(draw_image(*pair, self.axes, limits) for pair in zip(slices, shown, strict=True)),
         ]
         name_slices(slices, chosen, self.axes)
@@ -224,11 +224,11 @@ def _layout(n_slices: int) -> tuple[Any, np.ndarray]:
     return figure, np.concatenate([above, below[:n_slices]])
 
 
-def _draw_map(ax, image, axes, colours) -> Any:
+def _draw_map(ax, image, axes, colors) -> Any:
     """Scale by signed rate, every channel a cell of the same size."""
     scales, rates = (np.asarray(axis.values, dtype=float) for axis in axes[:2])
     edges = [np.arange(n + 1) - 0.5 for n in image.shape]
-    mesh = ax.pcolormesh(edges[1], edges[0], image, rasterized=True, **colours)
+    mesh = ax.pcolormesh(edges[1], edges[0], image, rasterized=True, **colors)
     tick_cells(ax.yaxis, scales)
     tick_cells(ax.xaxis, rates, mirrored=True)
     ax.axvline(np.sum(rates < 0) - 0.5, color="white", linewidth=1.5)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.auditory import auditory_spectrogram, centre_frequencies, frames_per_second
+from skstrf.auditory import auditory_spectrogram, center_frequencies, frames_per_second
 from skstrf.auditory.measures import decibels
 from skstrf.inspection._drawing import (
     BLUE,
@@ -135,7 +135,7 @@ class StyleTransferDisplay:
             When one of the three is not one sound, or is silent.
         """
         sounds = [
-            _standardised(one_sound(getattr(self, name)), name, self.sample_rate)
+            _standardized(one_sound(getattr(self, name)), name, self.sample_rate)
             for name in _NAMES
         ]
         if ax is None:
@@ -156,7 +156,7 @@ class StyleTransferDisplay:
         for ax, sound, name in zip(self.axes_, sounds, _NAMES, strict=False):
             v = auditory_spectrogram(sound[0], sample_rate=self.sample_rate)
             times = (np.arange(v.shape[1]) + 0.5) / frames_per_second()
-            axes = Axis("frequency", "Hz", centre_frequencies()), Axis("time", "s", times)
+            axes = Axis("frequency", "Hz", center_frequencies()), Axis("time", "s", times)
             limits = {"cmap": "magma", "vmin": -_RANGE, "vmax": 0.0}
             images.append(draw_image(ax, decibels(v, v), axes, limits))
             ax.set_title(name, fontsize=SIZES["titlesize"])
@@ -189,9 +189,9 @@ class StyleTransferDisplay:
     def _draw_loss(self, ax: Any) -> list[Any]:
         curve = np.asarray(self.curve, dtype=float)
         lines = []
-        for column, name, colour in ((1, "content", BLUE), (2, "style", ORANGE)):
+        for column, name, color in ((1, "content", BLUE), (2, "style", ORANGE)):
             values = np.maximum(curve[:, column], 1e-6)
-            (line,) = ax.plot(values, color=colour, label=name)
+            (line,) = ax.plot(values, color=color, label=name)
             lines.append(line)
         ax.set_yscale("log")
         # A loss that starts at 0 would squeeze all that matters into a corner.
@@ -216,7 +216,7 @@ class StyleTransferDisplay:
             self.colorbars_.append(bar)
 
 
-def _standardised(sound: np.ndarray, name: str, sample_rate: float) -> np.ndarray:
+def _standardized(sound: np.ndarray, name: str, sample_rate: float) -> np.ndarray:
     if not np.ptp(sound) > 0:
         raise ValueError(f"{name} is silent (or not finite): there is nothing to draw.")
     return (sound - sound.mean()) / sound.std()

@@ -1,4 +1,4 @@
-"""Confusion matrices one can read: shares of each true class as colour, counts beside them."""
+"""Confusion matrices one can read: shares of each true class as color, counts beside them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def confusion_matrix_display(
 ) -> Any:
     """Draw which classes are taken for which.
 
-    The colour of a cell is its share of the row, of the sounds of that true class; its text
+    The color of a cell is its share of the row, of the sounds of that true class; its text
     gives that share in percent and the count below. Empty cells have no text, nor have
     matrices of more than 20 classes.
 
@@ -46,8 +46,8 @@ def confusion_matrix_display(
     ax : Axes or None, default=None
         Where to draw; None makes a figure that grows with the number of classes.
     cmap : str or Colormap, default="Blues"
-        Colours of shares from 0 to 1; the lightness of the default falls evenly, so that it
-        can be read with any colour vision, and single errors show.
+        Colors of shares from 0 to 1; the lightness of the default falls evenly, so that it
+        can be read with any color vision, and single errors show.
 
     Returns
     -------

@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 
-# After the first method, in grey: colours of Okabe and Ito and marks that tell lines apart too.
+# After the first method, in gray: colors of Okabe and Ito and marks that tell lines apart too.
 _STYLES = (
     ("0.45", "o"),
     ("#CC79A7", "v"),
@@ -113,13 +113,13 @@ class TransferDisplay:
         self.ax_ = axes[0]
         self.lines_, self.chance_ = {}, None
         for number, (method, rows) in enumerate(by_method.items()):
-            colour, mark = _STYLES[number % len(_STYLES)]
+            color, mark = _STYLES[number % len(_STYLES)]
             shift = 1 + 0.025 * (number - (len(by_method) - 1) / 2)
             self.lines_[method] = self.ax_.errorbar(
                 [row["fraction"] * shift for row in rows],  # beside each other, not on one spot
                 [row["accuracy"] for row in rows],
                 [_known(row.get("std")) for row in rows],
-                color=colour,
+                color=color,
                 marker=mark,
                 markersize=4.5,
                 linewidth=1.4,

@@ -1,7 +1,7 @@
 """Multilinear algebra: mode products, mode scatter matrices and multilinear PCA.
 
 Everything here takes a batch of tensors of shape ``(n_samples, I_1, ..., I_N)``, numpy, torch
-(on any device), on disk or a dask array, and streams over it in chunks of samples: no centred copy
+(any device), on disk or a dask array, and streams over it in chunks of samples; no centered copy
 of the data is ever made. Products run in the data's own precision, sums over chunks in float64.
 """
 

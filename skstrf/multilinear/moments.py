@@ -89,7 +89,7 @@ class Moments(NamedTuple):
 
     @property
     def total_scatter(self) -> float:
-        """Sum of squares of the centred samples."""
+        """Sum of squares of the centered samples."""
         return float(np.trace(self.scatters[-1]))
 
 
@@ -112,13 +112,13 @@ def moments(x: Any, first: int = 0) -> Moments:
         totals: list[Any] = []
         for rows in chunk_slices(x, span):
             chunk = x[rows]
-            centred = subtract(chunk, shift, scratch)
-            found = [gram(centred, axis, scratch) for axis in axes]
+            centered = subtract(chunk, shift, scratch)
+            found = [gram(centered, axis, scratch) for axis in axes]
             # Every entry has its square on this diagonal.
             if not np.isfinite(float(found[-1].diagonal().sum())):
                 raise ValueError(_what_is_not_finite(to_numpy(chunk), first + rows.start))
-            column = centred[0] if len(centred) == 1 else centred.sum(0)
-            if not totals:  # the next chunk overwrites `centred`
+            column = centered[0] if len(centered) == 1 else centered.sum(0)
+            if not totals:  # the next chunk overwrites `centered`
                 totals = [1 * column, *found]
                 continue
             for total, array in zip(totals, [column, *found], strict=True):

@@ -163,7 +163,7 @@ class MPCAResult(NamedTuple):
 
     @property
     def total_scatter(self) -> float:
-        """Sum of squares of the centred data."""
+        """Sum of squares of the centered data."""
         return self.moments.total_scatter
 
 

@@ -159,7 +159,7 @@ def subtract(x: Any, offset: Any, scratch: Scratch) -> Any:
     """``x - offset`` in a work array that the next call in the same thread overwrites."""
     if is_torch(x):
         return x - offset
-    return np.subtract(x, offset, out=scratch.get("centred", x.shape, x.dtype))
+    return np.subtract(x, offset, out=scratch.get("centered", x.shape, x.dtype))
 
 
 def like(array: Any, x: Any) -> Any:
@@ -289,7 +289,7 @@ def _blocked_product(matrix: np.ndarray, view: np.ndarray) -> np.ndarray:
 def multi_mode_product(x: Any, matrices: Bases) -> Any:
     """Multiply the trailing axes of `x` by one matrix each, cheapest order first."""
     given = [(axis, m) for axis, m in enumerate(matrices, start=1) if m is not None]
-    # Comparing the work of two neighbours in either order shows that this key sorts any chain
+    # Comparing the work of two neighbors in either order shows that this key sorts any chain
     # of products by total work.
     given.sort(key=lambda item: 1 / item[1].shape[1] - 1 / item[1].shape[0])
     for axis, matrix in given:
@@ -298,7 +298,7 @@ def multi_mode_product(x: Any, matrices: Bases) -> Any:
 
 
 def project(x: Any, mean: Any, components: Bases) -> Any:
-    """Centre `x` and project it, chunk by chunk."""
+    """Center `x` and project it, chunk by chunk."""
     if numpy_view(x) is not x:
         return like(project(numpy_view(x), mean, components), x)
     sizes = [i if c is None else c.shape[0] for i, c in zip(x.shape[1:], components, strict=True)]

@@ -1,7 +1,7 @@
 """Random changes of a training batch: mixing, masking, moving, noise and level.
 
 Pure functions of torch tensors with an explicit generator. All but :func:`mixup`
-expect standardised input (0 = the channel's mean, 1 = its standard deviation),
+expect standardized input (0 = the channel's mean, 1 = its standard deviation),
 which is what makes one setting fit any data.
 """
 
@@ -79,8 +79,8 @@ def mask_channels(
 ) -> torch.Tensor:
     """Blank one random band of every axis that the channels are made of.
 
-    With scale and rate folded into the channels, a few neighbouring scales and a few
-    neighbouring rates are blanked.
+    With scale and rate folded into the channels, a few neighboring scales and a few
+    neighboring rates are blanked.
     """
     unfolded = x.unflatten(1, tuple(axes))
     for axis in range(1, len(axes) + 1):

@@ -41,7 +41,7 @@ logger = logging.getLogger("skstrf")
 REPORT = {
     "batch_norm": False,
     "dropout": 0.0,
-    "factorise": False,
+    "factorize": False,
     "gain": 0.0,
     "label_smoothing": 0.0,
     "lr_schedule": None,
@@ -50,7 +50,7 @@ REPORT = {
     "mixup": 0.0,
     "noise": 0.0,
     "shift": 0.0,
-    "standardise": "all",
+    "standardize": "all",
     "tilt": 0.0,
     "weight_decay": 0.0,
 }
@@ -72,7 +72,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     is cut, axis by axis, which the log tells. ``network="separable"`` keeps the
     layout and makes its layers another way. The ``"modern"`` recipe, the
     default, surrounds it with what learning from some hundred clips needs
-    (batch normalisation, dropout, mixing and masking of the training data,
+    (batch normalization, dropout, mixing and masking of the training data,
     weight decay, a learning-rate schedule); ``recipe="report"`` is the network
     alone.
 
@@ -98,16 +98,16 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         filter for each mixture [5]_, and mean and deviation over time before
         the dense layers: far fewer weights of filters than "report" has, and
         when a sound begins has less part in it.
-    standardise : {"channel", "cell", "all"}, default="all"
+    standardize : {"channel", "cell", "all"}, default="all"
         What of the training data gives the mean and the standard deviation by
-        which the input is standardised inside the network: each channel, each
+        which the input is standardized inside the network: each channel, each
         cell of each channel, or everything together. Cells suit input that is
         no image, such as the components of an MPCA.
     batch_norm : bool, default=True
-        Normalise the maps of every layer over the batch.
+        Normalize the maps of every layer over the batch.
     dropout : float, default=0.3
         Share of the values that is dropped before each dense layer, in training.
-    factorise : bool, default=False
+    factorize : bool, default=False
         Build a k x k kernel as a k x 1 filter along the first image axis, to
         half the maps, followed by a 1 x k filter along the last, in layers
         where this takes fewer multiplications: a tenth for 11 x 11, and as few
@@ -125,14 +125,14 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         Random changes of each training sample: move it by up to this share of
         each image axis; add Gaussian noise; add a random constant; add a random
         slope along the first image axis. The last three are standard
-        deviations in units of the standardised input.
+        deviations in units of the standardized input.
     label_smoothing : float, default=0.1
         Share of each target that is spread over all classes.
     recipe : {"modern", "report"}, default="modern"
         "report" is the bare network of [1]_, with the arguments for size,
-        optimiser and early stopping as they stand, the input standardised as a
-        whole (``standardise="all"``), and no `batch_norm`,
-        `dropout`, `factorise`, `mixup`, `mask`, `mask_channels`, `shift`,
+        optimizer and early stopping as they stand, the input standardized as a
+        whole (``standardize="all"``), and no `batch_norm`,
+        `dropout`, `factorize`, `mixup`, `mask`, `mask_channels`, `shift`,
         `noise`, `gain`, `tilt`, `label_smoothing`, `weight_decay` or
         `lr_schedule`, whatever these say.
     optimizer : {"adamw", "adam", "sgd"}, default="adamw"
@@ -140,7 +140,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     lr : float, default=5e-3
         Learning rate; the highest one where there is a schedule.
     weight_decay : float, default=1e-2
-        Decay of the weights; biases and normalisation are left alone.
+        Decay of the weights; biases and normalization are left alone.
     lr_schedule : {"onecycle", "cosine", "plateau"} or None, default="onecycle"
         "onecycle" rises and falls, "cosine" falls, both over `max_epochs`;
         "plateau" multiplies by 0.3 after five epochs without a lower loss.
@@ -166,7 +166,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     warm_start_from : CNNClassifier, str, path-like or None, default=None
         Fitted classifier, or a file one was saved to, whose layers are the
         start: every layer of the same shape is copied, the output layer is
-        new, and with the first layer its standardisation of the input comes
+        new, and with the first layer its standardization of the input comes
         too. Cloning, and so a search or cross-validation, keeps it.
     frozen_layers : int or sequence of str, default=0
         Layers to leave as they start: the first so many, or by name ("conv1",
@@ -182,7 +182,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         running statistics of `batch_norm` start from zero then, which shows in
         very short trainings.
     amp : bool, default=False
-        Multiply in bfloat16 while training, and keep weights, normalisation
+        Multiply in bfloat16 while training, and keep weights, normalization
         and predictions in float32. Faster on a GPU; on a CPU only where it has
         instructions for it.
     random_state : int, RandomState instance or None, default=None
@@ -221,7 +221,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
     Notes
     -----
     The input may have any scale, as the network begins with its
-    standardisation. Computation is in float32; float64 input is standardised
+    standardization. Computation is in float32; float64 input is standardized
     in float64 first.
 
     X may be larger than memory. Of a `numpy.memmap` or zarr array each batch is
@@ -269,10 +269,10 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         "pool_stride": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_hidden": [Interval(Integral, 0, None, closed="left")],
         "network": [StrOptions({"report", "separable"})],
-        "standardise": [StrOptions({"channel", "cell", "all"})],
+        "standardize": [StrOptions({"channel", "cell", "all"})],
         "batch_norm": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "factorise": ["boolean"],
+        "factorize": ["boolean"],
         "mixup": [Interval(Real, 0, None, closed="left")],
         "mask": [Interval(Real, 0, 1, closed="left")],
         "mask_channels": [Interval(Real, 0, 1, closed="left")],
@@ -312,10 +312,10 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         n_hidden=300,
         *,
         network="report",
-        standardise="all",
+        standardize="all",
         batch_norm=True,
         dropout=0.3,
-        factorise=False,
+        factorize=False,
         mixup=0.3,
         mask=0.0,
         mask_channels=0.0,
@@ -351,10 +351,10 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         self.pool_stride = pool_stride
         self.n_hidden = n_hidden
         self.network = network
-        self.standardise = standardise
+        self.standardize = standardize
         self.batch_norm = batch_norm
         self.dropout = dropout
-        self.factorise = factorise
+        self.factorize = factorize
         self.mixup = mixup
         self.mask = mask
         self.mask_channels = mask_channels
@@ -439,8 +439,8 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         """Train for one more epoch, on the given data.
 
         There is no validation part, and the learning rate stays at `lr`. The
-        first call on a new classifier makes the network and standardises by its
-        data. Calls in a row share the state of the optimiser; after a `fit`, or
+        first call on a new classifier makes the network and standardizes by its
+        data. Calls in a row share the state of the optimizer; after a `fit`, or
         once pickled, it starts anew.
 
         Parameters

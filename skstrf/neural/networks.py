@@ -21,21 +21,21 @@ __all__ = [
     "LayerSpec",
     "LayeredNet",
     "SeparableNet",
-    "Standardise",
+    "Standardize",
     "allocate",
     "build_network",
     "channels_last",
     "copy_layers",
     "dense",
     "design_network",
-    "initialise",
+    "initialize",
     "plan_layers",
 ]
 
 logger = logging.getLogger("skstrf")
 
 
-class Standardise(nn.Module):
+class Standardize(nn.Module):
     """Subtract a mean and divide by a standard deviation, both fixed.
 
     The two are kept in float64 and used in the type of the input, so that
@@ -50,7 +50,7 @@ class Standardise(nn.Module):
         self.register_buffer("scale", torch.ones(*shape, dtype=torch.float64))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardise (n_samples, n_channels, height, width); float32 comes out."""
+        """Standardize (n_samples, n_channels, height, width); float32 comes out."""
         return ((x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)).float()
 
 
@@ -70,13 +70,13 @@ class Dropout(nn.Dropout):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that takes a batch of one value a channel as it comes.
+    """Batch normalization that takes a batch of one value a channel as it comes.
 
     One value has no spread to divide by: the running statistics stand in.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise (n_samples, n_channels, height, width)."""
+        """Normalize (n_samples, n_channels, height, width)."""
         if self.training and x.numel() == x.shape[1]:
             return nn.functional.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
@@ -102,13 +102,13 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
 
 
 class LayeredNet(nn.Module):
-    """A standardisation, random changes in training, and named layers one after the other."""
+    """A standardization, random changes in training, and named layers one after the other."""
 
     def __init__(self, statistics: Sequence[int], augmentation: dict[str, Any] | None = None):
         super().__init__()
         self.frozen: tuple[str, ...] = ()
         self.layer_names: tuple[str, ...] = ()
-        self.standardise = Standardise(statistics)
+        self.standardize = Standardize(statistics)
         self.augmentation = Augmentation(**(augmentation or {}))
 
     def add_head(
@@ -131,7 +131,7 @@ class LayeredNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Score (n_samples, n_channels, height, width): logits (n_samples, n_classes)."""
-        x = channels_last(self.augmentation(self.standardise(x)))
+        x = channels_last(self.augmentation(self.standardize(x)))
         for name in self.layer_names:
             x = self.get_submodule(name)(x)
         return x
@@ -141,7 +141,7 @@ class LayeredNet(nn.Module):
         wanted = set(names)
         self.check_names(wanted)
         found = {}
-        x = channels_last(self.standardise(x))
+        x = channels_last(self.standardize(x))
         for name in self.layer_names:
             x = self.get_submodule(name)(x)
             if name in wanted:
@@ -262,7 +262,7 @@ def plan_layers(
     strides: int | Sequence[Any] = (1, 2, 2, 2),
     pool_size: int | Sequence[Any] = 3,
     pool_stride: int | Sequence[Any] = 2,
-    factorise: bool = False,
+    factorize: bool = False,
 ) -> list[LayerSpec]:
     """Lay out convolutional layers that fit an image of any size.
 
@@ -297,7 +297,7 @@ def plan_layers(
         first, last = (_fit_axis(*axis) for axis in asked)
         k, s, p, q, left = zip(first, last, strict=True)
         spec = LayerSpec(n_channels, int(maps), k, s, p, q, 0, left)
-        plan.append(spec._replace(between=_maps_between(spec, size)) if factorise else spec)
+        plan.append(spec._replace(between=_maps_between(spec, size)) if factorize else spec)
         size, n_channels = left, int(maps)
     return plan
 
@@ -325,14 +325,14 @@ def design_network(
         key: settings[key]
         for key in ("n_filters", "kernel_sizes", "strides", "pool_size", "pool_stride")
     }
-    factorise = settings["factorise"] and settings.get("network") != "separable"
-    plan = plan_layers(shape[1:], shape[0], factorise=factorise, **layout)
+    factorize = settings["factorize"] and settings.get("network") != "separable"
+    plan = plan_layers(shape[1:], shape[0], factorize=factorize, **layout)
     _log_cuts(plan, layout)
     augmentation: dict[str, Any] = {key: float(settings[key]) for key in AUGMENTATIONS}
     axes = [int(n) for n in channel_axes] or [int(shape[0])]
     if settings.get("mask_channels"):
         augmentation |= {"mask_channels": float(settings["mask_channels"]), "channel_axes": axes}
-    cells = settings["standardise"] == "cell"
+    cells = settings["standardize"] == "cell"
     kind = settings.get("network", "report")
     return {
         **({} if kind == "report" else {"network": kind, "channel_axes": axes}),
@@ -382,7 +382,7 @@ class AxisAttention(nn.Module):
         return x * self.weights(x)[:, :, None, None]
 
 
-def _normalised(filters: nn.Module, n_maps: int, batch_norm: bool) -> nn.Sequential:
+def _normalized(filters: nn.Module, n_maps: int, batch_norm: bool) -> nn.Sequential:
     parts: dict[str, nn.Module] = {"filter": filters}
     if batch_norm:
         parts["norm"] = BatchNorm(n_maps)
@@ -401,12 +401,12 @@ class SeparableLayer(nn.Module):
         n_in, n_out = spec.in_channels, spec.out_channels
         self.attention = AxisAttention(axes) if n_in > 1 else nn.Identity()
         mix = nn.Conv2d(n_in, n_out, 1, bias=not batch_norm)
-        self.mix = _normalised(mix, n_out, batch_norm)
+        self.mix = _normalized(mix, n_out, batch_norm)
         (k0, k1), padding = spec.kernel, (spec.kernel[0] // 2, spec.kernel[1] // 2)
         spread = nn.Conv2d(
             n_out, n_out, (k0, k1), spec.stride, padding, groups=n_out, bias=not batch_norm
         )
-        self.spread = _normalised(spread, n_out, batch_norm)
+        self.spread = _normalized(spread, n_out, batch_norm)
         self.pool: nn.Module = nn.Identity()
         if spec.pool != (1, 1):
             around = tuple((size - 1) // 2 for size in spec.pool)
@@ -490,7 +490,7 @@ def _layer(spec: LayerSpec, batch_norm: bool) -> nn.Sequential:
 
 
 class ConvolutionalNet(LayeredNet):
-    """Standardisation, convolutional layers, one hidden layer, class scores.
+    """Standardization, convolutional layers, one hidden layer, class scores.
 
     Its layers are named ``conv1``, ``conv2``, ..., ``hidden`` (when there are
     hidden units) and ``output``. Usually made by :func:`build_network`.
@@ -520,26 +520,26 @@ class ConvolutionalNet(LayeredNet):
 NETWORKS: dict[str, Any] = {"report": ConvolutionalNet, "separable": SeparableNet}
 
 
-def initialise(net: nn.Module, generator: torch.Generator) -> None:
-    """Draw first weights: after He et al. (2015), or smaller with batch normalisation.
+def initialize(net: nn.Module, generator: torch.Generator) -> None:
+    """Draw first weights: after He et al. (2015), or smaller with batch normalization.
 
-    Filters without normalisation must keep the variance through the layers.
-    Normalised filters have no size of their own, but the smaller they start the
+    Filters without normalization must keep the variance through the layers.
+    Normalized filters have no size of their own, but the smaller they start the
     faster they turn; and dense weights as large as He's let the network start
     out too sure of itself. Both together were worth three to five points of
     accuracy on some hundred clips.
     """
-    normalised = any(isinstance(module, BatchNorm) for module in net.modules())
+    normalized = any(isinstance(module, BatchNorm) for module in net.modules())
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            small = normalised or isinstance(module, nn.Linear)
+            small = normalized or isinstance(module, nn.Linear)
             slope = math.sqrt(5) if small else 0.0
             nn.init.kaiming_uniform_(module.weight, a=slope, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
-        elif isinstance(module, Standardise):
+        elif isinstance(module, Standardize):
             nn.init.zeros_(module.mean)
             nn.init.ones_(module.scale)
 
@@ -570,7 +570,7 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
 def copy_layers(source: LayeredNet, target: LayeredNet) -> list[str]:
     """Copy every layer but the output whose tensors have the same shapes in both.
 
-    The first layer is copied only together with the standardisation it was
+    The first layer is copied only together with the standardization it was
     trained behind. Networks of two kinds have nothing in common.
     """
     copied: list[str] = []
@@ -583,7 +583,7 @@ def copy_layers(source: LayeredNet, target: LayeredNet) -> list[str]:
         layer = target.get_submodule(name)
         parts = [(layer, values)]
         if name == "conv1":
-            parts.append((target.standardise, source.standardise.state_dict()))
+            parts.append((target.standardize, source.standardize.state_dict()))
         if all(_shapes(part.state_dict()) == _shapes(given) for part, given in parts):
             for part, given in parts:
                 part.load_state_dict(given)

@@ -40,7 +40,7 @@ def pretrain_masked(
 
     Stretches of frequency and frames, all channels of them, are replaced by the mean; the outputs
     of all convolutional layers, brought to one size, predict what was there by one linear map. Its
-    squared error over hidden cells is what is minimised, after masked autoencoders [1]_.
+    squared error over hidden cells is what is minimized, after masked autoencoders [1]_.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def pretrain_masked(
     twin = clone(classifier).set_params(
         warm_start_from=None, frozen_layers=0, layer_lr={}, max_epochs=1, random_state=seed
     )
-    # Labels that mean nothing build the network of the right shape and its standardisation.
+    # Labels that mean nothing build the network of the right shape and its standardization.
     twin.fit(X, np.arange(len(X)) % 2)
     module = raw_module(twin.net_)
     X = np.asarray(X)
@@ -119,7 +119,7 @@ def _fill_in(
     generator = torch.Generator().manual_seed(seed)
     device = next(module.parameters()).device
     layers = [name for name in module.layer_names if name.startswith("conv")]
-    module.eval()  # running statistics normalise: hidden parts would shift those of a batch
+    module.eval()  # running statistics normalize: hidden parts would shift those of a batch
     with torch.no_grad():
         found = module.activations(torch.from_numpy(images[:1]).to(device), layers)
     width = sum(maps.shape[1] for maps in found.values())
@@ -148,12 +148,12 @@ def _fill_in(
 
 
 def _loss(module, layers, decoder, x, masked, generator) -> torch.Tensor:
-    """Squared error over what is hidden, of the standardised input."""
+    """Squared error over what is hidden, of the standardized input."""
     size = x.shape[2:]
     grid = torch.rand(len(x), 1, min(_ROWS, size[0]), size[1], generator=generator)
     hidden = interpolate((grid < masked).float(), size=size).to(x.device)
-    target = module.standardise(x)
-    seen = torch.where(hidden.bool(), module.standardise.mean.to(x.dtype), x)
+    target = module.standardize(x)
+    seen = torch.where(hidden.bool(), module.standardize.mean.to(x.dtype), x)
     found = module.activations(seen, layers)
     maps = torch.cat([interpolate(found[name], size=size) for name in layers], dim=1)
     predicted = torch.einsum("cw,nwhk->nchk", decoder, maps)

@@ -16,7 +16,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from skstrf.neural.augmentation import mixup
 from skstrf.utils.lazy import Stored, is_dask, spool, stored
-from skstrf.utils.validation import float_blocks, stand_in, validate_tensors
+from skstrf.utils.validation import check_lazy_array, shape_proxy, validate_tensors
 
 __all__ = [
     "ArrayDataset",
@@ -97,9 +97,9 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Any:
     X = stored(X)
     if not (isinstance(X, Stored) or is_dask(X)):
         return validate_tensors(estimator, X, reset=reset)
-    X = float_blocks(estimator, X)
+    X = check_lazy_array(estimator, X)
     with config_context(assume_finite=True):
-        validate_tensors(estimator, stand_in(X), reset=reset)
+        validate_tensors(estimator, shape_proxy(X), reset=reset)
     return X
 
 
@@ -266,7 +266,7 @@ class Batches:
 
     torch's loader copies sample by sample, draws its seed from the global
     generator, and may leave a last batch of one sample, which batch
-    normalisation cannot use.
+    normalization cannot use.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from skstrf.neural.networks import (
     build_network,
     copy_layers,
     design_network,
-    initialise,
+    initialize,
 )
 from skstrf.neural.samples import (
     ArrayDataset,
@@ -61,7 +61,7 @@ OPTIMIZERS = {
 }
 
 
-# Settings of the classifier that decide on the steps of the optimiser.
+# Settings of the classifier that decide on the steps of the optimizer.
 OPTIMISATION = ("optimizer", "lr", "layer_lr", "weight_decay", "batch_size")
 
 
@@ -116,7 +116,7 @@ class Reporter(Callback):
 
 
 class WarmStatistics(Callback):
-    """Lets the first batches alone set the running statistics of normalisation.
+    """Lets the first batches alone set the running statistics of normalization.
 
     They start at mean 0 and variance 1, which ten batches at the usual momentum
     of 0.1 do not forget; the first ten batches are averaged evenly instead.
@@ -178,7 +178,7 @@ def _one_cycle(optimizer: torch.optim.Optimizer, **options: Any) -> Any:
 
 
 def parameter_groups(lr: float, layer_lr: Mapping[str, float]) -> list[tuple[str, dict[str, Any]]]:
-    """Divide parameters by what the optimiser does with them."""
+    """Divide parameters by what the optimizer does with them."""
     groups: list[tuple[str, dict[str, Any]]] = []
     for name, factor in layer_lr.items():
         # A compiled network has a prefix before its layers' names.
@@ -226,8 +226,8 @@ def make_callbacks(
 class Net(NeuralNet):
     """skorch's net, which may learn in bfloat16 where that does no harm, and predicts in float32.
 
-    Convolutions and dense layers multiply in bfloat16; weights, normalisation, loss and
-    optimiser stay in float32. bfloat16 has float32's range: no loss needs scaling.
+    Convolutions and dense layers multiply in bfloat16; weights, normalization, loss and
+    optimizer stay in float32. bfloat16 has float32's range: no loss needs scaling.
     """
 
     mixed = False
@@ -322,7 +322,7 @@ def train_network(
     device: str,
     seeds: Sequence[int],
 ) -> NeuralNet:
-    """Train a network that has its first weights and its standardisation."""
+    """Train a network that has its first weights and its standardization."""
     # Drawn where it is used: a permutation on the CPU, masks on the device.
     module.use_generator(torch.Generator(device).manual_seed(int(seeds[1])))
     callbacks = make_callbacks(
@@ -467,14 +467,14 @@ def _source_module(source: Any) -> LayeredNet:
 def _new_module(
     classifier: CNNClassifier, images: Images, settings: Mapping[str, Any], seed: int
 ) -> tuple[LayeredNet, bool]:
-    """Build the network with its first weights; also whether it knows its standardisation."""
+    """Build the network with its first weights; also whether it knows its standardization."""
     _, n_channels, height, width = images.shape
     shape = (n_channels, height, width)
     classifier.architecture_ = design_network(
         shape, len(classifier.classes_), settings, images.channel_axes
     )
     module = allocate(build_network(classifier.architecture_))
-    initialise(module, torch.Generator().manual_seed(seed))
+    initialize(module, torch.Generator().manual_seed(seed))
     copied: list[str] | None = None
     if settings["warm_start_from"] is not None:
         copied = copy_layers(_source_module(settings["warm_start_from"]), module)
@@ -486,10 +486,10 @@ def _new_module(
     return module, "conv1" in (copied or [])
 
 
-def _standardise(module: LayeredNet, images, rows, weights, over: str) -> None:
+def _standardize(module: LayeredNet, images, rows, weights, over: str) -> None:
     mean, scale = input_statistics(images, rows, weights[rows], over)
-    module.standardise.mean.copy_(torch.from_numpy(mean))
-    module.standardise.scale.copy_(torch.from_numpy(scale))
+    module.standardize.mean.copy_(torch.from_numpy(mean))
+    module.standardize.scale.copy_(torch.from_numpy(scale))
 
 
 def _seeds(seed: int, epoch: int = 0) -> list[int]:
@@ -510,7 +510,7 @@ def fit_classifier(
     images, seeds = Images(X), _seeds(classifier._seed)
     rows = _present(codes, weights, classifier.classes_)
     device = resolve_device(classifier.device)
-    module, is_standardised = _new_module(classifier, images, settings, seeds[0])
+    module, is_standardized = _new_module(classifier, images, settings, seeds[0])
     valid = None
     if validation is not None:
         valid = _explicit_part(validation, n_classes)
@@ -518,8 +518,8 @@ def fit_classifier(
         rows, held = _split(codes, rows, settings, seeds[1])
         if held is not None:
             valid = _dataset(images, codes, weights, held, n_classes)
-    if not is_standardised:
-        _standardise(module, images, rows, weights, settings["standardise"])
+    if not is_standardized:
+        _standardize(module, images, rows, weights, settings["standardize"])
     train = _dataset(images, codes, weights, rows, n_classes, settings["label_smoothing"])
     stops = settings["early_stopping"] and valid is not None
     settings = {
@@ -565,9 +565,9 @@ def continue_classifier(
         if len(classifier.classes_) < 2:
             _present(codes, weights, classifier.classes_)
         seed = _seeds(classifier._seed)[0]
-        module, is_standardised = _new_module(classifier, images, settings, seed)
-        if not is_standardised:
-            _standardise(module, images, rows, weights, settings["standardise"])
+        module, is_standardized = _new_module(classifier, images, settings, seed)
+        if not is_standardized:
+            _standardize(module, images, rows, weights, settings["standardize"])
         classifier.device_ = resolve_device(classifier.device)
         classifier.history_, classifier.n_iter_ = [], 0
     else:

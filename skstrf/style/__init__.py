@@ -4,8 +4,8 @@
 """
 
 from skstrf.style.fast import FastStyleTransfer
-from skstrf.style.metrics import MEASURES, Judge
+from skstrf.style.metrics import METRICS, StyleMetrics
 from skstrf.style.sounds import log_stft
 from skstrf.style.transfer import StyleTransfer
 
-__all__ = ["MEASURES", "FastStyleTransfer", "Judge", "StyleTransfer", "log_stft"]
+__all__ = ["METRICS", "FastStyleTransfer", "StyleMetrics", "StyleTransfer", "log_stft"]

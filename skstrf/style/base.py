@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skstrf.style.metrics import Judge, compare_all
+from skstrf.style.metrics import StyleMetrics, compare_all
 from skstrf.style.sounds import as_sounds, check_not_silent
 from skstrf.utils.arrays import is_torch
 from skstrf.utils.lazy import is_dask
@@ -19,7 +19,7 @@ __all__ = ["StyleEstimator"]
 class StyleEstimator(TransformerMixin, BaseEstimator):
     """Base: a subclass writes ``fit``, ``judge`` and ``_styled``, from arrays to arrays."""
 
-    def judge(self) -> Judge:
+    def judge(self) -> StyleMetrics:
         """Give the measures of closeness to the style."""
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
         Returns
         -------
         dict of str to dict of str to list of float
-            For each of the measures (see :data:`skstrf.style.MEASURES`) the values of ``result``,
+            For each of the measures (see :data:`skstrf.style.METRICS`) the values of ``result``,
             ``content`` and ``style``, one a sound.
         """
         contents = self._contents(X)

@@ -14,7 +14,7 @@ from torch.nn.utils import skip_init
 
 from skstrf.neural import CNNClassifier
 from skstrf.style.base import StyleEstimator
-from skstrf.style.metrics import Judge, at_level
+from skstrf.style.metrics import StyleMetrics, at_level
 from skstrf.style.objectives import Objective, check_network, make_objective
 from skstrf.style.optimization import SoundDomain, choose_domain, fitted_for
 from skstrf.style.sounds import (
@@ -54,7 +54,7 @@ class StyleNetwork(nn.Module):
 
     Convolutions over time with all frequencies as channels, and residual blocks that see ever
     longer stretches [1]_. All styles share the filters; each has its own gain and offset after
-    every normalisation, and weights mix those [2]_. Freshly made, it changes nothing.
+    every normalization, and weights mix those [2]_. Freshly made, it changes nothing.
     """
 
     mean: torch.Tensor
@@ -74,11 +74,11 @@ class StyleNetwork(nn.Module):
             for i in range(n_blocks)
         )
         self.leave = _convolution(n_hidden, n_bins, 1)
-        # Gain (as its difference to 1) and offset after each normalisation, by style.
+        # Gain (as its difference to 1) and offset after each normalization, by style.
         self.gains = nn.Parameter(torch.zeros(n_styles, n_blocks + 1, n_hidden))
         self.offsets = nn.Parameter(torch.zeros(n_styles, n_blocks + 1, n_hidden))
 
-    def initialise(self, generator: torch.Generator) -> StyleNetwork:
+    def initialize(self, generator: torch.Generator) -> StyleNetwork:
         """Draw first weights from a generator of one's own; the last layer's are 0."""
         with torch.no_grad():
             for parameter in (*self.enter.parameters(), *self.blocks.parameters()):
@@ -134,9 +134,9 @@ class StyleNetwork(nn.Module):
         gains = torch.einsum("ns,slc->lnc", weights, 1 + self.gains)[..., None]
         offsets = torch.einsum("ns,slc->lnc", weights, self.offsets)[..., None]
         h = self.enter((levels - self.mean) / self.scale)
-        h = torch.relu(gains[0] * _normalised(h) + offsets[0])
+        h = torch.relu(gains[0] * _normalized(h) + offsets[0])
         for i, layer in enumerate(self.blocks, 1):
-            h = h + torch.relu(gains[i] * _normalised(layer(h)) + offsets[i])
+            h = h + torch.relu(gains[i] * _normalized(layer(h)) + offsets[i])
         # The logarithm of magnitudes a thousand times full scale is 15.
         return (levels + self.scale * self.leave(h)).clamp(0, 15)
 
@@ -146,7 +146,7 @@ def _convolution(n_in: int, n_out: int, width: int, **settings: int) -> nn.Modul
     return skip_init(nn.Conv1d, n_in, n_out, width, padding_mode="replicate", **settings)
 
 
-def _normalised(h: torch.Tensor) -> torch.Tensor:
+def _normalized(h: torch.Tensor) -> torch.Tensor:
     """Channels of every sound to zero mean and unit variance over time."""
     mean = h.mean(-1, keepdim=True)
     variance = (h - mean).square().mean(-1, keepdim=True)
@@ -184,7 +184,7 @@ def train(
     rng: np.random.RandomState,
     report: Any,
 ) -> list[dict[str, float]]:
-    """Train by stretches of contents, each towards one style."""
+    """Train by stretches of contents, each toward one style."""
     length = len(styles[0])
     weights = transfer.content_weight, transfer.style_weight
     adam = torch.optim.Adam(network.parameters(), lr=transfer.lr)
@@ -247,7 +247,7 @@ class FastStyleTransfer(StyleEstimator):
 
     ``fit`` trains one small network for all styles, by the losses of
     :class:`~skstrf.StyleTransfer`; ``transform`` then takes a small part of a sound's duration.
-    The phases of the content are kept, so it comes less near to a style than an optimisation for
+    The phases of the content are kept, so it comes less near to a style than an optimization for
     every single sound does.
 
     Parameters
@@ -402,7 +402,7 @@ class FastStyleTransfer(StyleEstimator):
             Sounds of the styles, of shape (n_sounds, n_times), or mono ones of several lengths.
         y : array-like of shape (n_sounds,) or None, default=None
             Labels; sounds of one label are one style. None: every sound is a style of its own,
-            labelled by its number.
+            labeled by its number.
         contents : array-like of shape (n, n_times), list of arrays or None, default=None
             Sounds to learn on, alike those that are to be transformed. None: `X`.
 
@@ -451,7 +451,7 @@ class FastStyleTransfer(StyleEstimator):
         rate = self.representation_.sample_rate
         n_fft = int(log_stft(rate).n_fft or 0)
         network = StyleNetwork(n_fft, len(self.labels_), self.n_hidden, self.n_blocks)
-        network = network.initialise(generator).to(device)
+        network = network.initialize(generator).to(device)
         measure_levels(network, contents, device)
         length = self._crop_length()
         domain = self._domain(length, device)
@@ -521,12 +521,12 @@ class FastStyleTransfer(StyleEstimator):
                 result[k] = join_blocks(parts, starts, len(channel))
         return restore_level(result, channels).reshape(content.shape)
 
-    def judge(self, label: Any = None) -> Judge:
+    def judge(self, label: Any = None) -> StyleMetrics:
         """Give the measures of closeness to a style, by default to the heaviest chosen one."""
         check_is_fitted(self)
         known = self.labels_.tolist()
         k = int(self._check_style().argmax()) if label is None else known.index(label)
-        return Judge(self.styles_[k], self.representation_.sample_rate)
+        return StyleMetrics(self.styles_[k], self.representation_.sample_rate)
 
     def score(self, X, y=None):
         """Say how much of the way to the style is gone.

@@ -15,15 +15,15 @@ from skstrf.style.sounds import LEVEL, log_stft, repeat_to
 from skstrf.texture import field_snr, onset_correlation, statistics_snr
 
 __all__ = [
-    "Judge",
-    "MEASURES",
+    "StyleMetrics",
+    "METRICS",
     "at_level",
     "compare_all",
 ]
 
 
-# Name, what it says, and which way is better (towards content or style).
-MEASURES = {
+# Name, what it says, and which way is better (toward content or style).
+METRICS = {
     "gram_distance": "relative distance of Gram matrices to the style's (0 is the style)",
     "content_distance": "relative distance of activations to the content's (0 is the content)",
     "onset_correlation": "correlation of onset strength with the content's (1 is the content)",
@@ -37,7 +37,7 @@ _BLOCK = 10.0  # seconds whose statistics are taken at once
 _LONGEST = 60.0  # seconds of a content that are measured; distances take their square in memory
 
 
-class Judge:
+class StyleMetrics:
     """Measures that do not depend on the settings of a transfer.
 
     Gram and content distance are those of a random layer of infinitely many filters, 11 frames
@@ -79,7 +79,7 @@ class Judge:
             "style": repeat_to(self._styles[0], len(content)),
         }
         rows = {name: self._measure(content, sound) for name, sound in sounds.items()}
-        return {key: {name: row[key] for name, row in rows.items()} for key in MEASURES}
+        return {key: {name: row[key] for name, row in rows.items()} for key in METRICS}
 
     def _measure(self, content: np.ndarray, sound: np.ndarray) -> dict[str, float]:
         tensors = [self._spectrogram(x) for x in (content, sound)]
@@ -115,7 +115,7 @@ def at_level(sound: np.ndarray) -> np.ndarray:
 
 
 def compare_all(
-    judge: Judge, contents: np.ndarray, results: np.ndarray
+    judge: StyleMetrics, contents: np.ndarray, results: np.ndarray
 ) -> dict[str, dict[str, list[float]]]:
     """Measure several results; of several channels the mean."""
     if results.shape != contents.shape:
@@ -127,6 +127,5 @@ def compare_all(
     tables = [judge.compare(c, r) for c, r in zip(contents, results, strict=True)]
     kinds = ("result", "content", "style")
     return {
-        name: {kind: [table[name][kind] for table in tables] for kind in kinds}
-        for name in MEASURES
+        name: {kind: [table[name][kind] for table in tables] for kind in kinds} for name in METRICS
     }

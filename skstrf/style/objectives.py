@@ -275,10 +275,10 @@ def check_network(transfer: Any, representation: Any) -> None:
             f"layers {dense} take images of one length: choose among the convolutional ones, "
             f"{[name for name in module.layer_names if name.startswith('conv')]}."
         )
-    if module.standardise.mean.shape[-1] > 1:
+    if module.standardize.mean.shape[-1] > 1:
         raise ValueError(
-            "the classifier standardises every cell of its images, so that sounds of other "
-            "lengths have no place: fit one with standardise='channel' or 'all'."
+            "the classifier standardizes every cell of its images, so that sounds of other "
+            "lengths have no place: fit one with standardize='channel' or 'all'."
         )
 
 

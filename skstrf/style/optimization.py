@@ -14,7 +14,7 @@ from torch import nn
 from skstrf.transforms.modules import is_differentiable, torch_module
 
 __all__ = [
-    "Descent",
+    "OptimizeResult",
     "Domain",
     "SoundDomain",
     "SpectrogramDomain",
@@ -118,8 +118,8 @@ _PATIENCE = 10
 _MEMORY = 20
 
 
-class Descent(NamedTuple):
-    """What came of an optimisation."""
+class OptimizeResult(NamedTuple):
+    """What came of an optimization."""
 
     variable: torch.Tensor
     curve: np.ndarray
@@ -176,8 +176,8 @@ def descend(
     tol: float = 0.0,
     lr: float = 0.01,
     report: Callable[[dict[str, Any]], Any] | None = None,
-) -> Descent:
-    """Minimise a weighted sum of two losses."""
+) -> OptimizeResult:
+    """Minimize a weighted sum of two losses."""
     record = _Record(losses, weights, start, tol, report)
     method = _lbfgs if optimizer == "lbfgs" else _adam
     interrupted = False
@@ -188,7 +188,7 @@ def descend(
     except KeyboardInterrupt:
         interrupted = True
     curve = np.array(record.curve, dtype=np.float64).reshape(-1, 3)
-    return Descent(record.best, curve, interrupted)
+    return OptimizeResult(record.best, curve, interrupted)
 
 
 def _lbfgs(record: _Record, start: torch.Tensor, max_iter: int, lr: float) -> None:

@@ -14,7 +14,7 @@ from skstrf.utils.validation import check_array
 
 __all__ = [
     "LEVEL",
-    "Watcher",
+    "ProgressReporter",
     "as_sounds",
     "block_starts",
     "check_not_silent",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-class Watcher:
+class ProgressReporter:
     """Tells a callback of every iteration and moves a progress bar."""
 
     def __init__(self, callback: Any, n_blocks: int, max_iter: int, verbose: bool):
@@ -37,7 +37,7 @@ class Watcher:
         self._bar = tqdm(total=n_blocks * max_iter, disable=not verbose, desc="style transfer")
         self._blocks_done, self._place = -1, {"sound": 0, "channel": 0, "block": 0}
 
-    def __enter__(self) -> Watcher:
+    def __enter__(self) -> ProgressReporter:
         """Give itself."""
         return self
 
@@ -45,7 +45,7 @@ class Watcher:
         """Close the bar."""
         self._bar.close()
 
-    def sound(self, i: int) -> Watcher:
+    def sound(self, i: int) -> ProgressReporter:
         """Go on to a sound."""
         self._place = {"sound": i, "channel": 0, "block": -1}
         return self
@@ -120,7 +120,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
 # Root mean square of every sound inside. With it the logarithm of 1 + |STFT| bends where it does
 # for recordings at their usual level.
 LEVEL = 0.1
-# Samples of the spectra from which noise gets its colour.
+# Samples of the spectra from which noise gets its color.
 _COLOUR = 1024
 
 
@@ -182,12 +182,12 @@ def shaped_noise(sound: np.ndarray, n_times: int, rng: np.random.Generator) -> n
     _, power = welch(sound.astype(np.float64), nperseg=size, detrend=False)
     white = np.fft.rfft(rng.standard_normal(n_times))
     places = np.linspace(0, len(power) - 1, len(white))
-    coloured = np.fft.irfft(
+    colored = np.fft.irfft(
         white * np.sqrt(np.interp(places, np.arange(len(power)), power)), n_times
     )
     level = np.sqrt(np.square(sound, dtype=np.float64).mean())
-    found = np.sqrt(np.square(coloured).mean())
-    return (coloured * (level / found if found else 0.0)).astype(sound.dtype)
+    found = np.sqrt(np.square(colored).mean())
+    return (colored * (level / found if found else 0.0)).astype(sound.dtype)
 
 
 def restore_level(result: np.ndarray, content: np.ndarray) -> np.ndarray:

@@ -12,12 +12,12 @@ from sklearn.utils import check_random_state
 
 from skstrf.neural import CNNClassifier
 from skstrf.style.base import StyleEstimator
-from skstrf.style.metrics import Judge, at_level
+from skstrf.style.metrics import StyleMetrics, at_level
 from skstrf.style.objectives import Objective, check_network, make_objective, shortest_style
-from skstrf.style.optimization import Descent, Domain, choose_domain, descend, fitted_for
+from skstrf.style.optimization import Domain, OptimizeResult, choose_domain, descend, fitted_for
 from skstrf.style.sounds import (
     LEVEL,
-    Watcher,
+    ProgressReporter,
     block_starts,
     flat_sounds,
     join_blocks,
@@ -85,10 +85,10 @@ class Worker:
         domain = self._make_domain(kind, len(style))
         return domain.tensor(domain.start(style))
 
-    def run(self, job: Job) -> tuple[np.ndarray, list[Descent]]:
+    def run(self, job: Job) -> tuple[np.ndarray, list[OptimizeResult]]:
         """Transfer one channel."""
         blocks: list[np.ndarray] = []
-        descents: list[Descent] = []
+        descents: list[OptimizeResult] = []
         for i in self.starts:
             content, start = (x[i : i + self._length] for x in (job.content, job.start))
             if descents and descents[-1].interrupted:
@@ -99,7 +99,7 @@ class Worker:
             descents.append(descent)
         return join_blocks(blocks, self.starts, self._n_times), descents
 
-    def _block(self, content, start, report) -> tuple[np.ndarray, Descent]:
+    def _block(self, content, start, report) -> tuple[np.ndarray, OptimizeResult]:
         transfer, domain = self._transfer, self._domain
         content, start = audible(content), audible(start)
         style = repeat_to(self._styles[0], len(content))
@@ -175,7 +175,7 @@ class StyleTransfer(StyleEstimator):
         classifier gives its convolutional layers; it must have been fitted on `representation`.
     content_weight, style_weight : float, default=0.05 and 1.0
         What the two parts weigh, for any pair of sounds; not both 0. Without content the texture
-        is synthesised: set ``init="noise"`` then.
+        is synthesized: set ``init="noise"`` then.
     layers : sequence of str, dict of str to float or None, default=None
         Layers, or groups of cortical statistics, whose Gram matrices count, with weights if a
         dict. None: all, alike.
@@ -237,7 +237,7 @@ class StyleTransfer(StyleEstimator):
     -----
     Inside, every sound has a root mean square of 0.1; results have the level of their content,
     but are turned down where they would be clipped. Channels of stereo sounds are worked on one
-    by one, from their own phases, towards the style of all channels together.
+    by one, from their own phases, toward the style of all channels together.
 
     Ctrl-C in ``transform`` returns the best so far with a RuntimeWarning, and the contents not yet
     begun as they were.
@@ -395,7 +395,7 @@ class StyleTransfer(StyleEstimator):
         result = contents.copy()
         n_channels = 1 if contents.ndim == 2 else contents.shape[1]
         total = len(contents) * n_channels * len(worker.starts)
-        with Watcher(self.callback, total, self.max_iter, self.verbose) as watcher:
+        with ProgressReporter(self.callback, total, self.max_iter, self.verbose) as watcher:
             for i, content in enumerate(contents):
                 result[i], done = self._one(worker, content, seed, watcher.sound(i))
                 self._curves.append([descent.curve for descent in done])
@@ -411,11 +411,11 @@ class StyleTransfer(StyleEstimator):
 
     def _one(
         self, worker: Worker, content: np.ndarray, seed: int, watcher: Any
-    ) -> tuple[np.ndarray, list[Descent]]:
+    ) -> tuple[np.ndarray, list[OptimizeResult]]:
         """Transfer all channels of one recording."""
         channels = np.atleast_2d(content).astype(np.float64)
         gain = LEVEL / np.sqrt(np.square(channels).mean())
-        done: list[Descent] = []
+        done: list[OptimizeResult] = []
         result = np.empty_like(channels)
         for k, channel in enumerate(channels):
             inside = np.ascontiguousarray(gain * channel, dtype=np.float32)
@@ -465,7 +465,7 @@ class StyleTransfer(StyleEstimator):
         losses = [np.mean([curve[:, 0].min() for curve in sound]) for sound in self._curves]
         return float(1 - np.mean(losses) / (self.content_weight + self.style_weight))
 
-    def judge(self) -> Judge:
-        """Give the measures of closeness to this style, see :class:`skstrf.style.Judge`."""
+    def judge(self) -> StyleMetrics:
+        """Give the measures of closeness to this style, see :class:`skstrf.style.StyleMetrics`."""
         check_is_fitted(self)
-        return Judge(self.styles_, self.representation_.sample_rate)
+        return StyleMetrics(self.styles_, self.representation_.sample_rate)

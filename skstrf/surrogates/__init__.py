@@ -10,7 +10,7 @@ from skstrf.surrogates.generators import (
 )
 from skstrf.surrogates.lines import (
     LineTest,
-    colour,
+    color,
     fit_autoregression,
     kpss_statistic,
     lines_test,
@@ -32,7 +32,7 @@ __all__ = [
     "LineTest",
     "PlaneTest",
     "automatic_block_length",
-    "colour",
+    "color",
     "fit_autoregression",
     "gaussianized",
     "iaaft_surrogates",

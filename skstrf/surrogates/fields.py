@@ -26,7 +26,7 @@ Field = Callable[[tuple[int, int], np.random.Generator], np.ndarray]
 
 
 def _autoregressive(across: float, along: float) -> Field:
-    """Separable, of unit variance, with these correlations of neighbours."""
+    """Separable, of unit variance, with these correlations of neighbors."""
 
     def field(shape, rng):
         x = rng.standard_normal([n + _SETTLING for n in shape])

@@ -24,7 +24,7 @@ def gaussianized(x: np.ndarray) -> np.ndarray:
     """Replace values by normal scores of their ranks.
 
     A field that is stationary stays so, since every value is changed by the same increasing
-    function; phases of what is not Gaussian carry its distribution and should not be randomised.
+    function; phases of what is not Gaussian carry its distribution and should not be randomized.
     """
     x = checked_reals(x, "x")
     return ndtri((rankdata(x).reshape(x.shape) - 0.5) / x.size)

@@ -17,7 +17,7 @@ from skstrf.utils.validation import checked_number, checked_reals, checked_whole
 
 __all__ = [
     "LineTest",
-    "colour",
+    "color",
     "combined_p_values",
     "fit_autoregression",
     "gated",
@@ -97,7 +97,7 @@ def whiten(x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     return left - left.mean(axis=0)
 
 
-def colour(innovations: np.ndarray, coefficients: np.ndarray, start: np.ndarray) -> np.ndarray:
+def color(innovations: np.ndarray, coefficients: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Make series from innovations: the inverse of `whiten`."""
     order = len(coefficients)
     if len(start) != order:
@@ -139,7 +139,7 @@ def _yule_walker(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _limited(coefficients: np.ndarray, limit: float) -> np.ndarray:
-    """Move all poles of too persistent models towards 0 until the coefficients sum to `limit`."""
+    """Move all poles of too persistent models toward 0 until the coefficients sum to `limit`."""
     over = coefficients.sum(axis=0) > limit
     if not over.any():
         return coefficients
@@ -238,7 +238,7 @@ def kpss_statistic(x: np.ndarray) -> np.ndarray:
 
 def line_statistics(x: np.ndarray, detrend: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Statistics of level and of variability of every series."""
-    x = _centred(x, detrend)
+    x = _centered(x, detrend)
     orders = _Orders.for_length(len(x))
     coefficients = fit_autoregression(x, orders.line, n_slow=orders.line_slow)
     innovations = whiten(x, coefficients)
@@ -259,7 +259,7 @@ def sieve_surrogates(
         )
     checked_whole(n_surrogates, "n_surrogates")
     orders = _Orders.for_length(len(x))
-    lines = _centred(x, detrend).astype(np.float32)
+    lines = _centered(x, detrend).astype(np.float32)
     models = fit_autoregression(lines, orders.line, n_slow=orders.line_slow)
     left = whiten(lines, models)
     scale = np.maximum(left.std(axis=0), _TINY_LINES)
@@ -274,10 +274,10 @@ def sieve_surrogates(
     # Series start as the data do somewhere, the same place for all lines.
     starts = rng.integers(0, len(shared) - orders.shared + 1, n_surrogates)
     begin = shared[starts + np.arange(orders.shared)[:, None]]
-    shared = colour(innovations[order.T], common, begin)
+    shared = color(innovations[order.T], common, begin)
     left = scipy.fft.idct(shared, axis=2, norm="ortho") * scale
     starts = rng.integers(0, len(lines) - orders.line + 1, n_surrogates)
-    return colour(left, models, lines[starts + np.arange(orders.line)[:, None]])
+    return color(left, models, lines[starts + np.arange(orders.line)[:, None]])
 
 
 def lines_test(
@@ -356,11 +356,11 @@ def _standardized(lines: np.ndarray) -> np.ndarray:
     values = lines.astype(np.float64)
     deviation = values.std(axis=-1, keepdims=True)
     constant = deviation <= 4 * eps * np.abs(values).max(axis=-1, keepdims=True)
-    centred = values - values.mean(axis=-1, keepdims=True)
-    return np.where(constant, 0, centred / np.where(constant, 1, deviation)).astype(np.float32)
+    centered = values - values.mean(axis=-1, keepdims=True)
+    return np.where(constant, 0, centered / np.where(constant, 1, deviation)).astype(np.float32)
 
 
-def _centred(x: np.ndarray, detrend: bool) -> np.ndarray:
+def _centered(x: np.ndarray, detrend: bool) -> np.ndarray:
     x = x - x.mean(axis=0)
     if detrend:
         t = np.linspace(-1, 1, len(x), dtype=x.dtype).reshape(-1, *[1] * (x.ndim - 1))

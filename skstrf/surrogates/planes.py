@@ -49,8 +49,8 @@ def _averaging(n: int, n_points: int) -> np.ndarray:
 
 
 def _interpolation(n: int, n_points: int) -> np.ndarray:
-    centres = (np.arange(n_points) + 0.5) * n / n_points - 0.5
-    distance = np.abs(np.arange(n)[:, None] - np.clip(centres, 0, n - 1))
+    centers = (np.arange(n_points) + 0.5) * n / n_points - 0.5
+    distance = np.abs(np.arange(n)[:, None] - np.clip(centers, 0, n - 1))
     return np.maximum(1 - distance, 0)
 
 
@@ -178,7 +178,7 @@ def _bands(height: int, width: int, dtype: np.dtype) -> np.ndarray:
     radius = np.maximum(np.abs(vertical), horizontal)
     edges = 0.5 * 2.0 ** np.arange(1 - _RADII, 0)
     ring = np.searchsorted(edges, radius, side="left")
-    # Orientations are centred on 0, 60 and 120 degrees; opposite directions are the same.
+    # Orientations are centered on 0, 60 and 120 degrees; opposite directions are the same.
     angle = np.arctan2(vertical, horizontal) / np.pi * _ORIENTATIONS
     band = ring * _ORIENTATIONS + np.round(angle).astype(int) % _ORIENTATIONS
     band[0, 0] = -1

@@ -74,7 +74,7 @@ def score_tensor(
 def _lines(x: np.ndarray, axis: int) -> np.ndarray:
     """Lines along one axis, grouped by planes of that axis and the last of the others.
 
-    For scale and rate that other axis is frequency, whose neighbours depend on each other most.
+    For scale and rate that other axis is frequency, whose neighbors depend on each other most.
     """
     if x.ndim == 1:
         return x[None, None]

@@ -136,8 +136,8 @@ class CorticalStatistics(nn.Module):
                 f"the sound has {n_frames} frames, but this was made for {self.n_frames}: give "
                 "blocks of it, or a larger n_frames."
             )
-        centred = v - v.mean(-1, keepdim=True)
-        padded = nn.functional.pad(centred, (0, self.n_frames - n_frames))
+        centered = v - v.mean(-1, keepdim=True)
+        padded = nn.functional.pad(centered, (0, self.n_frames - n_frames))
         return self.cortex(padded)[..., : -(-n_frames // self.frame_step)]
 
     def content(self, x: torch.Tensor) -> torch.Tensor:

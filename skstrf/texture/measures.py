@@ -55,11 +55,11 @@ def onset_correlation(x: Any, y: Any, *, sample_rate: float) -> float:
             f"{sounds[1].shape}."
         )
     strengths = [librosa.onset.onset_strength(y=sound, sr=sample_rate) for sound in sounds]
-    centred = [strength - strength.mean(dtype=np.float64) for strength in strengths]
-    norms = [float(np.linalg.norm(strength)) for strength in centred]
+    centered = [strength - strength.mean(dtype=np.float64) for strength in strengths]
+    norms = [float(np.linalg.norm(strength)) for strength in centered]
     if min(norms) == 0:
         return float("nan")
-    return float(centred[0] @ centred[1] / (norms[0] * norms[1]))
+    return float(centered[0] @ centered[1] / (norms[0] * norms[1]))
 
 
 def _decibels(signal: float, noise: float) -> float:

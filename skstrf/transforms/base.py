@@ -25,7 +25,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
-    refuse_tables,
+    reject_dataframe_output,
     validate_tensors,
 )
 
@@ -72,7 +72,7 @@ _LONGEST = 2**24  # samples from one frame to the next: a quarter of an hour at 
 def hop_length(sample_rate: float, frame_rate: float) -> int:
     """Samples from one frame to the next.
 
-    Frame `k` stands for the samples from ``k * hop`` to ``(k + 1) * hop``, and is centred between
+    Frame `k` stands for the samples from ``k * hop`` to ``(k + 1) * hop``, and is centered between
     them; the last frame is filled up with silence. Where `frame_rate` does not divide
     `sample_rate` the hop is rounded, the same way in every transformer, and the time axis says
     where the frames truly are.
@@ -192,7 +192,7 @@ class _StrfInverse:
 
     def __call__(self, tensors: np.ndarray, start: int) -> np.ndarray:
         strf = self.strf
-        per_frame = round(model_sample_rate() / frames_per_second(strf.frame_length))
+        per_frame = round(model_sample_rate() / frames_per_second(strf.hop_duration))
         rng: Any = np.random.default_rng(self.seed)
         # One number for every sample of the sounds before.
         rng.bit_generator.advance(start * strf._n_frames(strf.n_features_in_) * per_frame)
@@ -263,7 +263,7 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
             its device, a dask array a lazy dask array with the same blocks of sounds.
         """
         check_is_fitted(self)
-        refuse_tables(self, 1 + len(self.axes_))
+        reject_dataframe_output(self, 1 + len(self.axes_))
         sounds = check_sounds(self, X, reset=False)
         if is_dask(sounds):
             return lazy_tensors(self, sounds)

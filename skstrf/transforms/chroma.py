@@ -21,14 +21,14 @@ class ChromaTransformer(FourierTransformer):
     sample_rate : float, default=16000
         Of the sounds, in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     n_chroma : int, default=12
         Pitch classes in an octave.
     tuning : float or None, default=None
         Deviation from A = 440 Hz, as a part of a pitch class; None estimates it for every sound
         on its own.
     ctroct, octwidth : float, float or None, default=5.0, 2.0
-        Octaves are weighted by a Gaussian centred at `ctroct` (octaves above 27.5 Hz) with
+        Octaves are weighted by a Gaussian centered at `ctroct` (octaves above 27.5 Hz) with
         deviation `octwidth`; None weighs all alike.
     norm : {1, 2, inf, None}, default=inf
         Every frame is divided by this norm; silent frames stay 0.

@@ -27,7 +27,7 @@ class CochleogramTransformer(BankTransformer):
     include_edges : bool, default=True
         Add the low-pass and the high-pass filter that make the bank complete.
     output : {"magnitude", "power", "complex"}, default="magnitude"
-        What to keep; 1 for a sine of amplitude 1 at a centre.
+        What to keep; 1 for a sine of amplitude 1 at a center.
     compression : float, {"db", "log", "cbrt"} or None, default=0.3
         A number raises the output to that power; else as in :class:`STFTTransformer`.
     compression_floor : float, default=1e-5

@@ -51,7 +51,7 @@ class Subbands:
     """A bank made ready for sounds of one length, on the shared grid of frames.
 
     Every subband is analytic: its magnitude is the envelope (1 for a sine of amplitude 1 at the
-    filter's centre), its real part what the filter gives. It is computed at the few samples that
+    filter's center), its real part what the filter gives. It is computed at the few samples that
     its bandwidth needs, so that all bands together cost about as much as the sound.
     """
 
@@ -254,12 +254,12 @@ def gammatone_bank(n_filters: int, fmin: float, fmax: float, sample_rate: float)
     from scipy.signal import gammatone
 
     steps = np.linspace(erb_number(fmin), erb_number(fmax), n_filters + 1)[:-1]
-    centres = erb_to_hz(steps)
-    if not centres[0] > 0:
+    centers = erb_to_hz(steps)
+    if not centers[0] > 0:
         raise ValueError(f"fmin={fmin!r} Hz cannot be told from 0 Hz; give a higher one.")
-    designs = [gammatone(f, "iir", fs=sample_rate) for f in centres]
+    designs = [gammatone(f, "iir", fs=sample_rate) for f in centers]
     radius = np.array([a[8] for _, a in designs]) ** (1 / 8)
-    poles = radius * np.exp(2j * np.pi * centres / sample_rate)
+    poles = radius * np.exp(2j * np.pi * centers / sample_rate)
     gains = np.array([b[0] for b, _ in designs]) / 2
     # |1 + i x|^-4 = _FLOOR at the edges, x in units of the pole's distance from the circle.
     reach = -np.log(radius) * sample_rate / (2 * np.pi) * np.sqrt(_FLOOR**-0.5 - 1)
@@ -271,25 +271,25 @@ def gammatone_bank(n_filters: int, fmin: float, fmax: float, sample_rate: float)
         return gains[channel] * sum((term * term) ** 2 for term in terms)
 
     ringing = 20 / (-np.log(radius.max()) * sample_rate)
-    return Bank(centres, centres - reach, centres + reach, response, ringing)
+    return Bank(centers, centers - reach, centers + reach, response, ringing)
 
 
 def half_cosine_bank(
     n_filters: int, fmin: float, fmax: float, sample_rate: float, include_edges: bool = True
 ) -> Bank:
-    """Half-cosines on the ERB scale, each reaching to its neighbours' centres."""
+    """Half-cosines on the ERB scale, each reaching to its neighbors' centers."""
     edges = np.linspace(erb_number(fmin), erb_number(fmax), n_filters + 2)
     step = edges[1] - edges[0]
     nyquist = sample_rate / 2
-    centres = np.concatenate([[0.0], erb_to_hz(edges[1:-1]), [nyquist]])
-    low = np.concatenate([[-1.0], erb_to_hz(edges[:-2]), [centres[-2]]])
-    high = np.concatenate([[centres[1]], erb_to_hz(edges[2:]), [nyquist]])
+    centers = np.concatenate([[0.0], erb_to_hz(edges[1:-1]), [nyquist]])
+    low = np.concatenate([[-1.0], erb_to_hz(edges[:-2]), [centers[-2]]])
+    high = np.concatenate([[centers[1]], erb_to_hz(edges[2:]), [nyquist]])
     kept = np.arange(n_filters + 2) if include_edges else np.arange(1, n_filters + 1)
 
     def response(channel: int, hz: np.ndarray) -> np.ndarray:
         index = kept[channel]
         distance = erb_number(hz) - edges[index]
-        if index == 0:  # below the first band's centre what that band leaves
+        if index == 0:  # below the first band's center what that band leaves
             distance = np.maximum(distance, 0)
         elif index == n_filters + 1:
             distance = np.minimum(distance, 0)
@@ -298,7 +298,7 @@ def half_cosine_bank(
 
     # A half-cosine of width w rings as 1 / (w t)^2.
     ringing = 20 / (high[1] - low[1])
-    return Bank(centres[kept], low[kept], high[kept], response, ringing)
+    return Bank(centers[kept], low[kept], high[kept], response, ringing)
 
 
 class BankTransformer(InvertibleTransformer):

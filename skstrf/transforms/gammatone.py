@@ -21,11 +21,11 @@ class GammatoneTransformer(BankTransformer):
     n_filters : int, default=64
         Filters, at equal steps on the ERB scale.
     fmin : float, default=50.0
-        Centre of the lowest filter, in Hz.
+        Center of the lowest filter, in Hz.
     fmax : float or None, default=None
-        One step above the centre of the highest, in Hz; None: half the sample rate.
+        One step above the center of the highest, in Hz; None: half the sample rate.
     output : {"magnitude", "power", "complex"}, default="magnitude"
-        What to keep; 1 for a sine of amplitude 1 at a centre. The real part of "complex" is what
+        What to keep; 1 for a sine of amplitude 1 at a center. The real part of "complex" is what
         the filters give.
     compression : {"db", "log", "cbrt"}, float or None, default="db"
         As in :class:`STFTTransformer`.
@@ -55,7 +55,7 @@ class GammatoneTransformer(BankTransformer):
 
     Notes
     -----
-    Filters of fourth order, those of :func:`scipy.signal.gammatone`, at the centres of Slaney's
+    Filters of fourth order, those of :func:`scipy.signal.gammatone`, at the centers of Slaney's
     toolbox. As in the ear low filters answer later: by 18 ms at 50 Hz, by 3 ms at 1 kHz.
 
     References

@@ -136,7 +136,7 @@ class MelTransformer(MelBankTransformer):
     sample_rate : float, default=16000
         Of the sounds, in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     n_mels : int, default=128
         Filters of the bank.
     fmin : float, default=0.0

@@ -20,7 +20,7 @@ class MFCCTransformer(MelBankTransformer):
     sample_rate : float, default=16000
         Of the sounds, in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     n_mfcc : int, default=20
         Coefficients to keep, at most `n_mels`.
     dct_type : {1, 2, 3}, default=2

@@ -201,7 +201,7 @@ class _STRF(_Batches):
         self._compression = transformer.compression, transformer.compression_floor
         self._subtracts_mean = transformer._subtracts_mean()
         self.cochlea = Cochlea(
-            transformer.frame_length, transformer.time_constant, transformer.nonlinearity
+            transformer.hop_duration, transformer.time_constant, transformer.nonlinearity
         )
         self.cortex = Cortex(
             frame_step=transformer.frame_step_,
@@ -249,12 +249,12 @@ def _power(frames: torch.Tensor) -> torch.Tensor:
 def _standardized(x: torch.Tensor) -> torch.Tensor:
     """Zero mean and unit variance per sound; silence stays zero."""
     mean = x.mean(-1, keepdim=True, dtype=torch.float64)
-    centred = x - mean.to(x.dtype)
+    centered = x - mean.to(x.dtype)
     correction = 1 if x.shape[-1] > 1 else 0
-    variance = centred.double().square().sum(-1, keepdim=True) / (x.shape[-1] - correction)
+    variance = centered.double().square().sum(-1, keepdim=True) / (x.shape[-1] - correction)
     constant = variance <= (_CONSTANT * mean).square()
     deviation = variance.where(~constant, 1.0).sqrt()
-    return centred * (~constant / deviation).to(x.dtype)
+    return centered * (~constant / deviation).to(x.dtype)
 
 
 def _compress(x: torch.Tensor, kind: Any, floor: float, *, power: bool = False) -> torch.Tensor:

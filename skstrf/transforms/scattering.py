@@ -31,7 +31,7 @@ class ScatteringTransformer(FramedTransformer):
     sample_rate : float, default=16000
         Of the sounds, in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     J : int, default=12
         The longest wavelet takes ``2**J`` samples; 256 ms at 16 kHz.
     Q : int or (int, int), default=(8, 1)
@@ -57,7 +57,7 @@ class ScatteringTransformer(FramedTransformer):
     axes_ : list of Axis
         Path (names such as "440 Hz" and "440 Hz, 12.5 Hz") and time (s).
     paths_ : ndarray of shape (n_paths, 2)
-        Centre frequencies in Hz of the wavelets of order 1 and 2; NaN where there is none.
+        Center frequencies in Hz of the wavelets of order 1 and 2; NaN where there is none.
     orders_ : ndarray of shape (n_paths,)
         Order of every path.
     hop_length_ : int

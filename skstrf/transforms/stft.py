@@ -28,7 +28,7 @@ _COVERAGE = 1e-4
 def fourier_frames(
     X: np.ndarray, *, n_fft: int, hop: int, win_length: int | None = None, window: str = "hann"
 ) -> np.ndarray:
-    """Short-time Fourier transform with frames centred between multiples of `hop`."""
+    """Short-time Fourier transform with frames centered between multiples of `hop`."""
     import librosa
 
     count = n_frames(X.shape[-1], hop)
@@ -185,7 +185,7 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
     sample_rate : float, default=16000
         Of the sounds, in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centred at ``(k + 1/2) / frame_rate`` seconds.
+        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     n_fft : int or None, default=None
         Samples of a frame, even. None: the first power of two of at least 60 ms and two hops;
         1024 at 16 kHz (64 ms), 2048 at 22050 Hz.
@@ -228,7 +228,7 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
     Notes
     -----
     The numbers are those of :func:`librosa.stft` on a grid of frames that all transformers share.
-    librosa centres its frames at multiples of the hop; here they lie half a hop later, so that
+    librosa centers its frames at multiples of the hop; here they lie half a hop later, so that
     each stands for the samples from one multiple to the next.
 
     Examples

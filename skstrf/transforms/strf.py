@@ -14,7 +14,7 @@ from skstrf.auditory import (
     DEFAULT_SCALES,
     auditory_spectrogram,
     auditory_spectrogram_blocks,
-    centre_frequencies,
+    center_frequencies,
     cortical_transform,
     cortical_transform_blocks,
     frames_per_second,
@@ -131,7 +131,7 @@ class STRFTransformer(SoundTransformer):
         "report" gives eleven, ``2**(-2 .. 3, step .5)``.
     sample_rate : float, default=16000
         Of the sounds, in Hz. Other rates than the model's 16000 are resampled.
-    frame_length, time_constant : float, default=8.0
+    hop_duration, time_constant : float, default=8.0
         Step and leaky integration of the auditory spectrogram, in ms.
     nonlinearity : {"linear", "half-wave", "hard"} or float, default="linear"
         The hair cell, see :func:`skstrf.auditory.auditory_spectrogram`.
@@ -160,8 +160,8 @@ class STRFTransformer(SoundTransformer):
     contrast : bool or "auto", default="auto"
         Subtract from the logarithms, at every frequency and time, their mean over all scales
         and rates. In the tensor itself that divides every channel by the geometric mean of
-        all channels: divisive normalisation, as cortical neurons do it [3]_. What multiplies
-        the spectrum slowly (microphone, room, equaliser) cancels, and so does the spectral
+        all channels: divisive normalization, as cortical neurons do it [3]_. What multiplies
+        the spectrum slowly (microphone, room, equalizer) cancels, and so does the spectral
         envelope itself. "auto" does it for ``output="magnitude"`` with ``compression="log"``.
     normalize : bool, default=True
         Bring every sound to zero mean and unit variance first, as the model expects. The
@@ -226,7 +226,7 @@ class STRFTransformer(SoundTransformer):
         "rates": ["array-like", StrOptions({"report"})],
         "scales": ["array-like", StrOptions({"report"})],
         "sample_rate": [Interval(Real, 0, None, closed="neither")],
-        "frame_length": [Interval(Real, 0, None, closed="neither")],
+        "hop_duration": [Interval(Real, 0, None, closed="neither")],
         "time_constant": [Interval(Real, 0, None, closed="left")],
         "nonlinearity": [
             StrOptions({"linear", "half-wave", "hard"}),
@@ -254,7 +254,7 @@ class STRFTransformer(SoundTransformer):
         scales=DEFAULT_SCALES,
         sample_rate=16000,
         *,
-        frame_length=8.0,
+        hop_duration=8.0,
         time_constant=8.0,
         nonlinearity="linear",
         bandpass=False,
@@ -275,7 +275,7 @@ class STRFTransformer(SoundTransformer):
         self.rates = rates
         self.scales = scales
         self.sample_rate = sample_rate
-        self.frame_length = frame_length
+        self.hop_duration = hop_duration
         self.time_constant = time_constant
         self.nonlinearity = nonlinearity
         self.bandpass = bandpass
@@ -332,7 +332,7 @@ class STRFTransformer(SoundTransformer):
             return auditory_spectrogram(
                 _standardized(chunk) if self.normalize else chunk,
                 sample_rate=self.sample_rate,
-                frame_length=self.frame_length,
+                hop_duration=self.hop_duration,
                 time_constant=self.time_constant,
                 nonlinearity=self.nonlinearity,
                 n_jobs=self.n_jobs,
@@ -446,7 +446,7 @@ class STRFTransformer(SoundTransformer):
             v = invert_auditory_spectrogram(
                 v,
                 sample_rate=self.sample_rate,
-                frame_length=self.frame_length,
+                hop_duration=self.hop_duration,
                 time_constant=self.time_constant,
                 nonlinearity=self.nonlinearity,
                 n_times=self.n_features_in_,
@@ -526,7 +526,7 @@ class STRFTransformer(SoundTransformer):
         return {
             "rates": self._rates,
             "scales": self.scales_,
-            "frame_rate": frames_per_second(self.frame_length),
+            "frame_rate": frames_per_second(self.hop_duration),
             "bandpass": self.bandpass,
             "channel_step": self.channel_step,
         }
@@ -544,7 +544,7 @@ class STRFTransformer(SoundTransformer):
     def _chosen_step(self) -> int:
         if self.frame_rate is None:
             return int(self.frame_step)
-        highest = frames_per_second(self.frame_length)
+        highest = frames_per_second(self.hop_duration)
         step = max(1, round(highest / self.frame_rate))
         if abs(highest / step - self.frame_rate) > 0.01 * self.frame_rate:
             raise ValueError(
@@ -557,16 +557,16 @@ class STRFTransformer(SoundTransformer):
     def _n_frames(self, n_times: int) -> int:
         rate = model_sample_rate()
         n_resampled = max(1, round(n_times * rate / self.sample_rate))
-        per_frame = rate / frames_per_second(self.frame_length)
+        per_frame = rate / frames_per_second(self.hop_duration)
         return int(-(-n_resampled // per_frame))
 
     def _make_axes(self, n_freqs: int, n_frames: int) -> list[Axis]:
-        step = self.frame_step_ / frames_per_second(self.frame_length)
+        step = self.frame_step_ / frames_per_second(self.hop_duration)
         offset = step / 2 if self.pooling == "mean" else 0.0
         return [
             Axis("scale", "cycles/octave", self.scales_),
             Axis("rate", "Hz", self.rates_),
-            Axis("frequency", "Hz", centre_frequencies()[:: self.channel_step][:n_freqs]),
+            Axis("frequency", "Hz", center_frequencies()[:: self.channel_step][:n_freqs]),
             Axis("time", "s", offset + step * np.arange(n_frames)),
         ]
 
@@ -581,15 +581,15 @@ def _compress(tensor: Any, kind: str, floor: float) -> Any:
 def _standardized(sounds: np.ndarray) -> np.ndarray:
     """Zero mean and unit variance per sound (ddof=1, as the NSL toolbox); silence stays zero."""
     mean = sounds.mean(axis=1, keepdims=True, dtype=np.float64)
-    centred = sounds - mean
+    centered = sounds - mean
     ddof = 1 if sounds.shape[1] > 1 else 0
-    deviation = centred.std(axis=1, keepdims=True, ddof=ddof, dtype=np.float64)
+    deviation = centered.std(axis=1, keepdims=True, ddof=ddof, dtype=np.float64)
     # Rounding of the mean leaves constant sounds a deviation that is not quite zero.
     negligible = deviation <= 1e-7 * np.abs(mean)
     scale = np.where(
         negligible | (deviation == 0), 0.0, 1.0 / np.where(deviation == 0, 1, deviation)
     )
-    return (centred * scale).astype(sounds.dtype)
+    return (centered * scale).astype(sounds.dtype)
 
 
 # Samples of the silence that settings are checked on.
@@ -697,7 +697,7 @@ def _spectrogram(strf: STRFTransformer, blocks: Iterable[Any], folder: Any) -> F
     parts = auditory_spectrogram_blocks(
         _standardized_long(blocks) if strf.normalize else blocks,
         sample_rate=strf.sample_rate,
-        frame_length=strf.frame_length,
+        hop_duration=strf.hop_duration,
         time_constant=strf.time_constant,
         nonlinearity=strf.nonlinearity,
         n_jobs=strf.n_jobs,

@@ -44,7 +44,7 @@ def _mother(name: str) -> tuple[np.ndarray, np.ndarray]:
     family = wavelet.short_family_name
     if family not in _FAMILIES:
         raise ValueError(
-            f"wavelet={name!r} is not one with a bandwidth and a centre: take 'cmorB-C' (complex "
+            f"wavelet={name!r} is not one with a bandwidth and a center: take 'cmorB-C' (complex "
             "Morlet, such as 'cmor16-1.0'), 'shanB-C' (Shannon) or 'fbspM-B-C' (B-spline)."
         )
     if family == "cmor":  # PyWavelets' bounds cut wide ones short
@@ -74,17 +74,17 @@ class WaveletTransformer(BankTransformer):
         Frames per second. Magnitudes and powers are root mean squares and means over each frame;
         complex coefficients are those at its middle.
     wavelet : str, default="cmor16-1.0"
-        As PyWavelets names it: "cmorB-C" is the complex Morlet wavelet of bandwidth B and centre
-        C, whose quality factor (centre over half-power bandwidth) is ``2.67 * C * sqrt(B)``, 10.7
+        As PyWavelets names it: "cmorB-C" is the complex Morlet wavelet of bandwidth B and center
+        C, whose quality factor (center over half-power bandwidth) is ``2.67 * C * sqrt(B)``, 10.7
         by default; "shanB-C" and "fbspM-B-C" can be had too.
     bins_per_octave : int, default=12
         Wavelets in an octave.
     fmin : float, default=32.7
-        Centre of the lowest wavelet, in Hz; C1.
+        Center of the lowest wavelet, in Hz; C1.
     fmax : float or None, default=None
-        No centre is above it, in Hz; None: 0.45 of the sample rate.
+        No center is above it, in Hz; None: 0.45 of the sample rate.
     output : {"magnitude", "power", "complex"}, default="magnitude"
-        What to keep; 1 for a sine of amplitude 1 at a centre.
+        What to keep; 1 for a sine of amplitude 1 at a center.
     compression : {"db", "log", "cbrt"}, float or None, default="db"
         As in :class:`STFTTransformer`.
     compression_floor : float, default=1e-5

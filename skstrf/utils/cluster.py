@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from skstrf._version import __version__
 
-__all__ = ["Died", "current_client", "on_cluster", "run_on_cluster"]
+__all__ = ["WorkerDied", "current_client", "on_cluster", "run_on_cluster"]
 
 _CURRENT: ContextVar[Any] = ContextVar("skstrf_cluster", default=None)
 # Tasks that are handed in for each thread of the cluster; more results would wait in memory.
@@ -22,7 +22,7 @@ AHEAD = 3
 LOOK, PATIENCE = 2.0, 60.0
 
 
-class Died(NamedTuple):
+class WorkerDied(NamedTuple):
     """Takes the place of a result where every worker process that tried has died."""
 
     reason: str = (
@@ -105,7 +105,7 @@ def run_on_cluster(
                 return
             item, future = waiting.popleft()
             outcome = _outcome(client, future)
-            if isinstance(outcome, Died):
+            if isinstance(outcome, WorkerDied):
                 # Tasks that wait where another ends the process are blamed too: try it alone.
                 for _, other in waiting:
                     _settle(client, other)
@@ -130,7 +130,7 @@ def _outcome(client: Any, future: Any) -> Any:
     try:
         return future.result()
     except KilledWorker:
-        return Died()
+        return WorkerDied()
 
 
 def _settle(client: Any, future: Any) -> None:

@@ -39,9 +39,9 @@ __all__ = [
     "checked_reals",
     "checked_whole",
     "fit_context",
-    "float_blocks",
-    "refuse_tables",
-    "stand_in",
+    "check_lazy_array",
+    "reject_dataframe_output",
+    "shape_proxy",
     "validate_params",
     "validate_tensors",
 ]
@@ -159,8 +159,8 @@ def check_batch(
     options: dict[str, Any] = {"reset": reset, "ensure_min_samples": ensure_min_samples}
     with config_context(assume_finite=True):
         if keep_lazy and (isinstance(X, Stored) or is_dask(X)):
-            X = float_blocks(estimator, X)
-            validate_tensors(estimator, stand_in(X), **options)
+            X = check_lazy_array(estimator, X)
+            validate_tensors(estimator, shape_proxy(X), **options)
             return X
         if not is_torch(X):
             return validate_tensors(estimator, X, **options)
@@ -175,17 +175,17 @@ def check_batch(
             X = X.float()
         elif X.dtype not in (torch.float32, torch.float64):
             X = X.double()
-        validate_tensors(estimator, stand_in(X), **options)
+        validate_tensors(estimator, shape_proxy(X), **options)
         return X
 
 
-def stand_in(X: Any) -> np.ndarray:
+def shape_proxy(X: Any) -> np.ndarray:
     """Make a numpy array of the shape and dtype of `X` that owns a single number."""
     dtype = str(X.dtype).removeprefix("torch.")
     return np.broadcast_to(np.zeros((), dtype), X.shape)
 
 
-def float_blocks(estimator: Any, X: Any) -> Any:
+def check_lazy_array(estimator: Any, X: Any) -> Any:
     """Refuse what is not a real number; of dask arrays see to the chunks and the dtype."""
     name = type(estimator).__name__
     kind = np.dtype(X.stored_dtype if isinstance(X, Stored) else X.dtype).kind
@@ -214,7 +214,7 @@ def all_finite(estimator: Any, out: Any) -> Any:
     return out
 
 
-def refuse_tables(estimator: Any, ndim: int) -> None:
+def reject_dataframe_output(estimator: Any, ndim: int) -> None:
     """Refuse the setting that outputs be data frames, where they have more than two axes."""
     kind = get_config()["transform_output"]
     if ndim > 2 and kind != "default":

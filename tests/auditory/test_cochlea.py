@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 
 from skstrf.auditory import (
     auditory_spectrogram,
-    centre_frequencies,
+    center_frequencies,
     cochlear_filters,
     frames_per_second,
 )
@@ -22,7 +22,7 @@ MODES = {
     "aud_half": {"nonlinearity": "half-wave"},
     "aud_sig": {"nonlinearity": 0.1},
     "aud_avg": {"time_constant": 0},
-    "aud_tc64f16": {"frame_length": 16, "time_constant": 64},
+    "aud_tc64f16": {"hop_duration": 16, "time_constant": 64},
     "aud_sh1": {"octave_shift": -1, "sample_rate": 8000},
 }
 TOLERANCE = 1e-5  # of the array's maximum
@@ -78,7 +78,7 @@ def test_impulse_responses_equal_the_toolbox(nsl):
 @pytest.mark.parametrize("frequency", [250.0, 440.0, 1000.0, 3000.0])
 def test_tone_peaks_just_below_its_channel(frequency):
     x = np.sin(2 * np.pi * frequency * np.arange(8000) / 16000)
-    peak = centre_frequencies()[auditory_spectrogram(x).mean(axis=1).argmax()]
+    peak = center_frequencies()[auditory_spectrogram(x).mean(axis=1).argmax()]
     assert -3 / 24 < np.log2(peak / frequency) <= 0
 
 
@@ -173,8 +173,8 @@ def test_integers_are_taken_as_numbers(dtype):
         (["a"], {}, "real numbers"),
         ([1.0], {"sample_rate": 0}, "sample_rate"),
         ([1.0], {"sample_rate": np.nan}, "sample_rate"),
-        ([1.0], {"frame_length": 0}, "frame_length"),
-        ([1.0], {"frame_length": 0.01}, "frame_length"),
+        ([1.0], {"hop_duration": 0}, "hop_duration"),
+        ([1.0], {"hop_duration": 0.01}, "hop_duration"),
         ([1.0], {"time_constant": -1}, "time_constant"),
         ([1.0], {"nonlinearity": "soft"}, "nonlinearity"),
         ([1.0], {"nonlinearity": 0.0}, "nonlinearity"),
@@ -189,4 +189,4 @@ def test_bad_input_is_named(x, options, words):
 @pytest.mark.parametrize(("milliseconds", "n_frames"), [(8, 125), (250, 4), (1000, 1), (2.5, 400)])
 def test_frames_last_as_long_as_they_say(milliseconds, n_frames):
     x = np.random.default_rng(0).standard_normal(16000)
-    assert auditory_spectrogram(x, frame_length=milliseconds).shape == (128, n_frames)
+    assert auditory_spectrogram(x, hop_duration=milliseconds).shape == (128, n_frames)

@@ -198,7 +198,7 @@ def test_ripples_excite_the_channel_they_were_made_for(rate, scale):
     assert (scales[best[0]], signed_rates(rates)[best[1]]) == (scale, rate)
 
 
-def test_ripple_is_standardised_and_reproducible():
+def test_ripple_is_standardized_and_reproducible():
     ripple = moving_ripple(4, 1, 0.5, sample_rate=22050, random_state=3)
     assert ripple.shape == (11025,)
     assert abs(ripple.mean()) < 1e-12

@@ -16,8 +16,8 @@ MODES = [
     {"nonlinearity": "half-wave"},
     {"nonlinearity": 0.1},
     {"time_constant": 0},
-    {"frame_length": 16, "time_constant": 64},
-    {"frame_length": 10, "nonlinearity": "half-wave"},
+    {"hop_duration": 16, "time_constant": 64},
+    {"hop_duration": 10, "nonlinearity": "half-wave"},
     {"octave_shift": -1},
 ]
 has_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -46,17 +46,17 @@ def test_hard_hair_cell_equals_the_kernel_where_it_is_defined(nsl):
 @given(
     n_times=st.integers(2, 3000),
     mean=st.sampled_from([0.0, 0.3]),
-    frame_length=st.sampled_from([1.0, 4.0, 8.0, 11.3]),
+    hop_duration=st.sampled_from([1.0, 4.0, 8.0, 11.3]),
     time_constant=st.sampled_from([0.0, 2.0, 8.0, 200.0]),
     nonlinearity=st.sampled_from(["linear", "half-wave", 0.05]),
 )
 def test_cochlea_of_any_length_and_setting(
-    n_times, mean, frame_length, time_constant, nonlinearity
+    n_times, mean, hop_duration, time_constant, nonlinearity
 ):
     x = np.random.default_rng(n_times).standard_normal((2, 1, n_times))
     x += mean - x.mean(axis=-1, keepdims=True)
     options = {
-        "frame_length": frame_length,
+        "hop_duration": hop_duration,
         "time_constant": time_constant,
         "nonlinearity": nonlinearity,
     }
@@ -68,7 +68,7 @@ def test_cochlea_of_any_length_and_setting(
 
 @pytest.mark.parametrize("nonlinearity", ["linear", "half-wave", 0.1])
 def test_gradients_of_the_cochlea(nonlinearity):
-    cochlea = Cochlea(frame_length=1, nonlinearity=nonlinearity)
+    cochlea = Cochlea(hop_duration=1, nonlinearity=nonlinearity)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 40))).requires_grad_()
     assert torch.autograd.gradcheck(cochlea, (x,), fast_mode=True)
     assert torch.autograd.gradcheck(cochlea, (x[:1, :12],))  # every single derivative

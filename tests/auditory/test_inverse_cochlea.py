@@ -53,7 +53,7 @@ def test_projection_of_the_whole_chain_equals_the_toolbox(case):
     v = spectrograms["aud_lin"].T.astype(float)
     bank = {"rates": (4, 8, 16, 32)}
     back = invert_cortical_transform(
-        cortical_transform(v, **bank), **bank, method="normalised", n_frames=v.shape[1]
+        cortical_transform(v, **bank), **bank, method="normalized", n_frames=v.shape[1]
     )
     x = invert_auditory_spectrogram(
         back, method="projection", start=signals["x0"], rescale=False, max_iter=10
@@ -114,7 +114,7 @@ def test_level_is_carried_over(level):
 
 def test_settings_of_the_model_are_used():
     rng = np.random.default_rng(0)
-    options = {"frame_length": 16, "time_constant": 0, "octave_shift": -1}
+    options = {"hop_duration": 16, "time_constant": 0, "octave_shift": -1}
     v = auditory_spectrogram(rng.standard_normal(1500), sample_rate=8000, **options)
     y = invert_auditory_spectrogram(v, sample_rate=8000, max_iter=40, **options)
     assert squared_error(auditory_spectrogram(y, sample_rate=8000, **options), v) < 0.02

@@ -12,7 +12,7 @@ from skstrf.auditory import (
     moving_ripple,
     scale_transform,
 )
-from skstrf.auditory.cortex import analyse, cortical_plan
+from skstrf.auditory.cortex import analyze, cortical_plan
 from skstrf.auditory.inverse_cortex import CorticalOperator, cortical_adjoint
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
@@ -44,18 +44,18 @@ def case(request, nsl):
 
 
 @pytest.mark.parametrize("key", VARIANTS)
-def test_normalised_equals_the_toolbox(case, key):
+def test_normalized_equals_the_toolbox(case, key):
     v, reference = case
     options, norm = VARIANTS[key]
     options = BANK | options
     tensor = cortical_transform(v, **options)
     actual = invert_cortical_transform(
-        tensor, **options, method="normalised", norm=norm, n_frames=v.shape[1]
+        tensor, **options, method="normalized", norm=norm, n_frames=v.shape[1]
     )
     assert relative(actual, reference[key].T.real) < TOLERANCE
 
 
-def test_normalised_equals_the_toolbox_but_for_what_it_leaves_behind(case):
+def test_normalized_equals_the_toolbox_but_for_what_it_leaves_behind(case):
     # With part of the frequency padding kept, ``corfftc`` moves the columns of the tensor
     # without clearing where they were: 2 * 16 of the 160 count twice. Put them back to compare.
     v, reference = case
@@ -65,7 +65,7 @@ def test_normalised_equals_the_toolbox_but_for_what_it_leaves_behind(case):
     as_toolbox = np.zeros_like(whole)  # 64 channels below, 128, 64 above
     as_toolbox[:, :, 48:208] = part
     as_toolbox[:, :, 208:224] = part[:, :, 144:]
-    settings = options | {"method": "normalised", "norm": 1.0, "n_frames": v.shape[1]}
+    settings = options | {"method": "normalized", "norm": 1.0, "n_frames": v.shape[1]}
     actual = invert_cortical_transform(as_toolbox, **settings, full_frequency=1)
     expected = reference["rechalf_n1"].T.real
     assert relative(actual, expected) < TOLERANCE
@@ -104,7 +104,7 @@ def test_adjoint_identity_and_normal_operator(options, n_frames):
         (128, n_frames), np.array([4.0, 8, 16]), np.array([0.5, 1, 4]), 125, 24, **defaults
     )
     v = torch.from_numpy(rng.standard_normal((128, n_frames)))
-    response = analyse(v[None], plan)[0]
+    response = analyze(v[None], plan)[0]
     c = torch.from_numpy(
         rng.standard_normal(response.shape) + 1j * rng.standard_normal(response.shape)
     )
@@ -138,7 +138,7 @@ def test_least_squares_from_some_frames(case, step, bound):
     assert error(w, v) < bound
 
 
-def test_least_squares_minimises_the_distance_to_any_tensor():
+def test_least_squares_minimizes_the_distance_to_any_tensor():
     rng = np.random.default_rng(0)
     shape = (6, 10, 128, 20)
     c = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
@@ -198,7 +198,7 @@ def test_batches_torch_and_silence():
         (lambda c: c, {"n_frames": 30}, "settings"),
         (lambda c: c, {"rates": (2, 4)}, "settings"),
         (lambda c: c, {"frame_rate": 50}, "frame rate"),
-        (lambda c: c, {"method": "normalised", "frame_step": 2}, "least-squares"),
+        (lambda c: c, {"method": "normalized", "frame_step": 2}, "least-squares"),
     ],
 )
 def test_bad_input_is_named(change, options, words):

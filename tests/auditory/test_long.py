@@ -55,7 +55,7 @@ def test_blocks_of_the_cochlea_are_the_whole_bit_for_bit(nonlinearity, sample_ra
 @pytest.mark.parametrize("octave_shift", [0, -1])
 def test_integration_goes_on_over_the_borders(time_constant, octave_shift):
     x = np.random.default_rng(2).standard_normal(300_001)
-    settings = {"time_constant": time_constant, "octave_shift": octave_shift, "frame_length": 7}
+    settings = {"time_constant": time_constant, "octave_shift": octave_shift, "hop_duration": 7}
     parts = auditory_spectrogram_blocks(np.array_split(x, 3), **settings)
     np.testing.assert_array_equal(joined(parts), auditory_spectrogram(x, **settings))
 

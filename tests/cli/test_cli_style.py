@@ -81,16 +81,16 @@ def test_weights_of_zero(folder, tmp_path, capsys):
 
 
 def test_interrupt_writes_the_best_so_far(folder, tmp_path, monkeypatch, capsys):
-    from skstrf.style.sounds import Watcher
+    from skstrf.style.sounds import ProgressReporter
 
-    report = Watcher._report
+    report = ProgressReporter._report
 
     def interrupt(self, values):
         if values["iteration"] == 5:
             raise KeyboardInterrupt
         report(self, values)
 
-    monkeypatch.setattr(Watcher, "_report", interrupt)
+    monkeypatch.setattr(ProgressReporter, "_report", interrupt)
     out = tmp_path / "o.wav"
     assert (
         main(["style", str(folder / "clicks.wav"), str(folder / "hiss.flac"), "-o", str(out)])

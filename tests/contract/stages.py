@@ -9,7 +9,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from tests.estimators import data_for, public_estimators
 
-__all__ = ["classifier_with", "every", "flat", "labelled"]
+__all__ = ["classifier_with", "every", "flat", "labeled"]
 
 every = pytest.mark.parametrize("estimator", public_estimators(), ids=lambda e: type(e).__name__)
 
@@ -26,7 +26,7 @@ def classifier_with(estimator):
     return make_pipeline(clone(estimator), FunctionTransformer(flat), LogisticRegression())
 
 
-def labelled(estimator, n=12):
+def labeled(estimator, n=12):
     """Samples, labels, and groups of two."""
     X, y = data_for(estimator, n)
     return X, y, np.arange(n) // 2

@@ -17,12 +17,12 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from skstrf import MPCA, TensorScaler
-from tests.contract.stages import classifier_with, every, flat, labelled
+from tests.contract.stages import classifier_with, every, flat, labeled
 
 
 @every
 def test_calibration_keeps_the_order_of_probabilities(estimator):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     fitted = classifier_with(estimator).fit(X, y)
     before = fitted.predict_proba(X)[:, 1]
     calibrated = CalibratedClassifierCV(FrozenEstimator(fitted)).fit(X, y)
@@ -37,7 +37,7 @@ def test_calibration_keeps_the_order_of_probabilities(estimator):
 
 @every
 def test_a_vote_of_one_and_a_stack_of_one_are_that_one(estimator):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     fitted = classifier_with(estimator).fit(X, y)
     expected = fitted.predict_proba(X)
     vote = VotingClassifier([("one", classifier_with(estimator))], voting="soft").fit(X, y)
@@ -52,7 +52,7 @@ def test_a_vote_of_one_and_a_stack_of_one_are_that_one(estimator):
 
 @every
 def test_thresholds_move_decisions_and_nothing_else(estimator):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     fitted = classifier_with(estimator).fit(X, y)
     p = fitted.predict_proba(X)[:, 1]
     for threshold in (0.0, 0.5, 1.1):
@@ -67,7 +67,7 @@ def test_thresholds_move_decisions_and_nothing_else(estimator):
 
 @every
 def test_one_against_the_rest_and_several_outputs(estimator):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     expected = classifier_with(estimator).fit(X, y == "pluck").predict_proba(X)
     rest = OneVsRestClassifier(classifier_with(estimator)).fit(X, y)
     np.testing.assert_allclose(rest.predict_proba(X), expected, rtol=1e-5, atol=1e-6)
@@ -82,7 +82,7 @@ TABLES_ONLY = [BaggingClassifier, OneVsOneClassifier, SelfTrainingClassifier]
 
 @pytest.mark.parametrize("wrapper", TABLES_ONLY)
 def test_tools_for_tables_take_tensors_that_a_first_stage_unfolds(wrapper):
-    X, y, _ = labelled(MPCA())
+    X, y, _ = labeled(MPCA())
     shape = X.shape[1:]
     numbers = (y == "pluck").astype(int)
     steps = [MPCA(vectorize=True), LogisticRegression()]
@@ -94,7 +94,7 @@ def test_tools_for_tables_take_tensors_that_a_first_stage_unfolds(wrapper):
 
 
 def test_a_chain_that_appends_its_predictions_to_the_samples_takes_tables_alone():
-    X, y, _ = labelled(MPCA())
+    X, y, _ = labeled(MPCA())
     numbers = (y == "pluck").astype(int)
     chain = ClassifierChain(make_pipeline(MPCA(vectorize=True), LogisticRegression()))
     with pytest.raises(ValueError, match="dim 5"):
@@ -105,7 +105,7 @@ def test_a_chain_that_appends_its_predictions_to_the_samples_takes_tables_alone(
 def test_a_union_puts_rows_side_by_side(estimator):
     if is_classifier(estimator):
         pytest.skip("a union is of transformers")
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     rows = make_pipeline(clone(estimator), FunctionTransformer(flat))
     union = FeatureUnion([("a", rows), ("b", clone(rows))]).fit(X, y)
     alone = clone(rows).fit(X, y).transform(X)
@@ -113,7 +113,7 @@ def test_a_union_puts_rows_side_by_side(estimator):
 
 
 def test_a_union_of_tensors_is_refused_by_scikit_learn_with_the_axes():
-    X, y, _ = labelled(TensorScaler())
+    X, y, _ = labeled(TensorScaler())
     union = FeatureUnion([("a", TensorScaler()), ("b", TensorScaler(with_std=False))]).fit(X, y)
     with pytest.raises(ValueError, match="5 dimensions, but expected 2"):
         union.transform(X)
@@ -123,7 +123,7 @@ def test_a_union_of_tensors_is_refused_by_scikit_learn_with_the_axes():
 def test_tables_are_refused_where_outputs_have_more_than_two_axes(estimator):
     if is_classifier(estimator):
         pytest.skip("it gives labels")
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     fitted = clone(estimator).fit(X, y)
     expected = fitted.transform(X)
     with config_context(transform_output="pandas"):
@@ -136,7 +136,7 @@ def test_tables_are_refused_where_outputs_have_more_than_two_axes(estimator):
 
 def test_rows_become_tables_with_names():
     pandas = pytest.importorskip("pandas")
-    X, y, _ = labelled(MPCA())
+    X, y, _ = labeled(MPCA())
     table = MPCA(0.9, vectorize=True).set_output(transform="pandas").fit(X, y).transform(X)
     assert isinstance(table, pandas.DataFrame)
     assert table.columns[0] == "mpca0"

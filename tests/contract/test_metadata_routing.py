@@ -7,12 +7,12 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, CNNClassifier, TensorScaler
-from tests.contract.stages import labelled
+from tests.contract.stages import labeled
 
 
 @pytest.fixture(scope="module")
 def tensors():
-    return labelled(MPCA(), 24)
+    return labeled(MPCA(), 24)
 
 
 def network(**options):

@@ -18,7 +18,7 @@ from sklearn.model_selection import (
     validation_curve,
 )
 
-from tests.contract.stages import classifier_with, every, labelled
+from tests.contract.stages import classifier_with, every, labeled
 
 FOLDS = GroupKFold(2)
 
@@ -50,7 +50,7 @@ def last_parameter(pipeline):
     ids=["grid", "random", "halving"],
 )
 def test_a_search_finds_the_scores_of_its_candidates(estimator, search):
-    X, y, groups = labelled(estimator, 16)
+    X, y, groups = labeled(estimator, 16)
     pipeline = classifier_with(estimator)
     name, values = last_parameter(pipeline)
     halving = "Halving" in type(search(pipeline, {name: values})).__name__
@@ -66,7 +66,7 @@ def test_a_search_finds_the_scores_of_its_candidates(estimator, search):
 
 @every
 def test_predictions_of_folds_are_those_of_models_that_did_not_see_them(estimator):
-    X, y, groups = labelled(estimator)
+    X, y, groups = labeled(estimator)
     pipeline = classifier_with(estimator)
     found = cross_val_predict(pipeline, X, y, groups=groups, cv=FOLDS, method="predict_proba")
     scores = cross_validate(pipeline, X, y, groups=groups, cv=FOLDS, return_estimator=True)
@@ -78,7 +78,7 @@ def test_predictions_of_folds_are_those_of_models_that_did_not_see_them(estimato
 
 @every
 def test_curves_and_permutations_take_any_number_of_axes(estimator):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     pipeline = classifier_with(estimator)
     folds = StratifiedKFold(2)
     direct = cross_validate(pipeline, X, y, cv=folds, return_train_score=True)

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from skstrf import CachedPipeline
 from skstrf.model_io import load_model, save_model
-from tests.contract.stages import classifier_with, every, labelled
+from tests.contract.stages import classifier_with, every, labeled
 from tests.estimators import public_estimators, run
 
 READER = """
@@ -36,7 +36,7 @@ with open(f"{folder}/found.pickle", "wb") as file:
 def test_another_process_gives_the_same_bits_with_every_estimator(tmp_path):
     fitted, expected = {}, {}
     for estimator in public_estimators():
-        X, y, _ = labelled(estimator)
+        X, y, _ = labeled(estimator)
         name = type(estimator).__name__
         fitted[name] = clone(estimator).fit(X, y), X
         expected[name] = run(fitted[name][0], X)
@@ -50,7 +50,7 @@ def test_another_process_gives_the_same_bits_with_every_estimator(tmp_path):
 
 @every
 def test_model_files_and_other_pickles_give_the_same_bits(estimator, tmp_path):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     fitted = clone(estimator)
     if type(fitted) is CachedPipeline:  # a file holds the path of a cache, not the cache
         fitted.set_params(memory=str(tmp_path / "cache"))
@@ -67,7 +67,7 @@ def test_model_files_and_other_pickles_give_the_same_bits(estimator, tmp_path):
 
 @every
 def test_two_at_a_time_give_what_one_gives(estimator):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     pipeline = classifier_with(estimator)
     arguments = {"cv": StratifiedKFold(2), "method": "predict_proba"}
     alone = cross_val_predict(pipeline, X, y, **arguments)
@@ -79,7 +79,7 @@ def test_two_at_a_time_give_what_one_gives(estimator):
 
 @every
 def test_parameters_come_back_by_name_and_clones_are_unfitted(estimator):
-    X, y, _ = labelled(estimator)
+    X, y, _ = labeled(estimator)
     fitted = clone(estimator).fit(X, y)
     twin = clone(fitted)
     assert not [name for name in vars(twin) if name.endswith("_") and not name.startswith("_")]

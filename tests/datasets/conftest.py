@@ -47,6 +47,6 @@ def halve():
 
 @pytest.fixture
 def tree(tmp_path):
-    """Twelve songs at hand, twenty labelled."""
+    """Twelve songs at hand, twenty labeled."""
     write_tree(tmp_path / "songs" / "data", range(12))
     return tmp_path / "songs", write_labels(tmp_path / "cd2c.cls", range(20))

@@ -1,6 +1,6 @@
 """Formats that are read, and how well."""
 
-# Largest error of a decoded sample, for a sound that peaks at .6: quantisation for the exact
+# Largest error of a decoded sample, for a sound that peaks at .6: quantization for the exact
 # codings, what the codec takes away for the others.
 TOLERANCE = {
     "a.wav": 1 / 2**15,

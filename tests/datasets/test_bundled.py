@@ -46,7 +46,7 @@ def test_small_enough_for_a_package():
 def test_every_source_is_attributed():
     with open(Path(CLIPS.path) / "metadata.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["licence"] for row in rows} <= LICENCES
+    assert {row["license"] for row in rows} <= LICENCES
     for row in rows:
         assert row["attribution"] and row["source"].startswith("https://")
         assert row["source"] in CLIPS.DESCR
@@ -70,7 +70,7 @@ def test_forms_of_the_result():
     part = load_instruments(split=["test", "valid"], duration=0.5, offset=1.0, sample_rate=8000)
     assert part.data.shape == (42, 4000) and set(part.split) == {"test", "valid"}
     assert part.target_names == CLIPS.target_names
-    assert set(part.metadata) == {"source", "licence", "attribution", "duration_s"}
+    assert set(part.metadata) == {"source", "license", "attribution", "duration_s"}
     with pytest.raises(ValueError, match="the splits are new_library, test, train, valid"):
         load_instruments(split="holdout")
 

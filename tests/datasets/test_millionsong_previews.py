@@ -107,7 +107,7 @@ def test_maps_do_not_lead_out_of_the_folder(previews, tmp_path, write):
 def test_no_previews_and_a_bad_one(previews, tmp_path):
     home, labels, audio = previews
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"no audio for any of the 12 labelled songs.*nothing"):
+    with pytest.raises(ValueError, match=r"no audio for any of the 12 labeled songs.*nothing"):
         load_million_song_genres(labels, home, audio_home=tmp_path / "empty")
     (audio / "8" / "9" / "8900004.clip.wav").write_text("no sound")
     with pytest.raises(AudioReadError, match=r"8900004.clip.wav"):

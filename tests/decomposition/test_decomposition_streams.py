@@ -49,14 +49,14 @@ def test_batches_of_any_size_and_order_equal_fit_without_sweeps(cuts, seed, opti
 
 def test_no_sweep_keeps_the_initial_bases(x):
     mpca = MPCA(3, max_iter=0).fit(x)
-    centred = x - x.mean(0)
+    centered = x - x.mean(0)
     for axis, component in enumerate(mpca.components_, start=1):
-        unfolded = np.moveaxis(centred, axis, 0).reshape(x.shape[axis], -1)
+        unfolded = np.moveaxis(centered, axis, 0).reshape(x.shape[axis], -1)
         left = np.linalg.svd(unfolded)[0][:, :3]
         np.testing.assert_allclose(component.T @ component, left @ left.T, atol=1e-9)
     kept = (mpca.transform(x) ** 2).sum()
     np.testing.assert_allclose(mpca.scatter_, [kept])
-    np.testing.assert_allclose(mpca.explained_variance_ratio_, kept / (centred**2).sum())
+    np.testing.assert_allclose(mpca.explained_variance_ratio_, kept / (centered**2).sum())
     np.testing.assert_allclose(MPCA(3).fit(x).scatter_[0], kept)
 
 

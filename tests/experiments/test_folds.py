@@ -13,7 +13,7 @@ from skstrf.neural import CNNClassifier
 
 
 @st.composite
-def labelled(draw):
+def labeled(draw):
     """Classes of some sounds, and their groups."""
     n_classes = draw(st.integers(2, 4))
     counts = draw(st.lists(st.integers(2, 12), min_size=n_classes, max_size=n_classes))
@@ -25,7 +25,7 @@ def labelled(draw):
 
 
 @settings(deadline=None, max_examples=50)
-@given(labelled(), st.integers(2, 6), st.integers(0, 5))
+@given(labeled(), st.integers(2, 6), st.integers(0, 5))
 def test_every_sound_is_tested_once_and_every_class_learned(data, cv, seed):
     y, _ = data
     with warnings.catch_warnings():
@@ -41,7 +41,7 @@ def test_every_sound_is_tested_once_and_every_class_learned(data, cv, seed):
 
 
 @settings(deadline=None, max_examples=50)
-@given(labelled(), st.integers(2, 6), st.integers(0, 5), st.sampled_from([0.0, 0.1, 0.4]))
+@given(labeled(), st.integers(2, 6), st.integers(0, 5), st.sampled_from([0.0, 0.1, 0.4]))
 def test_groups_are_never_on_two_sides(data, cv, seed, held_back):
     y, groups = data
     with warnings.catch_warnings():

@@ -9,7 +9,7 @@ import pytest
 from skstrf.experiments import comparison as comparison_module
 from skstrf.experiments import run_comparison
 from skstrf.experiments.__main__ import main
-from skstrf.experiments._base import Parts, divide_times
+from skstrf.experiments._base import ResultCache, divide_times
 from skstrf.experiments.registry import EXPERIMENTS
 from skstrf.inspection import ComparisonDisplay
 
@@ -204,10 +204,10 @@ def test_gtzan_is_known_by_its_names(tmp_path):
 
 
 def test_parts_of_other_settings_are_not_taken(tmp_path):
-    first = Parts(tmp_path, {"seed": 0}).get("a", lambda: 1)
-    assert Parts(tmp_path, {"seed": 1}).get("a", lambda: 2) == 2
-    assert Parts(tmp_path, {"seed": 0}).get("a", lambda: 3) == first
-    assert Parts(None, {}).get("a", lambda: 4) == 4
+    first = ResultCache(tmp_path, {"seed": 0}).get("a", lambda: 1)
+    assert ResultCache(tmp_path, {"seed": 1}).get("a", lambda: 2) == 2
+    assert ResultCache(tmp_path, {"seed": 0}).get("a", lambda: 3) == first
+    assert ResultCache(None, {}).get("a", lambda: 4) == 4
 
 
 def test_times_are_taken_out():

@@ -1,4 +1,4 @@
-"""Sound files that were damaged on purpose, and the judgement of what reading them gives.
+"""Sound files that were damaged on purpose, and the judgment of what reading them gives.
 
 Run as a program, in a process of its own whose memory is limited, since a decoder that crashes
 would take the tests with it::
@@ -212,7 +212,7 @@ def peak_kib() -> int:
 
 
 def run(folder: Path, first: int, n: int) -> dict:
-    """Judge the cases from `first` on."""
+    """StyleMetrics the cases from `first` on."""
     wholes = whole_files(folder)
     sounds = {
         (which, mono): read_audio(path, sample_rate=RATE, mono=mono)

@@ -19,7 +19,7 @@ NOISE = np.random.default_rng(0).standard_normal((2, 4000))
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("pitch", 1e300), ("room", 1e300), ("equaliser", 1e4), ("noise", -1e300), ("noise", -np.inf),
+    [("pitch", 1e300), ("room", 1e300), ("equalizer", 1e4), ("noise", -1e300), ("noise", -np.inf),
      ("noise", np.nan), ("sample_rate", 1e-300), ("sample_rate", np.inf)],
 )  # fmt: skip
 def test_changes_that_no_sound_survives(name, value):
@@ -137,7 +137,7 @@ def test_sounds_of_bandpass_magnitudes():
 def test_filters_that_pass_next_to_nothing():
     v = np.ones((2, 5), np.float32)
     c = cortical_transform(v, rates=[4], scales=[0.43])
-    for method in ("least-squares", "normalised"):
+    for method in ("least-squares", "normalized"):
         w = invert_cortical_transform(c, rates=[4], scales=[0.43], n_freqs=2, method=method)
         assert np.isfinite(w).all()
 

@@ -26,7 +26,7 @@ def nested(options):
 
 
 COCHLEA = {
-    "frame_length": numbers(1, 20),
+    "hop_duration": numbers(1, 20),
     "time_constant": numbers(0, 50),
     "nonlinearity": NONLINEARITIES,
     "octave_shift": st.sampled_from([0, -1, 1, 0.5, np.nan, np.inf, 1e300]),
@@ -44,7 +44,7 @@ def test_auditory_spectrogram(x, options):
     assert np.isfinite(v).all()
     assert (v >= 0).all()
     if options.get("sample_rate", 16000) == 16000 and not options.get("octave_shift"):
-        samples = round(options.get("frame_length", 8.0) * 16)
+        samples = round(options.get("hop_duration", 8.0) * 16)
         assert v.shape[-1] == -(-x.shape[-1] // samples)
 
 
@@ -84,7 +84,7 @@ def test_cortical_transform(v, rates, scales, options):
     scales=ascending(0.2, 12, 3),
     options=nested({**CHOICES, **PADDING}),
     more=nested({
-        "method": st.sampled_from(["least-squares", "normalised"]),
+        "method": st.sampled_from(["least-squares", "normalized"]),
         "norm": numbers(0, 1), "max_iter": numbers(1, 9, whole=True), "tol": numbers(0, 0.1),
     }),
 )  # fmt: skip

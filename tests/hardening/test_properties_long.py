@@ -27,12 +27,12 @@ def joined(blocks):
 @examples(40)
 @given(
     x=SOUNDS, cuts=st.lists(st.integers(0, 3001), max_size=4), nonlinearity=MODES,
-    frame_length=numbers(1, 20), time_constant=numbers(0, 100),
+    hop_duration=numbers(1, 20), time_constant=numbers(0, 100),
     sample_rate=st.sampled_from([16000, 16000, 22050, 0]),
 )  # fmt: skip
-def test_cochlea_in_blocks(x, cuts, nonlinearity, frame_length, time_constant, sample_rate):
+def test_cochlea_in_blocks(x, cuts, nonlinearity, hop_duration, time_constant, sample_rate):
     options = {
-        "nonlinearity": nonlinearity, "frame_length": frame_length,
+        "nonlinearity": nonlinearity, "hop_duration": hop_duration,
         "time_constant": time_constant, "sample_rate": sample_rate,
     }  # fmt: skip
     pieces = np.split(x, sorted(min(cut, len(x)) for cut in cuts))
@@ -73,17 +73,17 @@ def test_cortex_in_blocks(
 @examples(25)
 @given(
     x=SOUNDS, nonlinearity=st.sampled_from(["linear", "half-wave", 0.1, -1, "cubic"]),
-    frame_length=numbers(1, 20), time_constant=numbers(0, 100),
+    hop_duration=numbers(1, 20), time_constant=numbers(0, 100),
 )  # fmt: skip
-def test_cochlea_as_a_module(x, nonlinearity, frame_length, time_constant):
-    module = result_of(Cochlea, frame_length, time_constant, nonlinearity)
+def test_cochlea_as_a_module(x, nonlinearity, hop_duration, time_constant):
+    module = result_of(Cochlea, hop_duration, time_constant, nonlinearity)
     if module is None or x.dtype not in (np.float32, np.float64) or not np.isfinite(x).all():
         return  # NaN goes through modules, as through any of torch
     tensor = torch.from_numpy(x.copy()).requires_grad_()
     v = result_of(module, tensor)
     if v is None:
         return
-    options = {"frame_length": frame_length, "time_constant": time_constant}
+    options = {"hop_duration": hop_duration, "time_constant": time_constant}
     expected = result_of(auditory_spectrogram, x, nonlinearity=nonlinearity, **options)
     if expected is not None:
         found = v.detach().numpy()

@@ -93,7 +93,7 @@ def test_models_are_fitted_taken_off_and_put_back(x, order, n_slow, persistence)
         plain = x[int(order) :] - sum(
             m * x[int(order) - k : len(x) - k] for k, m in enumerate(models, 1)
         )
-        again = surrogates.colour(plain, models, x[: int(order)])
+        again = surrogates.color(plain, models, x[: int(order)])
         assert np.abs(again - x).max() <= 1e-3 * np.abs(x).max() + 1e-30
 
 

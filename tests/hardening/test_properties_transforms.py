@@ -56,7 +56,7 @@ SETTINGS = {
     "CochleogramTransformer": {**BANK, "n_filters": COUNTS, "include_edges": st.booleans()},
     "STRFTransformer": {
         "rates": ascending(1, 60, 2), "scales": ascending(0.2, 12, 2),
-        "sample_rate": numbers(4000, 48000), "frame_length": numbers(1, 20),
+        "sample_rate": numbers(4000, 48000), "hop_duration": numbers(1, 20),
         "time_constant": numbers(0, 50), "bandpass": st.booleans(),
         "nonlinearity": st.sampled_from(["linear", "half-wave", "hard", 0.1, "soft", np.nan]),
         "output": st.sampled_from(["magnitude", "complex", "real"]),
@@ -88,7 +88,7 @@ def test_transformers(name):
         single = np.dtype(chosen.get("dtype") or ("f4" if x.dtype == np.float32 else "f8")) == "f4"
         assert y.real.dtype == (np.float32 if single else np.float64)
         np.testing.assert_array_equal(transformer.transform(x), y)
-        # A sound does not depend on its neighbours.
+        # A sound does not depend on its neighbors.
         np.testing.assert_allclose(transformer.transform(x[:1]), y[:1], rtol=1e-4, atol=1e-6)
 
     check()

@@ -26,8 +26,8 @@ def test_a_class_without_sounds_has_an_empty_row():
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == ["tuba", "flute", "oboe"]
 
 
-def luminance(colour):
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+def luminance(color):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

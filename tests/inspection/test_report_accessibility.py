@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from skstrf.inspection import Report
 
 LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, for text of any size
-# Which colours stand on which ground, by the custom properties of the style sheet.
+# Which colors stand on which ground, by the custom properties of the style sheet.
 GROUNDS = {"--page": ("--text", "--quiet", "--link"), "--head": ("--text", "--link")}
 
 
@@ -20,8 +20,8 @@ def schemes(html):
     return [dict(re.findall(r"(--\w+):\s*(#[0-9a-f]{6})", block)) for block in blocks]
 
 
-def luminance(colour):
-    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+def luminance(color):
+    parts = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
@@ -73,11 +73,11 @@ def test_the_test_finds_what_it_looks_for(right, wrong, words, page_faults):
 def test_text_stands_out_from_its_ground_in_light_dark_and_print():
     found = schemes(long_report())
     assert len(found) == 3
-    for colours in found:
+    for colors in found:
         for ground, texts in GROUNDS.items():
             for text in texts:
-                ratio = contrast(colours[text], colours[ground])
-                assert ratio >= LEAST_CONTRAST, (text, ground, round(ratio, 2), colours)
+                ratio = contrast(colors[text], colors[ground])
+                assert ratio >= LEAST_CONTRAST, (text, ground, round(ratio, 2), colors)
 
 
 def test_contrast_is_that_of_the_standard():
@@ -85,7 +85,7 @@ def test_contrast_is_that_of_the_standard():
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
-def test_colours_of_texts_are_those_of_the_schemes():
+def test_colors_of_texts_are_those_of_the_schemes():
     # What is not a custom property would escape the test of contrast: grounds of images only.
     style = re.search(r"<style>(.*?)</style>", long_report(), re.DOTALL).group(1)
     rules = re.sub(r":root \{.*?\}", "", style, flags=re.DOTALL)

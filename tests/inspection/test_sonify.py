@@ -45,11 +45,11 @@ class Cortex(BaseEstimator):
 
 
 def test_a_spectrogram_is_inverted_with_its_settings(spectrogram, inverted):
-    y = sonify(spectrogram, sample_rate=8000, frame_length=4.0, nonlinearity="half-wave")
+    y = sonify(spectrogram, sample_rate=8000, hop_duration=4.0, nonlinearity="half-wave")
     assert y.shape == (200,)
     assert inverted == [
         {
-            "sample_rate": 8000, "frame_length": 4.0, "time_constant": 8.0,
+            "sample_rate": 8000, "hop_duration": 4.0, "time_constant": 8.0,
             "nonlinearity": "half-wave", "method": "gradient",
             "max_iter": None,
         }

@@ -66,7 +66,7 @@ def test_a_tone_stands_at_its_frequency_and_time():
     assert np.isclose(mesh.get_coordinates()[0, 0, 0], 0)  # the first frame begins at 0 s
 
 
-def test_axes_are_labelled_with_units():
+def test_axes_are_labeled_with_units():
     display = STRFDisplay(np.ones((3, 4, 12, 5)), make_axes(), quantity="response").plot()
     mean, grid = display.axes_[:2]
     assert mean.get_xlabel() == "time (s)"
@@ -87,7 +87,7 @@ def test_axes_are_labelled_with_units():
         ({"compression": None}, "response"),
     ],
 )
-def test_colour_bar_names_the_compression(settings, words):
+def test_color_bar_names_the_compression(settings, words):
     x = moving_ripple(4, 1, 0.2, random_state=0)
     display = STRFDisplay.from_estimator(STRFTransformer(**settings), x, channels=[(1, 4)])
     assert display.colorbars_[0].ax.get_ylabel() == words
@@ -115,7 +115,7 @@ def test_complex_tensors_are_shown_by_magnitude_and_torch_ones_as_they_are():
         assert display.im_[1].get_cmap().name == "magma"
 
 
-def test_zero_is_in_the_middle_of_the_colours_of_signed_tensors():
+def test_zero_is_in_the_middle_of_the_colors_of_signed_tensors():
     axes = make_axes()
     tensor = make_tensor(axes)
     tensor -= tensor.mean(axis=(0, 1))

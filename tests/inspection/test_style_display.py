@@ -26,7 +26,7 @@ def test_from_estimator(sounds):
     content_line, style_line = display.lines_
     np.testing.assert_allclose(style_line.get_ydata(), transfer.loss_curve_[:, 2])
     assert len(content_line.get_ydata()) == transfer.n_iter_ + 1
-    # The map of the style has its maximum at 0 dB, and the three share one scale of colours.
+    # The map of the style has its maximum at 0 dB, and the three share one scale of colors.
     assert display.maps_[2].max() == 0
     assert len({image.get_clim() for image in display.im_[3:]}) == 1
     plt.close(display.figure_)

@@ -9,7 +9,7 @@ FAST = {
     "n_hidden": 16,
     "max_epochs": 4,
     "batch_size": 16,
-    "factorise": True,
+    "factorize": True,
     "early_stopping": True,
     "device": "cpu",
     "random_state": 0,

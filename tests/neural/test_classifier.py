@@ -54,7 +54,7 @@ def test_scikit_learn_checks_of_the_defaults(estimator, check):
         ("patience", 0),
         ("validation_fraction", 1.0),
         ("class_weight", "even"),
-        ("standardise", "pixel"),
+        ("standardize", "pixel"),
         ("warm_start_from", 3),
     ],
 )
@@ -75,7 +75,7 @@ def test_learns_patterns_wherever_they_are():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"standardise": "cell"}, {"standardise": "all"}, {"recipe": "report"}],
+    [{}, {"standardize": "cell"}, {"standardize": "all"}, {"recipe": "report"}],
     ids=lambda options: "-".join(options.values()) or "default",
 )
 def test_scale_of_the_input_does_not_matter(options):
@@ -91,7 +91,7 @@ def test_scale_of_the_input_does_not_matter(options):
     assert np.ptp(scores) < 0.1
 
 
-def test_float64_is_standardised_before_it_is_rounded():
+def test_float64_is_standardized_before_it_is_rounded():
     X, y = patterns(90)
     shifted = X.astype(np.float64) + 1e9  # float32 has steps of 64 there
     params = {**FAST, "max_epochs": 8}
@@ -155,7 +155,7 @@ def test_report_recipe_silences_the_arguments(data):
     X, y = data
     loud = {"batch_norm": True, "dropout": 0.5, "mixup": 1.0, "mask": 0.5, "noise": 1.0}
     loud |= {"shift": 0.5, "gain": 1.0, "tilt": 1.0, "label_smoothing": 0.5}
-    loud |= {"weight_decay": 1.0, "lr_schedule": "cosine", "standardise": "cell"}
+    loud |= {"weight_decay": 1.0, "lr_schedule": "cosine", "standardize": "cell"}
     a = CNNClassifier(**FAST, **loud, recipe="report").fit(X, y)
     b = CNNClassifier(**FAST, recipe="report").fit(X, y)
     assert np.array_equal(a.predict_proba(X), b.predict_proba(X))
@@ -177,7 +177,7 @@ def test_report_recipe_silences_the_arguments(data):
         {"tilt": 0.5},
         {"label_smoothing": 0.3},
         {"weight_decay": 0.5},
-        {"standardise": "cell"},
+        {"standardize": "cell"},
         {"optimizer": "sgd"},
         {"n_hidden": 0},
         {"class_weight": {0: 3.0}},

@@ -77,7 +77,7 @@ def made(kind, X, folder, monkeypatch):
 def test_the_numbers_are_those_of_the_array_in_memory(data, kind, tmp_path, monkeypatch):
     lazy, X = made(kind, data[0], tmp_path, monkeypatch)
     labels = cut(data[1]) if kind == "dask" else data[1]
-    for options in ({"early_stopping": True}, {"standardise": "cell", "recipe": "report"}):
+    for options in ({"early_stopping": True}, {"standardize": "cell", "recipe": "report"}):
         expected = CNNClassifier(**FAST, **options).fit(X, data[1])
         found = CNNClassifier(**FAST, **options).fit(lazy, labels)
         assert found.n_features_in_ == 2

@@ -11,7 +11,7 @@ from skstrf.neural.training import raw_module
 
 @pytest.fixture
 def tensors():
-    """Smooth pictures, whose hidden parts can be told from their neighbours."""
+    """Smooth pictures, whose hidden parts can be told from their neighbors."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:32, :12] / 12
     phases = rng.uniform(0, 2 * np.pi, (24, 3, 1, 1))

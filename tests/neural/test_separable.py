@@ -18,7 +18,7 @@ from skstrf.neural.networks import (
     allocate,
     build_network,
     copy_layers,
-    initialise,
+    initialize,
     plan_layers,
 )
 
@@ -62,7 +62,7 @@ def make(shape=(12, 16, 9), axes=(3, 4), seed=0, **kwargs):
     architecture = {"plan": [spec._asdict() for spec in plan], "n_classes": 3, **kwargs}
     net = build_network({**architecture, "network": "separable", "channel_axes": list(axes)})
     net = allocate(net)
-    initialise(net, torch.Generator().manual_seed(seed))
+    initialize(net, torch.Generator().manual_seed(seed))
     return net
 
 
@@ -182,7 +182,7 @@ def test_layers_are_copied_and_held(data, fitted):
     clf = CNNClassifier(**{**FAST, "max_epochs": 2}, warm_start_from=fitted, frozen_layers=2)
     clf.fit(X, y % 2)
     start, after = fitted.net_.module_.state_dict(), clf.net_.module_.state_dict()
-    held = [name for name in start if name.startswith(("conv", "standardise"))]
+    held = [name for name in start if name.startswith(("conv", "standardize"))]
     assert len(held) > 10 and all(torch.equal(start[k], after[k]) for k in held)
 
 

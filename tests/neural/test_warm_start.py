@@ -20,7 +20,7 @@ def test_frozen_layers_stay_bit_equal_and_the_rest_learns(data, fitted):
     start = {k: v.clone() for k, v in fitted.net_.module_.state_dict().items()}
     clf = CNNClassifier(**FAST, warm_start_from=fitted, frozen_layers=2).fit(X, y % 2)
     after = clf.net_.module_.state_dict()
-    frozen = [k for k in start if k.startswith(("conv", "standardise"))]
+    frozen = [k for k in start if k.startswith(("conv", "standardize"))]
     assert len(frozen) > 6 and all(torch.equal(start[k], after[k]) for k in frozen)
     assert not torch.equal(start["hidden.dense.weight"], after["hidden.dense.weight"])
     assert after["output.dense.weight"].shape[0] == 2

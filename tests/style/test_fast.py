@@ -110,7 +110,7 @@ def test_long_sounds_go_block_by_block(fitted, clicks):
 
 
 def test_untrained_network_changes_nothing():
-    network = StyleNetwork(128, 3, n_hidden=4).initialise(torch.Generator().manual_seed(0))
+    network = StyleNetwork(128, 3, n_hidden=4).initialize(torch.Generator().manual_seed(0))
     x = torch.randn(2, 1001, generator=torch.Generator().manual_seed(1))
     weights = torch.tensor([[1.0, 0, 0], [0.2, 0.3, 0.5]])
     torch.testing.assert_close(network(x, weights), x, atol=1e-4, rtol=1e-4)

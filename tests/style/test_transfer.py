@@ -33,7 +33,7 @@ def grams(stft, *sounds):
     return found
 
 
-def test_style_comes_near_by_a_network_of_4096_filters_that_was_not_optimised(
+def test_style_comes_near_by_a_network_of_4096_filters_that_was_not_optimized(
     transfer, stft, clicks, hiss
 ):
     result = transfer.fit(hiss[None]).transform(clicks[None])[0]

@@ -74,8 +74,8 @@ def test_a_click_falls_into_its_frame(name):
         profile = np.abs(transformer.transform(X) - transformer.transform(0 * X))[0].sum(axis=0)
     assert profile.argmax() == 4
     # And the middle of the frame is the middle of what is seen of the click.
-    centre = (profile * transformer.axes_[-1].values).sum() / profile.sum()
-    np.testing.assert_allclose(centre, transformer.axes_[-1].values[4], atol=0.03)
+    center = (profile * transformer.axes_[-1].values).sum() / profile.sum()
+    np.testing.assert_allclose(center, transformer.axes_[-1].values[4], atol=0.03)
 
 
 @framed
@@ -96,7 +96,7 @@ def test_single_precision_is_close_to_double(name, sounds):
 
 
 @framed
-def test_loud_neighbours_change_nothing(name, sounds):
+def test_loud_neighbors_change_nothing(name, sounds):
     X = np.stack([1e-3 * sounds[0], 10 * sounds[1]]).astype(float)
     together = make(name).fit_transform(X)
     np.testing.assert_allclose(make(name).fit_transform(X[:1]), together[:1], rtol=1e-9, atol=1e-9)

@@ -8,27 +8,27 @@ from skstrf import GammatoneTransformer
 from skstrf.transforms.filterbanks import erb_number, erb_to_hz, gammatone_bank
 
 
-def test_centres_are_those_of_slaneys_toolbox():
+def test_centers_are_those_of_slaneys_toolbox():
     filters = pytest.importorskip("gammatone.filters")
     bank = gammatone_bank(64, 50.0, 8000.0, 16000)
-    np.testing.assert_allclose(bank.frequencies, filters.centre_freqs(16000, 64, 50)[::-1])
+    np.testing.assert_allclose(bank.frequencies, filters.center_freqs(16000, 64, 50)[::-1])
 
 
 def test_gains_are_those_of_scipys_design():
     # High enough that sums of nine coefficients keep their digits.
     bank = gammatone_bank(16, 1000.0, 8000.0, 16000)
-    for channel, centre in enumerate(bank.frequencies):
+    for channel, center in enumerate(bank.frequencies):
         hz = np.linspace(max(20, bank.low[channel]), min(7990, bank.high[channel]), 200)
-        b, a = scipy.signal.gammatone(centre, "iir", fs=16000)
+        b, a = scipy.signal.gammatone(center, "iir", fs=16000)
         _, expected = scipy.signal.freqz(b, a, worN=hz, fs=16000)
         np.testing.assert_allclose(bank.response(channel, hz), expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("centre", [50.0, 200.0, 3000.0])
-def test_low_filters_are_those_of_the_impulse_response(centre):
+@pytest.mark.parametrize("center", [50.0, 200.0, 3000.0])
+def test_low_filters_are_those_of_the_impulse_response(center):
     # scipy's FIR design samples t^3 exp(-2 pi b t) cos(2 pi f t): another way to the same filter.
-    taps, _ = scipy.signal.gammatone(centre, "fir", order=4, numtaps=16000, fs=16000)
-    bank = gammatone_bank(1, centre, 8000.0, 16000)
+    taps, _ = scipy.signal.gammatone(center, "fir", order=4, numtaps=16000, fs=16000)
+    bank = gammatone_bank(1, center, 8000.0, 16000)
     hz = np.linspace(max(0, bank.low[0]), bank.high[0], 300)
     _, expected = scipy.signal.freqz(taps, worN=hz, fs=16000)
     np.testing.assert_allclose(np.abs(bank.response(0, hz)), np.abs(expected), atol=0.03)
@@ -48,15 +48,15 @@ def test_real_part_is_what_the_filters_give(recordings):
     x = recordings[2, :6000].astype(float)
     gammatone = GammatoneTransformer(frame_rate=16000, n_filters=8, fmin=800, output="complex")
     actual = gammatone.fit(x[None]).transform(x[None])[0].real
-    for band, centre in zip(actual, gammatone.axes_[0].values, strict=True):
-        expected = scipy.signal.lfilter(*scipy.signal.gammatone(centre, "iir", fs=16000), x)
+    for band, center in zip(actual, gammatone.axes_[0].values, strict=True):
+        expected = scipy.signal.lfilter(*scipy.signal.gammatone(center, "iir", fs=16000), x)
         assert np.linalg.norm(band - expected) < 2e-3 * np.linalg.norm(expected)
 
 
 def test_a_sine_has_its_amplitude():
     gammatone = GammatoneTransformer(compression=None, n_filters=8).fit(np.zeros((1, 16000)))
-    for channel, centre in enumerate(gammatone.axes_[0].values):
-        x = 0.3 * np.sin(2 * np.pi * centre * np.arange(16000) / 16000)
+    for channel, center in enumerate(gammatone.axes_[0].values):
+        x = 0.3 * np.sin(2 * np.pi * center * np.arange(16000) / 16000)
         tensor = gammatone.transform(x[None])[0]
         np.testing.assert_allclose(tensor[channel, 30], 0.3, rtol=5e-3)
 

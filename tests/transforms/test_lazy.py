@@ -293,7 +293,7 @@ def test_scaler_equals_numpy(axis, dtype):
     x[:, 1, 2] = 0.1  # no variation
     expected, found = TensorScaler(axis=axis).fit(x), TensorScaler(axis=axis).fit(cut(x))
     np.testing.assert_allclose(found.mean_, expected.mean_, rtol=1e-12)
-    # In float32 the numbers are centred in float32, around other means.
+    # In float32 the numbers are centered in float32, around other means.
     rtol = 1e-6 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(found.var_, expected.var_, rtol=rtol, atol=1e-30)
     np.testing.assert_array_equal(found.scale_ == 1, expected.scale_ == 1)

@@ -23,7 +23,7 @@ def sound():
         {"output": "complex", "compression": None, "frame_step": 16},
         {"output": "real", "compression": "cbrt", "pooling": "sample", "frame_step": 50},
         {"nonlinearity": "half-wave", "normalize": False, "contrast": False},
-        {"sample_rate": 22050, "dtype": "float64", "frame_length": 4},
+        {"sample_rate": 22050, "dtype": "float64", "hop_duration": 4},
     ],
 )
 def test_blocks_joined_are_the_transform(sound, settings):

@@ -36,7 +36,7 @@ def test_is_kymatios(recordings, J, T, Q):
 
 
 def test_paths_have_one_scale():
-    # A steady tone at a wavelet's centre has the same envelope (in kymatio half its amplitude),
+    # A steady tone at a wavelet's center has the same envelope (in kymatio half its amplitude),
     # however far that is subsampled.
     times = np.arange(16000) / 16000
     scattering = ScatteringTransformer(J=9, compression=None, orders=(1,), frame_rate=125 / 8)

@@ -8,7 +8,7 @@ from skstrf import STFTTransformer
 
 
 def on_the_grid(x, n_fft, hop):
-    """The sound as librosa must get it so that its frames are centred half a hop later."""
+    """The sound as librosa must get it so that its frames are centered half a hop later."""
     count = -(-len(x) // hop)
     before = n_fft // 2 - hop // 2
     padded = np.zeros((count - 1) * hop + n_fft)
@@ -34,7 +34,7 @@ def test_is_librosas(recordings, n_fft, win_length, window):
         np.testing.assert_allclose(stft.fit_transform(x[None])[0], part, atol=1e-10)
 
 
-def test_is_librosas_centred_frames_half_a_hop_later(recordings):
+def test_is_librosas_centered_frames_half_a_hop_later(recordings):
     # With half a hop of silence in front, librosa's usual frames are ours.
     x = recordings[1].astype(float)
     expected = librosa.stft(np.concatenate([np.zeros(128), x]), n_fft=1024, hop_length=256)

@@ -12,21 +12,21 @@ from skstrf.transforms.wavelet import wavelet_bank
 
 def test_spectrum_of_the_morlet_wavelet():
     # Teolis (1998): exp(-pi^2 B (f - C)^2) for exp(2 pi i C t) exp(-t^2 / B) / sqrt(pi B).
-    for bandwidth, centre in ((1.5, 1.0), (16.0, 1.0), (4.0, 2.5)):
-        bank = wavelet_bank(f"cmor{bandwidth}-{centre}", 100.0, 200.0, 1)
+    for bandwidth, center in ((1.5, 1.0), (16.0, 1.0), (4.0, 2.5)):
+        bank = wavelet_bank(f"cmor{bandwidth}-{center}", 100.0, 200.0, 1)
         ratio = np.linspace(0.7, 1.3, 31)
-        expected = np.exp(-(np.pi**2) * bandwidth * (centre * (ratio - 1)) ** 2)
+        expected = np.exp(-(np.pi**2) * bandwidth * (center * (ratio - 1)) ** 2)
         np.testing.assert_allclose(bank.response(0, 100 * ratio), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("wavelet", "centre"), [("cmor1.5-1.0", 1.0), ("cmor6.0-2.0", 2.0)])
-def test_is_pywavelets(wavelet, centre, recordings):
+@pytest.mark.parametrize(("wavelet", "center"), [("cmor1.5-1.0", 1.0), ("cmor6.0-2.0", 2.0)])
+def test_is_pywavelets(wavelet, center, recordings):
     x = recordings[2, 2000:6000].astype(float)
     cwt = WaveletTransformer(
         frame_rate=16000, wavelet=wavelet, fmin=100, fmax=1600, bins_per_octave=3, output="complex"
     ).fit(x[None])
     actual = cwt.transform(x[None])[0]
-    scales = centre * 16000 / cwt.axes_[0].values
+    scales = center * 16000 / cwt.axes_[0].values
     if "precision" not in signature(pywt.cwt).parameters:
         pytest.skip("PyWavelets before 1.9 is too coarse to compare with")
     expected, _ = pywt.cwt(x, scales, wavelet, method="fft", precision=16)
