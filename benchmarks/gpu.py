@@ -28,7 +28,12 @@ def make_sounds(count):
 
 def transformer(device, pooling):
     return STRFTransformer(
-        rates="report", scales="report", frame_step=FRAME_STEP, pooling=pooling, device=device
+        rates="eremeeva2017",
+        scales="eremeeva2017",
+        frame_step=FRAME_STEP,
+        pooling=pooling,
+        n_jobs=-1,
+        device=device,
     )
 
 

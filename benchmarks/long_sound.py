@@ -60,8 +60,8 @@ def run(options, seconds, check, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, nargs="+", default=[600, 600, 1200, 3600])
-    parser.add_argument("--rates", default="report")
-    parser.add_argument("--scales", default="report")
+    parser.add_argument("--rates", default="eremeeva2017")
+    parser.add_argument("--scales", default="eremeeva2017")
     parser.add_argument("--frame-step", type=int, default=16)
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")

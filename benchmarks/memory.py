@@ -16,7 +16,7 @@ def main():
     options = parser.parse_args()
     n_times = int(16000 * options.seconds)
     X = np.random.default_rng(0).standard_normal((options.clips, n_times), dtype=np.float32)
-    strf = STRFTransformer(rates="report", scales="report", frame_step=16).fit(X)
+    strf = STRFTransformer(rates="eremeeva2017", scales="eremeeva2017", frame_step=16).fit(X)
     strf.transform(X[:1])  # imports and compiled kernels are nobody's memory
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, used = time.perf_counter(), time.process_time()

@@ -37,9 +37,9 @@ def log_stft(sound):
     return torch.from_numpy(stft.fit_transform(sound[None])[0])
 
 
-def as_sound(spectrogram, n_times, n_iter):
+def as_sound(spectrogram, n_times, max_iter):
     """Sound of a log spectrogram by Griffin-Lim."""
-    stft = representation(n_iter=n_iter)
+    stft = representation(max_iter=max_iter)
     stft.fit(np.zeros((1, n_times), np.float32))
     return stft.inverse_transform(spectrogram.clamp(min=0).numpy()[None])[0]
 

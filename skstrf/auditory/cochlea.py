@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from skstrf.auditory.filterbanks import N_CHANNELS
 from skstrf.utils.validation import checked_number
@@ -75,7 +76,7 @@ def auditory_spectrogram(
         The model runs at ``16000 * 2**octave_shift`` Hz and all center frequencies move along.
         From -8 to 8.
     n_jobs : int, optional
-        Threads. None uses all cores, as BLAS does. The result does not depend on it.
+        Number of threads; None means 1 and -1 all cores. The result does not depend on it.
 
     Returns
     -------
@@ -230,7 +231,7 @@ def _run_kernel(
     n_sounds, n_times = sounds.shape
     n_frames = -(-n_times // settings.n_samples)
     frames = np.empty((n_sounds, N_CHANNELS, n_frames), dtype=dtype)
-    n_threads = _n_threads(n_jobs)
+    n_threads = effective_n_jobs(n_jobs)
     ranges = _channel_ranges(_kernel.ORDERS, -(-n_threads // n_sounds))
 
     def run(task):
@@ -256,16 +257,6 @@ def _run_kernel(
         with ThreadPoolExecutor(min(n_threads, len(tasks))) as pool:
             list(pool.map(run, tasks))
     return frames
-
-
-def _n_threads(n_jobs: int | None) -> int:
-    if n_jobs is None:
-        import numba
-
-        return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    from joblib import effective_n_jobs
-
-    return int(effective_n_jobs(n_jobs))
 
 
 def _channel_ranges(orders: np.ndarray, n_ranges: int) -> list[tuple[int, int]]:

@@ -42,7 +42,7 @@ With --cache, a run that was stopped goes on where it was when the command is gi
 
 examples:
   skstrf channels sounds/ -o channels/
-  skstrf channels gtzan/ -o channels/ --rates report --scales report --cache cache/
+  skstrf channels gtzan/ -o channels/ --rates eremeeva2017 --scales eremeeva2017 --cache cache/
   skstrf channels sounds/ -o channels/ --best 5 20 --mpca 0.9 --learner network --seeds 3"""
 
 

@@ -43,7 +43,7 @@ written to OUT, all at once at the end:
 examples:
   skstrf classify sounds/ -o report/
   skstrf classify gtzan/ -o report/ --duration 30 --folds 10 --on-error warn
-  skstrf classify sounds/ -o report/ --rates report --scales report --mpca 0.9 --device cuda
+  skstrf classify sounds/ -o report/ --rates eremeeva2017 --scales eremeeva2017 --device cuda
   skstrf classify sounds/ -o quick/ --duration 2 --folds 2 --max-epochs 5"""
 
 

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
             duration=QUICK_SECONDS if args.quick else 5.0,
             max_epochs=QUICK_EPOCHS if args.quick else None,
             device=args.device,
+            n_jobs=-1,
         )
         print(f"Learning from {np.sum(clips.split == 'train')} clips ...", flush=True)
         results = run_classification(

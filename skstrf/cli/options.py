@@ -18,6 +18,7 @@ __all__ = [
     "folds",
     "load_folder",
     "load_sounds",
+    "n_threads",
     "numbers",
     "pipeline_of",
     "positive_float",
@@ -51,16 +52,16 @@ def add_cluster_option(group: Any) -> None:
 
 
 def numbers(texts: list[str] | None, option: str) -> list[float] | str | None:
-    """Read the values of an option that takes numbers or the word "report"."""
+    """Read the values of an option that takes numbers or the name "eremeeva2017"."""
     if texts is None:
         return None
-    if texts == ["report"]:
-        return "report"
+    if texts == ["eremeeva2017"]:
+        return "eremeeva2017"
     try:
         return [float(text) for text in texts]
     except ValueError:
         raise ValueError(
-            f"{option} takes numbers or the word report, got: {' '.join(texts)}."
+            f"{option} takes numbers or the name eremeeva2017, got: {' '.join(texts)}."
         ) from None
 
 
@@ -146,13 +147,13 @@ def add_strf_options(group: Any) -> None:
         "--rates",
         metavar="HZ",
         nargs="+",
-        help="temporal modulations, ascending, or 'report' for 9 of them from 2 to 32 Hz",
+        help="temporal modulations, ascending, or 'eremeeva2017' for 9 of them from 2 to 32 Hz",
     )
     group.add_argument(
         "--scales",
         metavar="C/OCT",
         nargs="+",
-        help="spectral modulations, ascending, or 'report' for 11 of them from 0.25 to 8",
+        help="spectral modulations, ascending, or 'eremeeva2017' for 11 of them from 0.25 to 8",
     )
 
 
@@ -164,7 +165,17 @@ def add_machine_options(group: Any) -> None:
     group.add_argument(
         "--device", metavar="D", default="auto", help="auto, cpu or cuda (default: %(default)s)"
     )
-    group.add_argument("--n-jobs", metavar="N", type=int, help="threads that read and transform")
+    group.add_argument(
+        "--n-jobs",
+        metavar="N",
+        type=int,
+        help="threads that read and transform (default: all cores)",
+    )
+
+
+def n_threads(n_jobs: int | None) -> int:
+    """Give the number of threads of a command; all cores unless --n-jobs says otherwise."""
+    return -1 if n_jobs is None else n_jobs
 
 
 def load_sounds(args: argparse.Namespace, notes: list[str]) -> Any:
@@ -200,7 +211,7 @@ def load_folder(args: argparse.Namespace, directory: str, metadata: str | None =
         sample_rate=args.sample_rate,
         load_content=False,
         on_error=args.on_error,
-        n_jobs=args.n_jobs,
+        n_jobs=n_threads(args.n_jobs),
         min_per_class=1,  # the experiments raise where there are too few
     )
 
@@ -227,7 +238,7 @@ def pipeline_of(args: argparse.Namespace, duration: float) -> Any:
         n_components=getattr(args, "mpca", 0.95),
         max_epochs=args.max_epochs,
         device=args.device,
-        n_jobs=args.n_jobs,
+        n_jobs=n_threads(args.n_jobs),
         on_error=args.on_error,
         random_state=args.seed,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.options import add_subparser
+from skstrf.cli.options import add_subparser, n_threads
 
 __all__ = ["add_command", "run"]
 
@@ -43,7 +43,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--top", metavar="K", type=int, default=1, help="classes to name (default: %(default)s)"
     )
-    parser.add_argument("--n-jobs", metavar="N", type=int, help="threads that read and transform")
+    parser.add_argument(
+        "--n-jobs",
+        metavar="N",
+        type=int,
+        help="threads that read and transform (default: all cores)",
+    )
     return parser
 
 
@@ -51,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.top < 1:
         raise ValueError(f"--top must be 1 or more, got {args.top}.")
-    model = _load(args.model, args.n_jobs)
+    model = _load(args.model, n_threads(args.n_jobs))
     rows = []
     for row in _predictions(model, args.files, args.top):
         rows.append(row)
@@ -65,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any("error" in row for row in rows) else 0
 
 
-def _load(path: str, n_jobs: int | None) -> Any:
+def _load(path: str, n_jobs: int) -> Any:
     """Load the model and make it go on where a file is bad."""
     from sklearn.pipeline import Pipeline
 

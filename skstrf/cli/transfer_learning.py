@@ -43,7 +43,7 @@ written to OUT, all at once at the end:
 
 examples:
   skstrf transfer instruments/ loops/ -o transfer/
-  skstrf transfer msd/ gtzan/ -o transfer/ --duration 30 --rates report --scales report --seeds 5
+  skstrf transfer msd/ gtzan/ -o transfer/ --rates eremeeva2017 --scales eremeeva2017 --seeds 5
   skstrf transfer a/ b/ -o quick/ --duration 1 --shares 0.1 1 --seeds 1 --max-epochs 5"""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from skstrf.cli.options import (
     add_cluster_option,
     add_subparser,
+    n_threads,
     numbers,
     positive_float,
     positive_int,
@@ -38,7 +39,7 @@ complete, and the exit status is 1. The same command tries it again.
 
 examples:
   skstrf transform sounds/ -o sounds.zarr
-  skstrf transform gtzan/ -o gtzan.zarr --rates report --scales report --frame-step 16
+  skstrf transform gtzan/ -o gtzan.zarr --rates eremeeva2017 --scales eremeeva2017 --frame-step 16
   skstrf transform sounds/ -o sounds.zarr --cluster tcp://10.0.0.1:8786
   skstrf transform sounds/ -o mfcc.zarr --representation mfcc
   skstrf transform sounds/ -o real.zarr --set output=real --set compression=null"""
@@ -83,13 +84,16 @@ def _add_representation(group: Any) -> None:
         help="strf (default) or another one; a wrong name lists them",
     )
     group.add_argument(
-        "--rates", metavar="HZ", nargs="+", help="of strf, ascending, or 'report' for 9 of them"
+        "--rates",
+        metavar="HZ",
+        nargs="+",
+        help="of strf, ascending, or 'eremeeva2017' for 9 of them",
     )
     group.add_argument(
         "--scales",
         metavar="C/OCT",
         nargs="+",
-        help="of strf, ascending, or 'report' for 11 of them",
+        help="of strf, ascending, or 'eremeeva2017' for 11 of them",
     )
     group.add_argument(
         "--frame-step", metavar="N", type=positive_int, help="of strf, frames of 8 ms per frame"
@@ -105,7 +109,12 @@ def _add_representation(group: Any) -> None:
         dest="settings",
         help="any other parameter of the transformer; the value is JSON or plain text",
     )
-    group.add_argument("--n-jobs", metavar="N", type=int, help="threads that read and transform")
+    group.add_argument(
+        "--n-jobs",
+        metavar="N",
+        type=int,
+        help="threads that read and transform (default: all cores)",
+    )
     add_cluster_option(group)
 
 
@@ -126,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         y=labels,
         folder=args.directory,
         on_error=args.on_error,
-        n_jobs=args.n_jobs,
+        n_jobs=n_threads(args.n_jobs),
         verbose=sys.stderr.isatty() or args.verbose > 0,
     )
     for path, text in stored.errors.items():

@@ -74,8 +74,8 @@ def _run(args: argparse.Namespace) -> int:
 def _numbers(texts: list[str] | None) -> list[float] | str | None:
     if texts is None:
         return None
-    if texts == ["report"]:
-        return "report"
+    if texts == ["eremeeva2017"]:
+        return "eremeeva2017"
     return [float(text) for text in texts]
 
 
@@ -97,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--duration", type=float, metavar="S", help="of sounds (default: median, at most 30)")
     add("--learner", choices=["network", "linear"], default="network", help="to compare with")
     add("--max-epochs", type=int, metavar="N", help="of networks")
-    add("--rates", nargs="+", metavar="HZ", help="or 'report'")
-    add("--scales", nargs="+", metavar="C/OCT", help="or 'report'")
+    add("--rates", nargs="+", metavar="HZ", help="or 'eremeeva2017'")
+    add("--scales", nargs="+", metavar="C/OCT", help="or 'eremeeva2017'")
     add("--sample-rate", type=int, default=16000, metavar="HZ", help="resample to HZ")
     add("--device", default="auto", help="auto, cpu or cuda")
     add("--n-jobs", type=int, metavar="N", help="threads that read, processes that test")

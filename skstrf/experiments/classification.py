@@ -73,7 +73,7 @@ def make_classification_pipeline(
         Of the sounds once they are read, in Hz.
     duration : float or None
         Length of the sounds in seconds; None: the longest.
-    rates, scales : sequence of float, "report" or None
+    rates, scales : sequence of float, "eremeeva2017" or None
         Of `STRFTransformer`, in Hz and cycles/octave; None: its defaults.
     n_components : float, int or tuple of int
         Of `MPCA`: the share of the variation to keep in each mode, or the ranks.

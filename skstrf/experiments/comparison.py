@@ -496,8 +496,8 @@ def genres_experiment(**options: Any) -> tuple[Pipeline, list[dict[str, dict[str
     Parameters
     ----------
     **options : dict
-        Of :func:`skstrf.experiments.make_classification_pipeline`; ``rates="report"`` and
-        ``scales="report"`` give the report's 198 channels.
+        Of :func:`skstrf.experiments.make_classification_pipeline`; ``rates="eremeeva2017"`` and
+        ``scales="eremeeva2017"`` give the report's 198 channels.
 
     Returns
     -------
@@ -891,7 +891,9 @@ def run_channels(
     The report's own experiment, with your copy of GTZAN (hours on two cores, the tensors kept)::
 
         gtzan = load_gtzan("GTZAN", load_content=False)
-        pipeline = make_classification_pipeline(duration=30, rates="report", scales="report")
+        pipeline = make_classification_pipeline(
+            duration=30, rates="eremeeva2017", scales="eremeeva2017"
+        )
         run_channels(gtzan.filenames, gtzan.target, split=gtzan.split, pipeline=pipeline,
                      memory="cache")
 

@@ -65,6 +65,7 @@ class Options:
         """Give the arguments of `make_classification_pipeline`."""
         names = ("rates", "scales", "sample_rate", "device", "n_jobs", "on_error", "max_epochs")
         chosen = {name: getattr(self, name) for name in names}
+        chosen["n_jobs"] = -1 if self.n_jobs is None else self.n_jobs
         duration = self.duration or choose_duration(files)
         return chosen | {"duration": duration, "random_state": self.seed}
 

@@ -436,7 +436,9 @@ def run_transfer(
         source = load_million_song_genres("msd_tagtraum_cd2.cls", audio_home="previews",
                                           load_content=False)
         target = load_gtzan("GTZAN", split="fault-filtered", load_content=False)
-        pipeline = make_classification_pipeline(duration=30, rates="report", scales="report")
+        pipeline = make_classification_pipeline(
+            duration=30, rates="eremeeva2017", scales="eremeeva2017"
+        )
         results = run_transfer(source, target, pipeline=pipeline)
         TransferDisplay.from_results(results)
 

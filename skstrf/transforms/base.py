@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
@@ -295,7 +295,7 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
     def _each(self, function: Any, *arrays: Any) -> np.ndarray:
         """Stack ``function(x, ...)`` of every row of `arrays`, computed in `n_jobs` threads."""
         rows = zip(*arrays, strict=True)
-        if self.n_jobs in (None, 1) or len(arrays[0]) == 1:
+        if effective_n_jobs(self.n_jobs) == 1 or len(arrays[0]) == 1:
             return np.stack([function(*row) for row in rows])
         threads = Parallel(n_jobs=self.n_jobs, prefer="threads")
         return np.stack(threads(delayed(function)(*row) for row in rows))
@@ -331,7 +331,7 @@ class FramedTransformer(SoundTransformer):
         "n_jobs": [Integral, None],
         "memory": [str, HasMethods(["cache"]), HasMethods(["__fspath__"]), None],
     }
-    _without_effect = SoundTransformer._without_effect | {"n_iter", "random_state"}
+    _without_effect = SoundTransformer._without_effect | {"max_iter", "random_state"}
 
     sample_rate: float
     frame_rate: float
@@ -382,11 +382,11 @@ class InvertibleTransformer(FramedTransformer):
 
     _parameter_constraints: dict = {
         **FramedTransformer._parameter_constraints,
-        "n_iter": [Interval(Integral, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    n_iter: int
+    max_iter: int
     random_state: Any
 
     def _invert(self, tensor: np.ndarray, hint: np.ndarray | None, rng: Any) -> np.ndarray:

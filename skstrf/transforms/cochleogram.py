@@ -32,7 +32,7 @@ class CochleogramTransformer(BankTransformer):
         A number raises the output to that power; else as in :class:`STFTTransformer`.
     compression_floor : float, default=1e-5
         Of "db" and "log", in units of the uncompressed output.
-    n_iter : int, default=32
+    max_iter : int, default=32
         Iterations of `inverse_transform`.
     random_state : int, RandomState or None, default=None
         Of the noise that `inverse_transform` starts from.
@@ -94,26 +94,26 @@ class CochleogramTransformer(BankTransformer):
         output="magnitude",
         compression=0.3,
         compression_floor=1e-5,
-        n_iter=32,
+        max_iter=32,
         random_state=None,
         dtype=None,
         n_jobs=None,
         memory=None,
     ):
         self.sample_rate = sample_rate
-        self.random_state = random_state
-        self.output = output
-        self.n_jobs = n_jobs
-        self.n_iter = n_iter
-        self.n_filters = n_filters
-        self.memory = memory
-        self.include_edges = include_edges
         self.frame_rate = frame_rate
+        self.n_filters = n_filters
         self.fmin = fmin
         self.fmax = fmax
-        self.dtype = dtype
-        self.compression_floor = compression_floor
+        self.include_edges = include_edges
+        self.output = output
         self.compression = compression
+        self.compression_floor = compression_floor
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.memory = memory
 
     def _design(self):
         band = self._band(self.fmin, self.fmax)
@@ -128,7 +128,7 @@ class CochleogramTransformer(BankTransformer):
         2 s complex subbands give the sounds back with an SNR above 115 dB at 1000 frames per
         second and more (in float32), and 33 dB in the median at 250. Compressed envelopes at 62.5
         frames per second are found again to .024 of the norm of the envelopes in the median, .077
-        at worst; with the true sound as a hint and ``n_iter=0`` the SNR is 34 dB in the median.
+        at worst; with the true sound as a hint and ``max_iter=0`` the SNR is 34 dB in the median.
 
         Parameters
         ----------

@@ -97,10 +97,10 @@ class Subbands:
             result[channel] = scipy.fft.ifft(part)[: self.n_frames] / self.hop
         return result
 
-    def from_complex(self, tensor: np.ndarray, *, n_iter: int = 0) -> np.ndarray:
+    def from_complex(self, tensor: np.ndarray, *, max_iter: int = 0) -> np.ndarray:
         """Find the sound whose subbands these are."""
         beginning = self._dual(tensor)
-        if not n_iter:
+        if not max_iter:
             return beginning
         operator = LinearOperator(
             (self.n_times, self.n_times),
@@ -108,9 +108,9 @@ class Subbands:
             dtype=self.dtype,
         )
         tolerance = 10 * np.finfo(self.dtype).eps
-        return gmres(operator, beginning, rtol=tolerance, restart=n_iter, maxiter=1)[0]
+        return gmres(operator, beginning, rtol=tolerance, restart=max_iter, maxiter=1)[0]
 
-    def from_envelopes(self, envelopes: np.ndarray, x: np.ndarray, *, n_iter: int) -> np.ndarray:
+    def from_envelopes(self, envelopes: np.ndarray, x: np.ndarray, *, max_iter: int) -> np.ndarray:
         """Change a sound until its subbands have these envelopes.
 
         In every iteration each subband is multiplied so that the root mean square of each frame
@@ -120,7 +120,7 @@ class Subbands:
         goal[:, : self.n_frames] = envelopes
         tiny = np.sqrt(np.finfo(self.dtype).tiny)
         previous = None
-        for _ in range(n_iter + 1):
+        for _ in range(max_iter + 1):
             spectra = self._spectra(x)
             totals = np.zeros_like(spectra)
             for channel, gain in enumerate(self._gains()):
@@ -346,7 +346,7 @@ class BankTransformer(InvertibleTransformer):
     def _invert(self, tensor: np.ndarray, hint: np.ndarray | None, rng: Any) -> np.ndarray:
         bands = self._subbands(tensor.real.dtype)
         if self.output == "complex":
-            return bands.from_complex(tensor, n_iter=self.n_iter)
+            return bands.from_complex(tensor, max_iter=self.max_iter)
         power = self.output == "power"
         envelopes = expand(tensor, self.compression, self.compression_floor, power=power)
         start = rng.standard_normal(self.n_features_in_)
@@ -356,7 +356,7 @@ class BankTransformer(InvertibleTransformer):
         return bands.from_envelopes(
             np.sqrt(envelopes) if power else envelopes,
             start.astype(bands.dtype),
-            n_iter=self.n_iter,
+            max_iter=self.max_iter,
         )
 
 

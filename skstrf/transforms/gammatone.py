@@ -31,7 +31,7 @@ class GammatoneTransformer(BankTransformer):
         As in :class:`STFTTransformer`.
     compression_floor : float, default=1e-5
         In units of the uncompressed output.
-    n_iter : int, default=32
+    max_iter : int, default=32
         Iterations of `inverse_transform`.
     random_state : int, RandomState or None, default=None
         Of the noise that `inverse_transform` starts from.
@@ -88,7 +88,7 @@ class GammatoneTransformer(BankTransformer):
         output="magnitude",
         compression="db",
         compression_floor=1e-5,
-        n_iter=32,
+        max_iter=32,
         random_state=None,
         dtype=None,
         n_jobs=None,
@@ -97,16 +97,16 @@ class GammatoneTransformer(BankTransformer):
         self.sample_rate = sample_rate
         self.frame_rate = frame_rate
         self.n_filters = n_filters
-        self.output = output
-        self.n_iter = n_iter
-        self.n_jobs = n_jobs
         self.fmin = fmin
-        self.compression = compression
-        self.random_state = random_state
-        self.memory = memory
         self.fmax = fmax
+        self.output = output
+        self.compression = compression
         self.compression_floor = compression_floor
+        self.max_iter = max_iter
+        self.random_state = random_state
         self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.memory = memory
 
     def _design(self):
         band = self._band(self.fmin, self.fmax)
@@ -121,7 +121,7 @@ class GammatoneTransformer(BankTransformer):
         at 1000 frames per second, 41 dB at 250, but for the last 50 ms: what the filters hold of
         those comes after the end (with them 32 and 25 dB). Magnitudes at 62.5 frames per second
         are found again to .046 of their norm in the median, .069 at worst; with the true sound as
-        a hint and ``n_iter=0`` the SNR is 26 dB in the median.
+        a hint and ``max_iter=0`` the SNR is 26 dB in the median.
 
         Parameters
         ----------

@@ -83,7 +83,7 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
             frames = _least_magnitude(weights, mel, power) * self._phases(hint)
         frames = frames.astype(np.result_type(mel.dtype, np.complex64))
         return sound_from_mel(
-            mel, weights, frames, self._fourier, self._sound, n_iter=self.n_iter, power=power
+            mel, weights, frames, self._fourier, self._sound, max_iter=self.max_iter, power=power
         )
 
 
@@ -94,7 +94,7 @@ def sound_from_mel(
     forward: Callable[[np.ndarray], np.ndarray],
     backward: Callable[[np.ndarray], np.ndarray],
     *,
-    n_iter: int,
+    max_iter: int,
     power: bool = True,
     momentum: float = 0.99,
 ) -> np.ndarray:
@@ -113,7 +113,7 @@ def sound_from_mel(
         return frames * (weights.T @ lack / cover) ** (1 / exponent)
 
     previous = None
-    for _ in range(n_iter):
+    for _ in range(max_iter):
         consistent = forward(backward(matched(frames)))
         beyond = 0 if previous is None else momentum * (consistent - previous)
         frames, previous = consistent + beyond, consistent
@@ -156,7 +156,7 @@ class MelTransformer(MelBankTransformer):
         depends on its batch.
     compression_floor : float, default=1e-10
         In units of the uncompressed output.
-    n_iter, random_state : int, int or RandomState or None
+    max_iter, random_state : int, int or RandomState or None
         Of `inverse_transform`, see :class:`STFTTransformer`.
     dtype : {"float32", "float64"} or None, default=None
         Of computation and output. None keeps the input's.
@@ -212,30 +212,30 @@ class MelTransformer(MelBankTransformer):
         output="power",
         compression="db",
         compression_floor=1e-10,
-        n_iter=64,
+        max_iter=64,
         random_state=None,
         dtype=None,
         n_jobs=None,
         memory=None,
     ):
-        self.compression = compression
-        self.compression_floor = compression_floor
-        self.dtype = dtype
-        self.fmax = fmax
-        self.fmin = fmin
-        self.frame_rate = frame_rate
-        self.htk = htk
-        self.memory = memory
-        self.n_fft = n_fft
-        self.n_iter = n_iter
-        self.n_jobs = n_jobs
-        self.n_mels = n_mels
-        self.norm = norm
-        self.output = output
-        self.random_state = random_state
         self.sample_rate = sample_rate
+        self.frame_rate = frame_rate
+        self.n_mels = n_mels
+        self.fmin = fmin
+        self.fmax = fmax
+        self.htk = htk
+        self.norm = norm
+        self.n_fft = n_fft
         self.win_length = win_length
         self.window = window
+        self.output = output
+        self.compression = compression
+        self.compression_floor = compression_floor
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.memory = memory
 
     def _channel_axis(self) -> Axis:
         return Axis("frequency", "Hz", self._mel_frequencies())
@@ -251,8 +251,8 @@ class MelTransformer(MelBankTransformer):
         By fast Griffin-Lim on the mel spectrogram itself, from noise, see :func:`sound_from_mel`.
         On 28 bundled recordings of 2 s the mel magnitudes of the sounds found differ by .046 of
         their norm in the median and .13 at worst (with non-negative least squares and Griffin-Lim
-        after it, as in librosa, .16 and .44). With the true phases as a hint and ``n_iter=0`` the
-        SNR of the sounds is 25 dB in the median, 11 dB at worst.
+        after it, as in librosa, .16 and .44). With the true phases as a hint and ``max_iter=0``
+        the SNR of the sounds is 25 dB in the median, 11 dB at worst.
 
         Parameters
         ----------

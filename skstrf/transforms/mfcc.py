@@ -34,7 +34,7 @@ class MFCCTransformer(MelBankTransformer):
         Of the short-time Fourier transform, see :class:`STFTTransformer`.
     compression_floor : float, default=1e-10
         Least mel power that is told from silence.
-    n_iter, random_state : int, int or RandomState or None
+    max_iter, random_state : int, int or RandomState or None
         Of `inverse_transform`, see :class:`STFTTransformer`.
     dtype : {"float32", "float64"} or None, default=None
         Of computation and output. None keeps the input's.
@@ -93,31 +93,31 @@ class MFCCTransformer(MelBankTransformer):
         win_length=None,
         window="hann",
         compression_floor=1e-10,
-        n_iter=64,
+        max_iter=64,
         random_state=None,
         dtype=None,
         n_jobs=None,
         memory=None,
     ):
         self.sample_rate = sample_rate
-        self.n_mfcc = n_mfcc
-        self.lifter = lifter
-        self.win_length = win_length
-        self.n_mels = n_mels
-        self.fmax = fmax
-        self.norm = norm
-        self.random_state = random_state
-        self.memory = memory
-        self.dtype = dtype
         self.frame_rate = frame_rate
+        self.n_mfcc = n_mfcc
         self.dct_type = dct_type
-        self.n_fft = n_fft
-        self.window = window
+        self.lifter = lifter
+        self.n_mels = n_mels
         self.fmin = fmin
+        self.fmax = fmax
         self.htk = htk
+        self.norm = norm
+        self.n_fft = n_fft
+        self.win_length = win_length
+        self.window = window
         self.compression_floor = compression_floor
-        self.n_iter = n_iter
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.dtype = dtype
         self.n_jobs = n_jobs
+        self.memory = memory
 
     def _channel_axis(self) -> Axis:
         if self.n_mfcc > self.n_mels:

@@ -60,13 +60,13 @@ def griffin_lim(
     forward: Callable[[np.ndarray], np.ndarray],
     backward: Callable[[np.ndarray], np.ndarray],
     *,
-    n_iter: int,
+    max_iter: int,
     momentum: float = 0.99,
 ) -> np.ndarray:
     """Find a sound with these magnitudes by the fast Griffin-Lim algorithm."""
     tiny = np.finfo(magnitude.dtype).tiny
     previous: Any = 0
-    for _ in range(n_iter):
+    for _ in range(max_iter):
         consistent = forward(backward(magnitude * phase))
         phase = consistent - momentum / (1 + momentum) * previous
         phase = phase / (np.abs(phase) + tiny)
@@ -90,7 +90,7 @@ class FourierTransformer(FramedTransformer):
     n_fft: int | None
     win_length: int | None
     window: str
-    n_iter: int
+    max_iter: int
 
     def _prepare_frames(self) -> None:
         hop = self.hop_length_
@@ -154,7 +154,7 @@ class FourierTransformer(FramedTransformer):
         if hint is None:
             hint = rng.uniform(0, 2 * np.pi, magnitude.shape)
         phase = self._phases(hint).astype(np.result_type(magnitude.dtype, np.complex64))
-        return griffin_lim(magnitude, phase, self._fourier, self._sound, n_iter=self.n_iter)
+        return griffin_lim(magnitude, phase, self._fourier, self._sound, max_iter=self.max_iter)
 
     def _phases(self, hint: np.ndarray) -> np.ndarray:
         """Unit complex numbers with the phases of a sound, of complex numbers, or in radians."""
@@ -201,7 +201,7 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
     compression_floor : float, default=1e-5
         Least value that "db" tells from silence, and where "log" turns linear, in units of the
         uncompressed output.
-    n_iter : int, default=64
+    max_iter : int, default=64
         Iterations of `inverse_transform` for magnitudes and powers.
     random_state : int, RandomState or None, default=None
         Of the phases that `inverse_transform` starts from.
@@ -262,25 +262,25 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
         output="magnitude",
         compression="db",
         compression_floor=1e-5,
-        n_iter=64,
+        max_iter=64,
         random_state=None,
         dtype=None,
         n_jobs=None,
         memory=None,
     ):
+        self.sample_rate = sample_rate
+        self.frame_rate = frame_rate
         self.n_fft = n_fft
-        self.dtype = dtype
+        self.win_length = win_length
         self.window = window
         self.output = output
-        self.n_iter = n_iter
+        self.compression = compression
+        self.compression_floor = compression_floor
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.dtype = dtype
         self.n_jobs = n_jobs
         self.memory = memory
-        self.frame_rate = frame_rate
-        self.win_length = win_length
-        self.sample_rate = sample_rate
-        self.compression = compression
-        self.random_state = random_state
-        self.compression_floor = compression_floor
 
     def _channel_axis(self) -> Axis:
         return Axis("frequency", "Hz", self._bins())
@@ -299,7 +299,7 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
         Complex tensors give the sounds back exactly (relative error below 1e-6 in float32).
         From magnitudes or powers the phases are found by fast Griffin-Lim from a random start:
         on 28 bundled recordings of 2 s the magnitudes of the sounds found differ by .035 of their
-        norm in the median and .067 at worst. With the true phases as a hint and ``n_iter=0`` the
+        norm in the median and .067 at worst. With the true phases as a hint and ``max_iter=0`` the
         sounds come back with an SNR above 110 dB.
 
         Parameters
@@ -308,7 +308,7 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
             As `transform` gives them.
         phase : array-like of shape (n_sounds, n_times) or of the shape of X, default=None
             Where to start from: sounds whose phases to take, or phases in radians (or complex
-            numbers that have them). ``n_iter=0`` takes them as they are.
+            numbers that have them). ``max_iter=0`` takes them as they are.
 
         Returns
         -------

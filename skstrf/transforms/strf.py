@@ -106,9 +106,9 @@ def fit_spectrogram(
     return best
 
 
-# The 198 channels of the report: 11 scales x 9 rates x 2 directions.
-REPORT_RATES = tuple(2.0 ** np.arange(1, 5.25, 0.5))
-REPORT_SCALES = tuple(2.0 ** np.arange(-2, 3.25, 0.5))
+# The 198 channels of Eremeeva (2017): 11 scales x 9 rates x 2 directions.
+_EREMEEVA_RATES = tuple(2.0 ** np.arange(1, 5.25, 0.5))
+_EREMEEVA_SCALES = tuple(2.0 ** np.arange(-2, 3.25, 0.5))
 # Sounds whose auditory spectrograms are held at a time.
 _CHUNK = 16
 # Size of the part of the output that the cortical stage works on at a time.
@@ -123,14 +123,15 @@ class STRFTransformer(SoundTransformer):
 
     Parameters
     ----------
-    rates : sequence of float or "report", default=(2, 4, 8, 16, 32)
-        Temporal modulations in Hz, ascending; each is used upward and downward.
-        "report" gives nine, ``2**(1 .. 5, step .5)``.
-    scales : sequence of float or "report", default=(0.25, 0.5, 1, 2, 4, 8)
-        Spectral modulations in cycles/octave, ascending.
-        "report" gives eleven, ``2**(-2 .. 3, step .5)``.
     sample_rate : float, default=16000
-        Of the sounds, in Hz. Other rates than the model's 16000 are resampled.
+        Sampling rate of the input sounds in Hz. Rates other than the model's 16000 Hz are
+        resampled.
+    rates : sequence of float or "eremeeva2017", default=(2, 4, 8, 16, 32)
+        Temporal modulations in Hz, ascending; each is used upward and downward.
+        "eremeeva2017" are the nine of [2]_, ``2**(1 .. 5, step .5)``.
+    scales : sequence of float or "eremeeva2017", default=(0.25, 0.5, 1, 2, 4, 8)
+        Spectral modulations in cycles/octave, ascending.
+        "eremeeva2017" are the eleven of [2]_, ``2**(-2 .. 3, step .5)``.
     hop_duration, time_constant : float, default=8.0
         Step and leaky integration of the auditory spectrogram, in ms.
     nonlinearity : {"linear", "half-wave", "hard"} or float, default="linear"
@@ -169,7 +170,7 @@ class STRFTransformer(SoundTransformer):
     dtype : {"float32", "float64"} or None, default=None
         Of the cortical stage and the output. None keeps the input's.
     n_jobs : int or None, default=None
-        Threads of the cochlear stage; None uses all cores. The cortical stage uses
+        Threads of the cochlear stage; None means 1 and -1 all cores. The cortical stage uses
         torch's own threads.
     device : str, default="auto"
         Where the cortical stage runs: "auto", "cpu", "cuda".
@@ -223,9 +224,9 @@ class STRFTransformer(SoundTransformer):
     """
 
     _parameter_constraints: dict = {
-        "rates": ["array-like", StrOptions({"report"})],
-        "scales": ["array-like", StrOptions({"report"})],
         "sample_rate": [Interval(Real, 0, None, closed="neither")],
+        "rates": ["array-like", StrOptions({"eremeeva2017"})],
+        "scales": ["array-like", StrOptions({"eremeeva2017"})],
         "hop_duration": [Interval(Real, 0, None, closed="neither")],
         "time_constant": [Interval(Real, 0, None, closed="left")],
         "nonlinearity": [
@@ -250,9 +251,9 @@ class STRFTransformer(SoundTransformer):
 
     def __init__(
         self,
+        sample_rate=16000,
         rates=DEFAULT_RATES,
         scales=DEFAULT_SCALES,
-        sample_rate=16000,
         *,
         hop_duration=8.0,
         time_constant=8.0,
@@ -272,9 +273,9 @@ class STRFTransformer(SoundTransformer):
         device="auto",
         memory=None,
     ):
+        self.sample_rate = sample_rate
         self.rates = rates
         self.scales = scales
-        self.sample_rate = sample_rate
         self.hop_duration = hop_duration
         self.time_constant = time_constant
         self.nonlinearity = nonlinearity
@@ -294,8 +295,8 @@ class STRFTransformer(SoundTransformer):
         self.memory = memory
 
     def _prepare(self, n_times: int) -> list[Axis]:
-        rates = REPORT_RATES if isinstance(self.rates, str) else self.rates
-        scales = REPORT_SCALES if isinstance(self.scales, str) else self.scales
+        rates = _EREMEEVA_RATES if isinstance(self.rates, str) else self.rates
+        scales = _EREMEEVA_SCALES if isinstance(self.scales, str) else self.scales
         self._rates = check_ascending(rates, "rates")
         self.frame_step_ = self._chosen_step()
         self.scales_ = check_ascending(scales, "scales")

@@ -89,7 +89,7 @@ class WaveletTransformer(BankTransformer):
         As in :class:`STFTTransformer`.
     compression_floor : float, default=1e-5
         In units of the uncompressed output.
-    n_iter : int, default=32
+    max_iter : int, default=32
         Iterations of `inverse_transform`.
     random_state : int, RandomState or None, default=None
         Of the noise that `inverse_transform` starts from.
@@ -149,26 +149,26 @@ class WaveletTransformer(BankTransformer):
         output="magnitude",
         compression="db",
         compression_floor=1e-5,
-        n_iter=32,
+        max_iter=32,
         random_state=None,
         dtype=None,
         n_jobs=None,
         memory=None,
     ):
-        self.memory = memory
-        self.n_jobs = n_jobs
-        self.dtype = dtype
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.compression_floor = compression_floor
-        self.compression = compression
-        self.output = output
-        self.fmax = fmax
-        self.fmin = fmin
-        self.bins_per_octave = bins_per_octave
-        self.wavelet = wavelet
-        self.frame_rate = frame_rate
         self.sample_rate = sample_rate
+        self.frame_rate = frame_rate
+        self.wavelet = wavelet
+        self.bins_per_octave = bins_per_octave
+        self.fmin = fmin
+        self.fmax = fmax
+        self.output = output
+        self.compression = compression
+        self.compression_floor = compression_floor
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.memory = memory
 
     def _design(self):
         fmax = 0.45 * self.sample_rate if self.fmax is None else self.fmax
@@ -184,7 +184,7 @@ class WaveletTransformer(BankTransformer):
         of 38 dB in the median at 1000 frames per second and more, 34 dB at 250 (16 dB at worst:
         a drum with much above 7.2 kHz), 60 dB where nothing is outside the bands. Magnitudes at
         62.5 frames per second are found again to .058 of their norm in the median, .16 at worst;
-        with the true sound as a hint and ``n_iter=0`` the SNR is 27 dB in the median.
+        with the true sound as a hint and ``max_iter=0`` the SNR is 27 dB in the median.
 
         Parameters
         ----------

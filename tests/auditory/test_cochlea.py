@@ -85,7 +85,7 @@ def test_tone_peaks_just_below_its_channel(frequency):
 def test_batch_equals_one_by_one_for_any_number_of_threads():
     x = np.random.default_rng(0).standard_normal((2, 3, 3000)).astype(np.float32)
     expected = np.stack([[auditory_spectrogram(s, n_jobs=1) for s in row] for row in x])
-    for n_jobs in (None, 1, 2, 3, 16):
+    for n_jobs in (None, 1, 2, 3, 16, -1):
         np.testing.assert_array_equal(auditory_spectrogram(x, n_jobs=n_jobs), expected)
 
 

@@ -265,11 +265,16 @@ def test_duration_is_the_median_and_at_most_the_longest(noises, tmp_path):
 
 def test_the_pipeline_passes_its_arguments_on():
     pipeline = make_classification_pipeline(
-        sample_rate=8000, rates="report", n_components=0.5, max_epochs=3, device="cpu", n_jobs=2
+        sample_rate=8000,
+        rates="eremeeva2017",
+        n_components=0.5,
+        max_epochs=3,
+        device="cpu",
+        n_jobs=2,
     )
     parameters = pipeline.get_params()
     assert parameters["loader__sample_rate"] == parameters["strf__sample_rate"] == 8000
-    assert parameters["strf__rates"] == "report"
+    assert parameters["strf__rates"] == "eremeeva2017"
     assert parameters["mpca__n_components"] == 0.5
     assert parameters["cnn__max_epochs"] == 3
     assert parameters["strf__device"] == parameters["cnn__device"] == "cpu"

@@ -30,7 +30,7 @@ def test_transformer_hits_whatever_does_not_change_the_numbers(tmp_path, counted
     strf = STRFTransformer(rates=(4, 8), scales=(1, 2), memory=tmp_path)
     first = strf.fit_transform(X)
     assert sum(counted) == 3
-    other = STRFTransformer((4, 8), (1, 2), memory=str(tmp_path), n_jobs=2, device="cpu")
+    other = STRFTransformer(16000, (4, 8), (1, 2), memory=str(tmp_path), n_jobs=2, device="cpu")
     again = other.fit_transform(X)
     assert sum(counted) == 3
     np.testing.assert_array_equal(first, again)

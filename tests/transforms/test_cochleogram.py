@@ -95,16 +95,16 @@ def test_compressed_envelopes_of_recordings_are_found_again(recordings, converge
 
 
 def test_true_sounds_as_hints(recordings, snr):
-    cochleogram = CochleogramTransformer(n_iter=0).fit(recordings)
+    cochleogram = CochleogramTransformer(max_iter=0).fit(recordings)
     tensor = cochleogram.transform(recordings)
     assert np.median(snr(cochleogram.inverse_transform(tensor, phase=recordings), recordings)) > 30
 
 
 def test_more_iterations_come_closer(recordings, convergence):
     error = {}
-    for n_iter in (0, 4, 32):
-        cochleogram = CochleogramTransformer(n_iter=n_iter, random_state=0).fit(recordings)
+    for max_iter in (0, 4, 32):
+        cochleogram = CochleogramTransformer(max_iter=max_iter, random_state=0).fit(recordings)
         tensor = cochleogram.transform(recordings)
         found = cochleogram.transform(cochleogram.inverse_transform(tensor))
-        error[n_iter] = np.median(convergence(found, tensor))
+        error[max_iter] = np.median(convergence(found, tensor))
     assert error[32] < error[4] < error[0]

@@ -162,7 +162,7 @@ def test_what_cannot_be_inverted_says_so_by_having_no_inverse(name):
 def test_inverse_has_length_and_type_of_the_sounds(name, sounds):
     for dtype in (np.float32, np.float64):
         X = sounds[:, :3001].astype(dtype)
-        transformer = make(name, n_iter=2, random_state=0).fit(X)
+        transformer = make(name, max_iter=2, random_state=0).fit(X)
         sound = transformer.inverse_transform(transformer.transform(X))
         assert (sound.shape, sound.dtype) == (X.shape, dtype)
     back = transformer.inverse_transform(torch.from_numpy(transformer.transform(X)))
@@ -174,7 +174,7 @@ def test_inverse_has_length_and_type_of_the_sounds(name, sounds):
 def test_inverse_of_a_short_sound_and_of_silence(name):
     for n_times in (1, 10, 700):
         X = np.zeros((1, n_times))
-        transformer = make(name, n_iter=2, random_state=0).fit(X)
+        transformer = make(name, max_iter=2, random_state=0).fit(X)
         sound = transformer.inverse_transform(transformer.transform(X))
         assert sound.shape == X.shape
         assert np.abs(sound).max() < 0.01
@@ -182,7 +182,7 @@ def test_inverse_of_a_short_sound_and_of_silence(name):
 
 @invertible
 def test_inverse_depends_on_its_sound_and_seed_alone(name, sounds):
-    transformer = make(name, n_iter=2, random_state=0).fit(sounds)
+    transformer = make(name, max_iter=2, random_state=0).fit(sounds)
     tensor = transformer.transform(sounds)
     both = transformer.inverse_transform(tensor)
     np.testing.assert_allclose(transformer.inverse_transform(tensor[1:]), both[1:], atol=1e-5)
@@ -196,7 +196,7 @@ def test_inverse_depends_on_its_sound_and_seed_alone(name, sounds):
 @invertible
 def test_a_hint_helps(name, recordings, convergence):
     X = recordings[:2, :8000]
-    transformer = make(name, n_iter=0, random_state=0).fit(X)
+    transformer = make(name, max_iter=0, random_state=0).fit(X)
     tensor = transformer.transform(X)
     judge = skstrf.STFTTransformer(compression=None).fit(X)
     blind = convergence(judge.transform(transformer.inverse_transform(tensor)), judge.transform(X))

@@ -21,13 +21,13 @@ cloudpickle = pytest.importorskip("cloudpickle")
 SMALL = {
     "STRFTransformer": {"rates": [4, 8], "scales": [1.0], "channel_step": 8},
     "ChromaTransformer": {},
-    "CochleogramTransformer": {"n_iter": 1},
-    "GammatoneTransformer": {"n_filters": 8, "n_iter": 2},
-    "MFCCTransformer": {"n_mels": 40, "n_iter": 2},
-    "MelTransformer": {"n_mels": 40, "n_iter": 2},
-    "STFTTransformer": {"n_iter": 2},
+    "CochleogramTransformer": {"max_iter": 1},
+    "GammatoneTransformer": {"n_filters": 8, "max_iter": 2},
+    "MFCCTransformer": {"n_mels": 40, "max_iter": 2},
+    "MelTransformer": {"n_mels": 40, "max_iter": 2},
+    "STFTTransformer": {"max_iter": 2},
     "ScatteringTransformer": {"J": 6},
-    "WaveletTransformer": {"bins_per_octave": 4, "n_iter": 2},
+    "WaveletTransformer": {"bins_per_octave": 4, "max_iter": 2},
 }
 INVERTIBLE = sorted(set(SMALL) - {"ChromaTransformer", "ScatteringTransformer", "STRFTransformer"})
 CUTS = (2, 2, 1)
@@ -159,7 +159,11 @@ def test_what_was_made_lazy_keeps_the_settings_it_had(sounds):
 def test_the_transformer_goes_into_the_graph_once_and_is_small(sounds):
     x = da.from_array(np.zeros((400, 4)), chunks=(1, -1))
     x = x.map_blocks(lambda block: np.repeat(block, 256, axis=1), chunks=((1,) * 400, (1024,)))
-    y = make("STRFTransformer", rates="report", scales="report").fit(sounds).transform(x)
+    y = (
+        make("STRFTransformer", rates="eremeeva2017", scales="eremeeva2017")
+        .fit(sounds)
+        .transform(x)
+    )
     graph = dict(y.__dask_graph__())
     holds = [k for k, task in graph.items() if b"STRFTransformer" in cloudpickle.dumps(task)]
     assert len(holds) == 1

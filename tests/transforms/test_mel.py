@@ -49,7 +49,7 @@ def test_recordings_are_found_again(recordings, convergence):
 
 def test_true_phases_help(recordings, snr):
     # Measured over 28 clips: median 24.7 dB, worst 11.
-    mel = MelTransformer(n_iter=0).fit(recordings)
+    mel = MelTransformer(max_iter=0).fit(recordings)
     quality = snr(mel.inverse_transform(mel.transform(recordings), phase=recordings), recordings)
     assert np.median(quality) > 18
     assert quality.min() > 8

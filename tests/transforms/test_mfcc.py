@@ -21,8 +21,8 @@ def test_is_librosas(recordings, options):
 @pytest.mark.parametrize("options", [{}, {"dct_type": 3, "lifter": 40}])
 def test_all_coefficients_give_what_mel_gives(recordings, options):
     X = recordings[:2].astype(float)
-    mfcc = MFCCTransformer(n_mfcc=40, n_mels=40, n_iter=4, random_state=0, **options).fit(X)
-    mel = MelTransformer(n_mels=40, n_iter=4, random_state=0).fit(X)
+    mfcc = MFCCTransformer(n_mfcc=40, n_mels=40, max_iter=4, random_state=0, **options).fit(X)
+    mel = MelTransformer(n_mels=40, max_iter=4, random_state=0).fit(X)
     expected = mel.inverse_transform(mel.transform(X))
     actual = mfcc.inverse_transform(mfcc.transform(X))
     np.testing.assert_allclose(actual, expected, atol=1e-6 * np.abs(expected).max())

@@ -96,7 +96,7 @@ def test_is_as_good_as_librosas_griffin_lim(recordings, convergence):
 @pytest.mark.parametrize("compression", ["db", "log", 0.3])
 def test_true_phases_give_the_recordings(recordings, snr, output, compression):
     options = {"compression": compression, "output": output, "compression_floor": 1e-10}
-    stft = STFTTransformer(n_iter=0, **options).fit(recordings)
+    stft = STFTTransformer(max_iter=0, **options).fit(recordings)
     tensor = stft.transform(recordings)
     phases = STFTTransformer(output="complex").fit_transform(recordings)
     for hint in (recordings, phases, np.angle(phases)):
@@ -111,7 +111,7 @@ def test_true_phases_give_the_recordings(recordings, snr, output, compression):
         ({"n_fft": 512, "frame_rate": 125 / 8}, "Raise frame_rate or n_fft"),
         ({"win_length": 100}, "Raise frame_rate or win_length"),
         ({"output": "phase"}, "output"),
-        ({"n_iter": -1}, "n_iter"),
+        ({"max_iter": -1}, "max_iter"),
     ],
 )
 def test_bad_settings_are_named(options, words):

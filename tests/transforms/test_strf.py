@@ -43,7 +43,7 @@ def test_axes_say_what_the_output_holds(sounds):
 
 
 def test_report_preset_has_198_channels(sounds):
-    strf = STRFTransformer(rates="report", scales="report").fit(sounds)
+    strf = STRFTransformer(rates="eremeeva2017", scales="eremeeva2017").fit(sounds)
     assert strf.transform(sounds[:1]).shape[1:3] == (11, 18)
     np.testing.assert_allclose(strf.scales_[[0, -1]], [0.25, 8])
     np.testing.assert_allclose(strf.rates_[[0, 8, 9, -1]], [-32, -2, 2, 32])
@@ -151,7 +151,7 @@ def peak():  # ru_maxrss would include the process that this one was forked from
     return int(re.search(r"VmHWM:\s*(\d+)", open("/proc/self/status").read())[1])
 
 X = np.random.default_rng(0).standard_normal((12, 480000)).astype("float32")
-strf = STRFTransformer(rates="report", scales="report", frame_step=16).fit(X)
+strf = STRFTransformer(rates="eremeeva2017", scales="eremeeva2017", frame_step=16).fit(X)
 strf.transform(X[:1, :])
 before = peak()
 tensor = strf.transform(X)

@@ -66,7 +66,7 @@ def test_complex_coefficients_of_recordings_give_them_back(recordings, snr):
     # What is below 32.7 Hz, above 7.2 kHz or beyond the ends is lost.
     X = recordings[:, :8000]
     for frame_rate in (16000, 1000):
-        cwt = WaveletTransformer(output="complex", frame_rate=frame_rate, n_iter=8).fit(X)
+        cwt = WaveletTransformer(output="complex", frame_rate=frame_rate, max_iter=8).fit(X)
         quality = snr(cwt.inverse_transform(cwt.transform(X)), X)
         assert np.median(quality) > 22
 
@@ -75,7 +75,7 @@ def test_a_sound_within_the_band_comes_back_exactly(snr):
     # Nothing lost below fmin, above fmax, or beyond the ends of the sound.
     times = np.arange(16000) / 16000
     X = (np.sin(2 * np.pi * 440 * times) * np.hanning(16000) ** 2)[None]
-    cwt = WaveletTransformer(output="complex", frame_rate=16000, n_iter=4).fit(X)
+    cwt = WaveletTransformer(output="complex", frame_rate=16000, max_iter=4).fit(X)
     assert snr(cwt.inverse_transform(cwt.transform(X)), X).min() > 60
 
 
