@@ -15,14 +15,10 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-from filelock import FileLock, Timeout
 from sklearn.base import clone
-from zarr.codecs import Crc32cCodec
-from zarr.storage import LocalStore
 
 from skstrf import transforms
 from skstrf._version import __version__
@@ -32,6 +28,15 @@ from skstrf.datasets.loader import as_paths, read_many
 from skstrf.transforms.base import Axis
 from skstrf.transforms.strf import STRFTransformer, long_axes, transform_blocks
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
+from skstrf.utils.optional import import_optional
+
+if TYPE_CHECKING:
+    import zarr
+    from zarr.codecs import Crc32cCodec
+    from zarr.storage import LocalStore
+else:
+    zarr = import_optional("zarr", extra="store")
+    Crc32cCodec, LocalStore = zarr.codecs.Crc32cCodec, zarr.storage.LocalStore
 
 __all__ = [
     "DurableStore",
@@ -690,10 +695,10 @@ def store_tensors(
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep other processes from writing; the system lets go when this one dies."""
-    lock = FileLock(path / ".lock")
+    lock = import_optional("filelock", extra="store").FileLock(path / ".lock")
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except TimeoutError:
         raise ValueError(f"{path} is being written by another process. Wait for it.") from None
     try:
         yield

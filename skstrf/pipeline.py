@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from sklearn import get_config
 from sklearn.base import TransformerMixin, clone
 from sklearn.pipeline import Pipeline
@@ -27,6 +26,7 @@ from skstrf.caching.recordings import open_store, read_row, write_row
 from skstrf.datasets import AudioLoader
 from skstrf.datasets.loader import as_paths
 from skstrf.transforms.base import SoundTransformer
+from skstrf.utils.optional import import_optional
 
 __all__ = [
     "CachedPipeline",
@@ -140,11 +140,12 @@ class Entries:
         """Store a fitted stage."""
         self.write(key, np.frombuffer(pickle.dumps(step), dtype=np.uint8))
 
-    def lock(self, key: str) -> FileLock:
+    def lock(self, key: str) -> Any:
         """Give the lock of what is computed for a key; a process that is killed lets it go."""
-        return FileLock(os.path.join(self.folder, key))
+        filelock = import_optional("filelock", extra="search")
+        return filelock.FileLock(os.path.join(self.folder, key))
 
-    def row_locks(self, keys: Sequence[str]) -> list[FileLock]:
+    def row_locks(self, keys: Sequence[str]) -> list[Any]:
         """Give the locks of some recordings, each once."""
         names = sorted({f"rows-{int(key, 16) % _N_LOCKS:03x}" for key in keys})
         return [self.lock(name) for name in names]

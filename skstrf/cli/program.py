@@ -159,7 +159,7 @@ def _interrupted(interrupts: Interrupts) -> int:
 def _complain(error: Exception, args: argparse.Namespace) -> int:
     if args.verbose >= 2:
         traceback.print_exception(error, file=sys.stderr)
-    is_users = isinstance(error, (ValueError, OSError))
+    is_users = isinstance(error, (ValueError, OSError, ImportError))
     text = _in_words(error) if is_users else f"unforeseen {type(error).__name__}: {error}"
     if not is_users and args.verbose < 2:
         text += " (-v -v shows where)"

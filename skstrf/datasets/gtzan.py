@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import pooch
 from sklearn.utils import Bunch
 
 from skstrf.datasets.audio import DURATION, OFFSET, SAMPLE_RATE
@@ -30,6 +29,7 @@ from skstrf.datasets.folder import (
 )
 from skstrf.datasets.headers import AudioReadError, audio_info
 from skstrf.datasets.loader import N_NAMED, warn_of_errors
+from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import Integral, StrOptions, validate_params
 
 __all__ = [
@@ -151,7 +151,9 @@ MAX_MEMBERS = 10_000
 
 def gtzan_home(data_home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder that the clips are put into."""
-    given = data_home or os.environ.get("SKSTRF_DATA") or pooch.os_cache("skstrf")
+    given = data_home or os.environ.get("SKSTRF_DATA")
+    if not given:
+        given = import_optional("pooch", extra="datasets").os_cache("skstrf")
     return Path(given) / "gtzan"
 
 
@@ -238,6 +240,7 @@ def fetch_gtzan(
 
 
 def _download(folder: Path, url: str, known_hash: str | None, progressbar: bool) -> Path:
+    pooch = import_optional("pooch", extra="datasets")
     try:
         return Path(
             pooch.retrieve(url, known_hash, fname=ARCHIVE, path=folder, progressbar=progressbar)

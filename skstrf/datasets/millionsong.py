@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.utils import Bunch, check_random_state
@@ -29,6 +28,7 @@ from skstrf.datasets.folder import (
 )
 from skstrf.datasets.headers import AudioReadError
 from skstrf.datasets.loader import N_NAMED, warn_of_errors, with_progress
+from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import Integral, Interval, Real, StrOptions, validate_params
 
 __all__ = [
@@ -328,6 +328,7 @@ def read_song(
 @contextmanager
 def _opened(path: str) -> Iterator[Any]:
     """Open an HDF5 file; whatever it fails with becomes an error that names it."""
+    h5py = import_optional("h5py", extra="millionsong")
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -343,6 +344,7 @@ def _opened(path: str) -> Iterator[Any]:
 
 def _dataset(path: str, file: Any, name: str) -> Any:
     """Return a dataset whose data lie in the file itself: links could lead to any other file."""
+    h5py = import_optional("h5py", extra="millionsong")
     node = file
     for part in name.split("/"):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None

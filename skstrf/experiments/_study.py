@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from skstrf.experiments._base import plain
+from skstrf.utils.optional import import_optional
 
 if TYPE_CHECKING:
     import optuna
@@ -70,11 +70,16 @@ def open_storage(storage: Any) -> tuple[Any, Path | None]:
         ) from error
 
 
+def _file_lock(path: Path, **options: Any) -> Any:
+    """Give a lock that the system lets go of when its process dies."""
+    return import_optional("filelock", extra="search").FileLock(path, **options)
+
+
 class _JournalLock:
     """Optuna's own lock of a journal outlives a process that is killed; this one does not."""
 
     def __init__(self, path: Path):
-        self.lock = FileLock(path.with_name(f"{path.name}.lock"))
+        self.lock = _file_lock(path.with_name(f"{path.name}.lock"))
 
     def acquire(self) -> bool:
         """Wait for it."""
@@ -226,7 +231,7 @@ class SharedStudy:
 
     def turn(self) -> AbstractContextManager[Any]:
         """Give the lock that is held from counting the trials to drawing the next."""
-        return nullcontext() if self.path is None else FileLock(self._beside("turn"))
+        return nullcontext() if self.path is None else _file_lock(self._beside("turn"))
 
     def _beside(self, name: str) -> Path:
         assert self.path is not None
@@ -242,7 +247,7 @@ class SharedStudy:
             yield name
             return
         path = self._beside(name)
-        with FileLock(path):
+        with _file_lock(path):
             yield name
         path.unlink(missing_ok=True)
 
@@ -282,9 +287,9 @@ class SharedStudy:
             return True
         path = self._beside(worker)
         try:
-            with FileLock(path, timeout=0):
+            with _file_lock(path, timeout=0):
                 pass
-        except Timeout:
+        except TimeoutError:
             return False
         path.unlink(missing_ok=True)
         return True

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skstrf.utils.arrays import to_numpy
+from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = [
@@ -39,8 +40,7 @@ ORANGE = "#D55E00"
 
 def new_figure(size: tuple[float, float]) -> Any:
     """Open an empty figure whose parts make room for each other."""
-    import matplotlib.pyplot as plt
-
+    plt = import_optional("matplotlib.pyplot", extra="plot")
     return plt.figure(figsize=size, layout="constrained")
 
 

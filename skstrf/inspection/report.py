@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from skstrf._version import __version__
+from skstrf.utils.optional import import_optional
 
 __all__ = [
     "Report",
@@ -333,12 +334,11 @@ class Report:
         >>> "<h1>Oboe &amp; tuba</h1>" in Report("Oboe & tuba").to_html()
         True
         """
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-        environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
+        jinja2 = import_optional("jinja2", extra="report")
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_TEMPLATES),
             autoescape=True,
-            undefined=StrictUndefined,
+            undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from skstrf.transforms.base import Axis, FramedTransformer
 from skstrf.transforms.compression import COMPRESSION, compress
+from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["ScatteringTransformer"]
@@ -195,10 +196,9 @@ def _name(path: np.ndarray) -> str:
 
 
 def _meta(J: int, Q: tuple[int, int], T: int, max_order: int) -> dict[str, Any]:
-    from kymatio.scattering1d.utils import compute_meta_scattering
-
+    utils = import_optional("kymatio.scattering1d.utils", extra="scattering")
     # The last three are what kymatio's frontends set.
-    return compute_meta_scattering(J, Q, T, max_order, np.sqrt(0.5), 0.1, 5.0)
+    return utils.compute_meta_scattering(J, Q, T, max_order, np.sqrt(0.5), 0.1, 5.0)
 
 
 def _scatter(x: np.ndarray, settings: tuple) -> np.ndarray:
@@ -216,10 +216,9 @@ def _frontend(n_times: int, single: bool, settings: tuple) -> tuple[Any, np.ndar
     """Transform of kymatio for one length, and what to multiply every path with."""
     # By the deep path: kymatio.numpy and kymatio.torch load the 3-D transforms as well, which
     # need a function that SciPy 1.17 no longer has.
-    if single:
-        from kymatio.scattering1d.frontend.torch_frontend import ScatteringTorch1D as frontend
-    else:
-        from kymatio.scattering1d.frontend.numpy_frontend import ScatteringNumPy1D as frontend
+    file, name = ("torch", "ScatteringTorch1D") if single else ("numpy", "ScatteringNumPy1D")
+    module = f"kymatio.scattering1d.frontend.{file}_frontend"
+    frontend = getattr(import_optional(module, extra="scattering"), name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the ends of short sounds, which are silence here
         transform = frontend(shape=n_times, oversampling=_OVERSAMPLING, **dict(settings))

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from skstrf.transforms.filterbanks import Bank, BankTransformer
+from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["WaveletTransformer", "wavelet_bank"]
@@ -35,8 +36,7 @@ def wavelet_bank(wavelet: str, fmin: float, fmax: float, bins_per_octave: int) -
 @lru_cache(maxsize=8)
 def _mother(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Spectrum of a mother wavelet: gain, conjugate as in pywt.cwt, at parts of its peak."""
-    import pywt
-
+    pywt = import_optional("pywt", extra="wavelet")
     try:
         wavelet = pywt.ContinuousWavelet(name)
     except ValueError as error:

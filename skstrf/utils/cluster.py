@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from skstrf._version import __version__
+from skstrf.utils.optional import import_optional
 
 __all__ = ["WorkerDied", "current_client", "on_cluster", "run_on_cluster"]
 
@@ -152,15 +153,9 @@ def _settle(client: Any, future: Any) -> None:
 
 
 def _connect(address: str, timeout: float) -> Any:
+    distributed = import_optional("distributed", extra="dask")
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise ValueError(
-            f"For the cluster {address} the package distributed is needed: "
-            "pip install 'skstrf[dask]'."
-        ) from error
-    try:
-        client = Client(address, timeout=timeout)
+        client = distributed.Client(address, timeout=timeout)
     except Exception as error:  # of its sockets, its time-outs, or the reading of the address
         raise ValueError(
             f"No dask scheduler answers at {address} within {timeout:g} s ({error}). Start one "
