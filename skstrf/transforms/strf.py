@@ -620,9 +620,9 @@ def transform_blocks(
         For temporary files, 400 MB for an hour with the default rates. None takes the
         system's folder for such.
 
-    Yields
-    ------
-    ndarray of shape (n_scales, n_rates, n_freqs, block_length)
+    Returns
+    -------
+    iterator of ndarray of shape (n_scales, n_rates, n_freqs, block_length)
         Joined along the last axis they are ``strf.fit_transform(sound)[0]``: before
         compression to 1e-4 of the largest magnitude, see
         :func:`skstrf.auditory.cortical_transform_blocks`; equal for up to 33 s.
