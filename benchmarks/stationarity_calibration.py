@@ -12,19 +12,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from stationary_fields import CHANGING, HETEROGENEOUS, STATIONARY, make_field
 
-from skstrf.surrogates import (
-    automatic_block_length,
-    gaussianized,
-    kpss_statistic,
-    lines_test,
-    phase_surrogates,
-    plane_test,
-    stationarity_rate,
-    stationary_bootstrap,
-)
-from skstrf.surrogates.fields import CHANGING, HETEROGENEOUS, STATIONARY, make_field
-from skstrf.surrogates.lines import combined_p_values
+from skstrf.surrogates import lines_test, phase_surrogates, plane_test, stationary_bootstrap
+from skstrf.surrogates.generators import automatic_block_length, gaussianized
+from skstrf.surrogates.lines import combined_p_values, kpss_statistic, stationarity_rate
 
 COLUMNS = (
     "field",

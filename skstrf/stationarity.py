@@ -1,8 +1,7 @@
-"""StationarityScorer: how stationary tensors are along their axes and over their planes."""
+"""Stationarity of tensors along their axes and over their planes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,8 @@ from skstrf.utils.validation import (
 
 __all__ = ["StationarityScorer"]
 
-# Names of the axes of what the transformers give, by their number.
-_USUAL = {
+# Default names of the axes after the sounds, by their number.
+_DEFAULT_NAMES = {
     1: ("time",),
     2: ("frequency", "time"),
     4: ("scale", "rate", "frequency", "time"),
@@ -33,87 +32,89 @@ _USUAL = {
 
 
 class StationarityScorer(TransformerMixin, BaseEstimator):
-    """How stationary spectrograms and STRF tensors are, between 0 and 1.
+    """Measure how stationary spectrograms and STRF tensors are, between 0 and 1.
 
     Along every axis: the share of lines (rows of a spectrogram for time, columns for frequency)
-    whose level and variability stay the same. Over every plane of frequency and time: how alike
+    whose level and variability do not change. Over every plane of frequency and time: how similar
     the local spectra of its parts are, compared with a homogeneous field.
 
     Parameters
     ----------
     axes : sequence of str, of Axis or of int, or None, default=None
-        Names of the axes after the first, such as the ``axes_`` of a transformer; or the
-        positions of those to test (1 is the first after the sounds, negative ones count from the
-        end). None: frequency and time, or scale, rate, frequency and time, by their number.
+        Names of the axes after the first, such as the ``axes_`` of a transformer; or positions of
+        the axes to test, where 1 is the first axis after the sounds and negative positions count
+        from the end. None stands for frequency and time, or scale, rate, frequency and time,
+        depending on the number of axes.
     n_surrogates : int, default=199
-        Surrogates for every test; no p-value is below ``1 / (1 + n_surrogates)``.
+        Number of surrogates per test. No p-value is below ``1 / (1 + n_surrogates)``.
     alpha : float, default=0.05
-        False discovery rate of `rate_`, and level of `raw_rate_`.
+        False discovery rate of `rate_`, and significance level of `raw_rate_`.
     detrend : {"linear", "polish"} or None, default=None
-        "linear" asks for stationarity around a straight line along every axis. "polish" takes
-        the medians of rows and columns off every plane first, so that neither the spectral
+        "linear" tests for stationarity around a straight line along every axis. "polish" first
+        subtracts the medians of rows and columns from every plane, so that neither the spectral
         profile nor the course of loudness counts.
     max_lines : int or None, default=1024
-        Lines to test along each axis, of a tensor; where there are more, whole planes spread
-        evenly are taken. None: all of them.
-    random_state : int, RandomState instance or None, default=None
-        Seed of the surrogates. All sounds are compared with surrogates of the same chance, so
-        that the rates of a sound do not depend on the others.
+        Maximum number of lines to test along each axis of a tensor. If a tensor has more,
+        evenly spaced whole planes are selected. None tests all lines.
     n_jobs : int or None, default=None
-        Processes that share the sounds.
+        Number of processes among which the sounds are divided. None means 1.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the surrogates. All sounds have surrogates of the same seed, so that the rates of
+        a sound do not depend on the other sounds.
     verbose : bool, default=False
-        Show a progress bar.
+        Whether to show a progress bar.
 
     Attributes
     ----------
     axis_names_ : list of str
         Names of the axes tested.
     rate_ : ndarray of shape (n_sounds, n_axes)
-        For every sound seen in fit, the share of lines whose stationarity is not rejected at a
-        false discovery rate of `alpha`.
+        For every sound seen in fit, the share of lines whose stationarity is not rejected at the
+        false discovery rate `alpha`.
     raw_rate_ : ndarray of shape (n_sounds, n_axes)
-        Share of lines not rejected at level `alpha` each: about ``1 - alpha`` where all are
-        stationary.
+        Share of lines that are not rejected at the level `alpha` each: about ``1 - alpha`` if all
+        lines are stationary.
     pi0_ : ndarray of shape (n_sounds, n_axes)
-        Estimated share of stationary lines, which depends on no level.
+        Estimated share of stationary lines, independent of `alpha`.
     p_value_ : ndarray of shape (n_sounds, n_axes)
-        That all lines along the axis are stationary: one test, no correction needed.
+        p-value of the hypothesis that all lines along the axis are stationary; a single test
+        without need for correction.
     level_p_value_, variance_p_value_ : ndarray of shape (n_sounds, n_axes)
         The same for level and for variability alone.
     effect_ : ndarray of shape (n_sounds, n_axes)
-        How far levels and variability wander, in units of what stationary lines would: about 1,
-        more where they are not stationary, up to about 3 where a trend is all there is.
+        Deviation of levels and variability relative to stationary lines: about 1 for stationary
+        lines, larger otherwise, up to about 3 for a pure trend.
     plane_score_ : ndarray of shape (n_sounds,) or None
-        ``min(1, 1 / plane_effect_)`` averaged over planes: 1 when local spectra vary as in a
-        homogeneous field. None when planes are too small to be cut into blocks of 8 x 8.
-    plane_effect_, plane_p_value_ : ndarray of shape (n_sounds,) or None
-        Index of non-stationarity, averaged over planes; and the smallest p-value times the
-        number of planes (Bonferroni), at most 1.
+        ``min(1, 1 / effect)`` averaged over planes: 1 if local spectra vary as in a homogeneous
+        field. None if planes are too small to be cut into blocks of 8 x 8.
+    plane_effect_ : ndarray of shape (n_sounds,) or None
+        Index of non-stationarity, averaged over planes.
+    plane_p_value_ : ndarray of shape (n_sounds,) or None
+        Smallest p-value of the planes times their number (Bonferroni), at most 1.
     seed_ : int
-        Of the surrogates.
+        Seed of the surrogates.
     input_shape_ : tuple of int
-        Shape of one sound's tensor.
+        Shape of the tensor of one sound.
     n_features_in_ : int
         Length of axis 1.
 
     See Also
     --------
-    skstrf.surrogates : The tests themselves.
-    skstrf.inspection.StationarityDisplay : Draws the rates.
+    skstrf.surrogates : The tests as functions of arrays.
+    skstrf.inspection.StationarityDisplay : Plot of the rates.
 
     Notes
     -----
-    *Null hypothesis.* A line is a stationary series whose dependence has died out long before
-    its end: after whitening by an autoregressive model, at most ``1 - 1 / sqrt(n)`` persistent,
-    neither its level nor its variability wanders more than when the innovations are put in any
-    other order. What is more persistent cannot be told from a random walk on so few points, and
-    is called non-stationary. See :func:`skstrf.surrogates.sieve_surrogates` for the surrogates,
-    which are drawn jointly for all lines of a plane, and :doc:`/stationarity` for formulas,
-    calibration and power.
+    *Null hypothesis.* A line is a stationary series whose correlation decays well within its
+    length: after whitening by an autoregressive model with coefficients that sum to at most
+    ``1 - 1 / sqrt(n)``, neither its level nor its variability changes more than with the
+    innovations in random order. More persistent series cannot be distinguished from a random walk
+    on so few points and count as non-stationary. The surrogates are drawn jointly for all lines
+    of a plane. See :doc:`/stationarity` for formulas, calibration and power.
 
-    *Special values.* Constant lines, such as channels that are all zero, count as stationary
-    (p-value 1). Axes of one or two points have rate 1, and on fewer than 16 points lines are
-    taken for uncorrelated: rates along axes so short say whether there is a profile, no more.
+    *Special cases.* Constant lines, such as channels of zeros, count as stationary (p-value 1).
+    Axes of one or two points have rate 1. Lines of fewer than 16 points are taken to be
+    uncorrelated, so that rates along such axes only measure whether there is a profile.
 
     References
     ----------
@@ -144,8 +145,8 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
         "alpha": [Interval(Real, 0, 1, closed="neither")],
         "detrend": [StrOptions({"linear", "polish"}), None],
         "max_lines": [Interval(Integral, 1, None, closed="left"), None],
-        "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
         "verbose": ["boolean"],
     }
 
@@ -157,8 +158,8 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
         *,
         detrend=None,
         max_lines=1024,
-        random_state=None,
         n_jobs=None,
+        random_state=None,
         verbose=False,
     ):
         self.axes = axes
@@ -166,19 +167,19 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
         self.alpha = alpha
         self.detrend = detrend
         self.max_lines = max_lines
-        self.random_state = random_state
         self.n_jobs = n_jobs
+        self.random_state = random_state
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Test the tensors.
+        """Test the tensors of sounds.
 
         Parameters
         ----------
         X : array-like of shape (n_sounds, ...)
-            Spectrograms (n_sounds, n_freqs, n_frames), STRF tensors, or any with `axes` named.
-            Take logarithms of power first.
+            Spectrograms of shape (n_sounds, n_freqs, n_frames), STRF tensors, or other tensors
+            whose axes are named by `axes`. Power should be given as its logarithm.
         y : None
             Ignored.
 
@@ -190,31 +191,31 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            On NaN or infinity, or when `axes` does not fit the axes of X.
+            If X contains NaN or infinity, or `axes` does not match the axes of X.
         """
-        self._fitted(X)
+        self._fit(X)
         return self
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X, y=None):
-        """Test the tensors once, and give their rates.
+        """Test the tensors of sounds once and return their rates.
 
         Parameters
         ----------
         X : array-like of shape (n_sounds, ...)
-            As in `fit`.
+            Tensors as in `fit`.
         y : None
             Ignored.
 
         Returns
         -------
         ndarray of shape (n_sounds, n_outputs)
-            As from `transform`.
+            Rates as from `transform`.
         """
-        self._validate_params()
-        return self._fitted(X)
+        return self._fit(X)
 
     def transform(self, X):
-        """Give the rates of tensors.
+        """Return the rates of tensors.
 
         Parameters
         ----------
@@ -224,15 +225,16 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_sounds, n_outputs)
-            The rate along every axis, and the plane score in the last column if planes are large
-            enough to have one (`get_feature_names_out` names the columns). float32 for float32.
+            The rate along every axis. The last column holds the plane score if planes are large
+            enough to have one (`get_feature_names_out` gives the names of the columns). float32
+            for float32 input, otherwise float64.
         """
         check_is_fitted(self)
         X = validate_tensors(self, X, reset=False)
         return self._table(self._score(X), X.dtype)
 
     def score(self, X, y=None):
-        """Mean rate over sounds and axes.
+        """Return the mean rate over sounds and axes.
 
         Parameters
         ----------
@@ -244,12 +246,12 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
         Returns
         -------
         float
-            In [0, 1]. The plane score has no part in it.
+            Mean rate in [0, 1], without the plane score.
         """
         return float(self.transform(X)[:, : len(self.axis_names_)].mean())
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns that `transform` gives.
+        """Return the names of the columns of `transform`.
 
         Parameters
         ----------
@@ -259,33 +261,37 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of str
-            Such as ``"frequency"``, ``"time"``, ``"plane"``.
+            Names such as ``"frequency"``, ``"time"``, ``"plane"``.
         """
         check_is_fitted(self)
         plane = [] if self._blocks is None else ["plane"]
         return np.array([*self.axis_names_, *plane], dtype=object)
 
-    def _fitted(self, X: Any) -> np.ndarray:
+    def _fit(self, X: Any) -> np.ndarray:
         X = validate_tensors(self, X, reset=True)
         names, self._tested = resolve_axes(self.axes, X.ndim)
         self.axis_names_ = [names[axis - 1] for axis in self._tested]
         self._blocks = block_grid(X.shape[-2:]) if X.ndim > 2 else None
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        found = self._score(X)
-        for name in ("rate", "raw_rate", "pi0", "p_value", "level_p_value", "variance_p_value"):
-            setattr(self, f"{name}_", np.stack([getattr(one, name) for one in found]))
-        self.effect_ = np.stack([one.effect for one in found])
-        planes = [one.planes for one in found if one.planes]
+        scores = self._score(X)
+        self.rate_ = np.stack([score.rate for score in scores])
+        self.raw_rate_ = np.stack([score.raw_rate for score in scores])
+        self.pi0_ = np.stack([score.pi0 for score in scores])
+        self.p_value_ = np.stack([score.p_value for score in scores])
+        self.level_p_value_ = np.stack([score.level_p_value for score in scores])
+        self.variance_p_value_ = np.stack([score.variance_p_value for score in scores])
+        self.effect_ = np.stack([score.effect for score in scores])
         self.plane_score_ = self.plane_effect_ = self.plane_p_value_ = None
-        if planes:
-            self.plane_score_ = np.array([np.mean([p.score for p in group]) for group in planes])
-            self.plane_effect_ = np.array([np.mean([p.effect for p in group]) for group in planes])
-            smallest = [len(group) * min(p.p_value for p in group) for group in planes]
+        if self._blocks is not None:
+            groups = [score.planes for score in scores]
+            self.plane_score_ = np.array([np.mean([p.score for p in group]) for group in groups])
+            self.plane_effect_ = np.array([np.mean([p.effect for p in group]) for group in groups])
+            smallest = [len(group) * min(p.p_value for p in group) for group in groups]
             self.plane_p_value_ = np.minimum(smallest, 1.0)
-        return self._table(found, X.dtype)
+        return self._table(scores, X.dtype)
 
     def _score(self, X: np.ndarray) -> list[TensorScore]:
-        """Score every tensor, sharing them among processes."""
+        """Score every tensor, in parallel."""
         tasks = (
             delayed(score_tensor)(
                 x,
@@ -300,12 +306,17 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
             for x in X
         )
         scores = Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks)
-        return list(_with_progress(scores, len(X), self.verbose))
+        if self.verbose:
+            from tqdm import tqdm
 
-    def _table(self, found: list[TensorScore], dtype: Any) -> np.ndarray:
+            scores = tqdm(scores, total=len(X), desc="Stationarity", unit="sound")
+        return list(scores)
+
+    def _table(self, scores: list[TensorScore], dtype: Any) -> np.ndarray:
+        """Rates and mean plane scores, one row per sound."""
         rows = [
             [*one.rate, *([np.mean([p.score for p in one.planes])] if one.planes else [])]
-            for one in found
+            for one in scores
         ]
         return np.array(rows, dtype=dtype)
 
@@ -318,7 +329,7 @@ class StationarityScorer(TransformerMixin, BaseEstimator):
 
 
 def resolve_axes(axes: Any, ndim: int) -> tuple[list[str], list[int]]:
-    """Names of all axes after the first, and the positions of those to test."""
+    """Names of all axes after the first, and the positions of the axes to test."""
     n_axes = ndim - 1
     every = list(range(1, ndim))
     given = None if axes is None else list(axes)
@@ -330,27 +341,17 @@ def resolve_axes(axes: Any, ndim: int) -> tuple[list[str], list[int]]:
                 f"axes={axes!r} of StationarityScorer, but X has {ndim} axes: give different "
                 f"positions from 1 to {n_axes} (axis 0 are the sounds), or from -{n_axes} to -1."
             )
-        usual = _USUAL.get(n_axes, tuple(f"axis {position}" for position in every))
-        return list(usual), positions
+        default = tuple(f"axis {position}" for position in every)
+        return list(_DEFAULT_NAMES.get(n_axes, default)), positions
     if given is None:
-        if n_axes not in _USUAL:
+        if n_axes not in _DEFAULT_NAMES:
             raise ValueError(
-                f"X has {n_axes} axes after the sounds, and what they mean is not known: name "
-                "them with axes=, such as the axes_ of the transformer or ['scale', 'frequency', "
-                "'time']; or give the positions of those to test."
+                f"X has {n_axes} axes after the sounds, which have no default names: name them "
+                "with axes=, such as the axes_ of the transformer or ['scale', 'frequency', "
+                "'time']; or give the positions of the axes to test."
             )
-        return list(_USUAL[n_axes]), every
+        return list(_DEFAULT_NAMES[n_axes]), every
     names = [one.name if isinstance(one, Axis) else one for one in given]
     if len(names) != n_axes or not all(isinstance(name, str) for name in names):
         raise ValueError(f"axes must name the {n_axes} axes of X after the sounds, got {names!r}.")
     return names, every
-
-
-def _with_progress(
-    scores: Iterable[TensorScore], total: int, verbose: bool
-) -> Iterable[TensorScore]:
-    if not verbose:
-        return scores
-    from tqdm import tqdm
-
-    return tqdm(scores, total=total, desc="Stationarity", unit="sound")

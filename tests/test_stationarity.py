@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.stationary_fields import make_field
 from skstrf import STRFTransformer
 from skstrf.stationarity import StationarityScorer, resolve_axes
-from skstrf.surrogates import make_field
 from skstrf.surrogates.tensors import block_grid
 from skstrf.transforms import Axis
 
@@ -119,7 +119,7 @@ def test_strf_tensors_have_four_axes_and_planes():
     sounds = np.random.default_rng(0).standard_normal((1, 16000)).astype(np.float32)
     strf = STRFTransformer(rates=(4, 16), scales=(0.5, 2), frame_step=4, channel_step=4)
     X = strf.fit_transform(sounds)
-    scorer = quick(axes=strf.axes_, n_surrogates=19).fit(X)
+    scorer = quick(axes=strf.axes_, n_surrogates=19, max_lines=128).fit(X)
     assert scorer.axis_names_ == ["scale", "rate", "frequency", "time"]
     assert scorer.rate_.shape == (1, 4) and scorer.plane_score_.shape == (1,)
     assert np.isfinite(scorer.effect_).all()

@@ -21,7 +21,7 @@ from skstrf.experiments.classification import choose_duration
 from skstrf.inspection import Report, StationarityDisplay
 from skstrf.model_io import replacing
 from skstrf.stationarity import StationarityScorer
-from skstrf.surrogates import resample_plane
+from skstrf.surrogates.planes import resample_plane
 
 __all__ = [
     "GRID",

@@ -1,4 +1,4 @@
-"""Surrogate data of the literature: same spectrum or same short stretches, else chance."""
+"""Surrogate data that keep the spectrum, the values or short blocks of the data."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ __all__ = [
 _TINY = 1e-30
 
 
-def gaussianized(x: np.ndarray) -> np.ndarray:
-    """Replace values by normal scores of their ranks.
-
-    A field that is stationary stays so, since every value is changed by the same increasing
-    function; phases of what is not Gaussian carry its distribution and should not be randomized.
-    """
-    x = checked_reals(x, "x")
-    return ndtri((rankdata(x).reshape(x.shape) - 0.5) / x.size)
-
-
 def phase_surrogates(
     x: np.ndarray,
     n_surrogates: int,
@@ -42,19 +32,28 @@ def phase_surrogates(
     Parameters
     ----------
     x : ndarray
-        Real. The Fourier transform is taken along `axes`; the same phases are added to
-        everything along the other axes, so that the dependence between lines stays.
+        Real data. The Fourier transform is taken along `axes`. The same phases are added to all
+        entries along the other axes, so that the dependence between lines is kept [2]_.
     n_surrogates : int
-        How many.
+        Number of surrogates.
     rng : numpy.random.Generator
-        Source of chance.
+        Random number generator.
     axes : tuple of int, default=(-1,)
-        One axis for lines, two for planes, which become homogeneous.
+        Axes of the Fourier transform: one for lines, two for planes, which become homogeneous.
 
     Returns
     -------
     ndarray of shape (n_surrogates, ...)
-        Of the dtype of `x`, and of its mean.
+        Surrogates with the dtype and the mean of `x`.
+
+    Raises
+    ------
+    ValueError
+        If `x` is not real and finite, or `axes` are not axes of `x`.
+
+    See Also
+    --------
+    iaaft_surrogates : Surrogates that also keep the values.
 
     References
     ----------
@@ -80,36 +79,47 @@ def phase_surrogates(
     axes = tuple(axis % x.ndim for axis in axes)
     lengths = [x.shape[axis] for axis in axes]
     noise_shape = [n if axis in axes else 1 for axis, n in enumerate(x.shape)]
-    behind = [axis + 1 for axis in axes]
-    # The phases of real noise have the symmetry that keeps the surrogates real.
+    shifted = [axis + 1 for axis in axes]  # axis 0 counts the surrogates
+    # The spectrum of real noise has the symmetry that keeps the surrogates real.
     noise = rng.standard_normal((n_surrogates, *noise_shape), dtype=np.float32).astype(x.dtype)
-    turn = scipy.fft.rfftn(noise, axes=behind)
-    turn /= np.maximum(np.abs(turn), _TINY)
-    # The mean is no fluctuation: it keeps its sign.
-    turn[(slice(None), *[0 if axis in axes else slice(None) for axis in range(x.ndim)])] = 1
-    return scipy.fft.irfftn(scipy.fft.rfftn(x, axes=axes) * turn, s=lengths, axes=behind)
+    rotation = scipy.fft.rfftn(noise, axes=shifted)
+    rotation /= np.maximum(np.abs(rotation), _TINY)
+    # The mean keeps its sign.
+    rotation[(slice(None), *[0 if axis in axes else slice(None) for axis in range(x.ndim)])] = 1
+    return scipy.fft.irfftn(scipy.fft.rfftn(x, axes=axes) * rotation, s=lengths, axes=shifted)
 
 
 def iaaft_surrogates(
     x: np.ndarray, n_surrogates: int, rng: np.random.Generator, *, max_iter: int = 50
 ) -> np.ndarray:
-    """Surrogates of one line or plane with its values, and as nearly as possible its periodogram.
+    """Surrogates with the same values and nearly the same periodogram.
+
+    Iterative amplitude-adjusted Fourier transform [1]_ of one line or plane.
 
     Parameters
     ----------
     x : ndarray
-        Transformed along all its axes.
+        Real data. The Fourier transform is taken along all axes.
     n_surrogates : int
-        How many.
+        Number of surrogates.
     rng : numpy.random.Generator
-        Source of chance.
+        Random number generator.
     max_iter : int, default=50
-        Rounds of imposing the periodogram, then the values.
+        Maximum number of iterations. Each imposes the periodogram and then the values.
 
     Returns
     -------
     ndarray of shape (n_surrogates, ...)
         Rearrangements of the values of `x`.
+
+    Raises
+    ------
+    ValueError
+        If `x` is not real and finite.
+
+    See Also
+    --------
+    phase_surrogates : Surrogates with exactly the same periodogram.
 
     References
     ----------
@@ -130,7 +140,7 @@ def iaaft_surrogates(
     axes = tuple(range(1, x.ndim + 1))
     values = np.sort(x, axis=None)
     amplitude = np.abs(scipy.fft.rfftn(x))
-    # Relative to the data, as nothing may overflow when loud ones are divided by it.
+    # The floor is relative to the data, as dividing large amplitudes by it must not overflow.
     floor = _TINY * max(1.0, float(amplitude.max()))
     flat = np.broadcast_to(x.ravel(), (n_surrogates, x.size))
     copies = rng.permuted(flat, axis=1).reshape(n_surrogates, *x.shape)
@@ -149,23 +159,32 @@ def iaaft_surrogates(
 def stationary_bootstrap(
     n_points: int, n_surrogates: int, block_length: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Indices that resample a line in blocks of random length, around a circle.
+    """Indices of the stationary bootstrap of a line.
+
+    The line is resampled in blocks of random length, which continue from its end at its
+    beginning [1]_.
 
     Parameters
     ----------
     n_points : int
-        Of the line.
+        Number of points of the line.
     n_surrogates : int
-        How many.
+        Number of surrogates.
     block_length : float
-        Expected length of the blocks, at least 1; their lengths are geometric.
+        Expected length of the blocks, at least 1. Lengths follow a geometric distribution.
     rng : numpy.random.Generator
-        Source of chance.
+        Random number generator.
 
     Returns
     -------
-    ndarray of shape (n_surrogates, n_points), int
-        Use one row for all lines, and the dependence between them stays.
+    ndarray of int of shape (n_surrogates, n_points)
+        Indices into the line. Applying one row to all lines of a plane keeps the dependence
+        between them.
+
+    Raises
+    ------
+    ValueError
+        If `n_points` or `block_length` is less than 1, or `n_surrogates` is negative.
 
     References
     ----------
@@ -184,14 +203,14 @@ def stationary_bootstrap(
     checked_number(block_length, "block_length", low=1)
     begins = rng.random((n_surrogates, n_points)) < 1 / block_length
     begins[:, 0] = True
-    fresh = rng.integers(0, n_points, (n_surrogates, n_points))
+    sources = rng.integers(0, n_points, (n_surrogates, n_points))
     since = np.maximum.accumulate(np.where(begins, np.arange(n_points), 0), axis=1)
-    origin = np.take_along_axis(fresh, since, axis=1)
+    origin = np.take_along_axis(sources, since, axis=1)
     return (origin + np.arange(n_points) - since) % n_points
 
 
 def automatic_block_length(x: np.ndarray) -> np.ndarray:
-    """Expected block length of the stationary bootstrap that suits the dependence of each line."""
+    """Expected block length of the stationary bootstrap for each line (Politis and White 2004)."""
     lines = np.atleast_2d(checked_reals(x, "x")).astype(float)
     lengths = [_block_length(line - line.mean()) for line in lines.reshape(-1, lines.shape[-1])]
     return np.array(lengths).reshape(np.shape(x)[:-1])
@@ -204,7 +223,7 @@ def _block_length(x: np.ndarray) -> float:
     covariance = np.array([x[: n - h] @ x[h:] for h in range(longest + 1)]) / n
     if covariance[0] <= 0:
         return 1.0
-    # Lags up to the last before `window` negligible ones in a row, twice over.
+    # The bandwidth is twice the last lag before `window` negligible ones in a row.
     negligible = np.abs(covariance[1:] / covariance[0]) < 2 * np.sqrt(np.log10(n) / n)
     runs = np.convolve(negligible, np.ones(window), mode="valid") == window
     last = int(np.argmax(runs)) if runs.any() else longest
@@ -214,3 +233,13 @@ def _block_length(x: np.ndarray) -> float:
     slope = 2 * (weights * lags * covariance[lags]).sum()
     length = (slope**2 / max(spectrum**2, _TINY)) ** (1 / 3) * n ** (1 / 3)
     return float(np.clip(length, 1, np.ceil(min(3 * np.sqrt(n), n / 3))))
+
+
+def gaussianized(x: np.ndarray) -> np.ndarray:
+    """Replace values by the normal scores of their ranks.
+
+    One increasing function is applied to all values, so that a stationary field stays stationary.
+    The phases of a non-Gaussian field carry its distribution and should not be randomized.
+    """
+    x = checked_reals(x, "x")
+    return ndtri((rankdata(x).reshape(x.shape) - 0.5) / x.size)

@@ -1,4 +1,4 @@
-"""Tests along all axes of a tensor, and over its planes."""
+"""Tests of stationarity along all axes of a tensor, and of its planes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skstrf.surrogates.lines import LineTest, lines_test, null_share, stationarity_rate
-from skstrf.surrogates.planes import PlaneTest, median_polish, plane_test
+from skstrf.surrogates.lines import lines_test, null_share, stationarity_rate
+from skstrf.surrogates.planes import PlaneTestResult, median_polish, plane_test
 
 __all__ = ["TensorScore", "block_grid", "score_tensor"]
 
-# Blocks along each side of a plane, and the fewest points of a block that has a spectrum.
+# Number of blocks along each side of a plane, and the smallest number of points along a block.
 _BLOCKS, _BLOCK_POINTS = 4, 8
 
 
 class TensorScore(NamedTuple):
-    """Of one tensor: arrays with an entry for each axis tested, and the tests of its planes."""
+    """Scores of one tensor: arrays with one entry for each axis tested, and tests of planes."""
 
     rate: np.ndarray
     raw_rate: np.ndarray
@@ -26,11 +26,11 @@ class TensorScore(NamedTuple):
     level_p_value: np.ndarray
     variance_p_value: np.ndarray
     effect: np.ndarray
-    planes: list[PlaneTest]
+    planes: list[PlaneTestResult]
 
 
 def block_grid(shape: Sequence[int]) -> tuple[int, int] | None:
-    """Blocks that a plane is cut into, along rows and columns."""
+    """Number of blocks along rows and columns of a plane; None if it holds only one."""
     rows, columns = (min(_BLOCKS, n // _BLOCK_POINTS) for n in shape)
     return (rows, columns) if rows * columns > 1 else None
 
@@ -49,20 +49,20 @@ def score_tensor(
     """Test the lines along some axes of one tensor, and its planes."""
     if detrend == "polish" and x.ndim > 1:
         x = median_polish(x)
-    tests: list[LineTest] = []
-    for axis in axes:
-        groups = _some_groups(_lines(x, axis), max_lines)
-        tests.append(lines_test(groups, n_surrogates, seed, detrend=detrend == "linear"))
-    planes: list[PlaneTest] = []
+    linear = detrend == "linear"
+    tests = [
+        lines_test(_some_groups(_lines(x, axis), max_lines), n_surrogates, seed, detrend=linear)
+        for axis in axes
+    ]
+    planes: list[PlaneTestResult] = []
     if blocks is not None:
         flat = _some_groups(x.reshape(-1, *x.shape[-2:]), max_lines)
-        flat = _without_planes(flat) if detrend == "linear" else flat
+        flat = _without_gradients(flat) if linear else flat
         planes = [plane_test(plane, n_surrogates, seed, n_blocks=blocks) for plane in flat]
-    p_values = [test.p_values for test in tests]
     return TensorScore(
-        np.array([stationarity_rate(p, alpha) for p in p_values]),
-        np.array([np.mean(p > alpha) for p in p_values]),
-        np.array([null_share(p) for p in p_values]),
+        np.array([stationarity_rate(test.p_values, alpha) for test in tests]),
+        np.array([np.mean(test.p_values > alpha) for test in tests]),
+        np.array([null_share(test.p_values) for test in tests]),
         np.array([test.p_value for test in tests]),
         np.array([test.level_p_value for test in tests]),
         np.array([test.variance_p_value for test in tests]),
@@ -74,7 +74,8 @@ def score_tensor(
 def _lines(x: np.ndarray, axis: int) -> np.ndarray:
     """Lines along one axis, grouped by planes of that axis and the last of the others.
 
-    For scale and rate that other axis is frequency, whose neighbors depend on each other most.
+    For scale and rate that other axis is frequency, as neighboring frequencies are the most
+    dependent.
     """
     if x.ndim == 1:
         return x[None, None]
@@ -85,15 +86,15 @@ def _lines(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _some_groups(groups: np.ndarray, max_lines: int | None) -> np.ndarray:
-    """Take evenly spread groups, of at most so many lines in all but at least one."""
+    """Select evenly spaced groups with `max_lines` lines at most, but at least one group."""
     n = len(groups) if max_lines is None else max(1, max_lines // groups.shape[1])
     if n >= len(groups):
         return groups
     return groups[np.linspace(0, len(groups) - 1, n).round().astype(int)]
 
 
-def _without_planes(planes: np.ndarray) -> np.ndarray:
-    """Take the best-fitting plane, linear in both coordinates, off each."""
+def _without_gradients(planes: np.ndarray) -> np.ndarray:
+    """Subtract from each plane its least-squares fit that is linear in both coordinates."""
     rows, columns = (np.linspace(-1, 1, n) if n > 1 else np.zeros(n) for n in planes.shape[1:])
     basis = np.stack([np.ones(planes.shape[1:]), *np.meshgrid(rows, columns, indexing="ij")])
     basis = basis.reshape(3, -1)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skstrf import surrogates
+from skstrf.surrogates import autoregression, generators, lines, planes
 from tests.hardening.laws import arrays, examples, float_of, numbers, result_of
 
 PLANES = arrays(2, longest=24)
@@ -59,31 +60,27 @@ def test_bootstrap_gives_indices(n_points, n, length, seed):
 @examples(40)
 @given(x=SERIES)
 def test_scores_and_block_lengths(x):
-    scores = result_of(surrogates.gaussianized, x)
+    scores = result_of(generators.gaussianized, x)
     if scores is not None:
         assert scores.shape == x.shape
         assert np.isfinite(scores).all()
         order = np.argsort(x, axis=None)
         assert (np.diff(scores.ravel()[order]) >= 0).all()
-    lengths = result_of(surrogates.automatic_block_length, x)
+    lengths = result_of(generators.automatic_block_length, x)
     if lengths is not None:
         assert lengths.shape == x.shape[:-1]
         assert (lengths >= 1).all()
 
 
 @examples(60)
-@given(
-    x=SERIES, order=numbers(0, 5, whole=True), n_slow=numbers(0, 4, whole=True),
-    persistence=st.none() | numbers(0, 1),
-)  # fmt: skip
-def test_models_are_fitted_taken_off_and_put_back(x, order, n_slow, persistence):
-    options = {"n_slow": n_slow, "persistence": persistence}
-    models = result_of(surrogates.fit_autoregression, x, order, **options)
+@given(x=SERIES, order=numbers(0, 5, whole=True), n_slow=numbers(0, 4, whole=True))
+def test_models_are_fitted_taken_off_and_put_back(x, order, n_slow):
+    models = result_of(autoregression.fit_autoregression, x, order, n_slow=n_slow)
     if models is None:
         return
     assert models.shape == (int(order), *x.shape[1:])
     assert np.isfinite(models).all()
-    left = result_of(surrogates.whiten, x, models)
+    left = result_of(autoregression.whiten, x, models)
     if left is None:
         return
     assert left.shape == (len(x) - int(order), *x.shape[1:])
@@ -93,14 +90,14 @@ def test_models_are_fitted_taken_off_and_put_back(x, order, n_slow, persistence)
         plain = x[int(order) :] - sum(
             m * x[int(order) - k : len(x) - k] for k, m in enumerate(models, 1)
         )
-        again = surrogates.color(plain, models, x[: int(order)])
+        again = autoregression.color(plain, models, x[: int(order)])
         assert np.abs(again - x).max() <= 1e-3 * np.abs(x).max() + 1e-30
 
 
 @examples(40)
 @given(x=PLANES, n=COUNTS, seed=SEEDS, detrend=st.booleans())
 def test_sieves_and_tests_of_lines(x, n, seed, detrend):
-    copies = result_of(surrogates.sieve_surrogates, x, n, rng(seed), detrend=detrend)
+    copies = result_of(lines.sieve_surrogates, x, n, rng(seed), detrend=detrend)
     if copies is not None:
         assert copies.shape == (len(x), int(n), x.shape[1])
         assert copies.dtype == np.float32
@@ -113,7 +110,7 @@ def test_sieves_and_tests_of_lines(x, n, seed, detrend):
         assert np.isfinite(found[4])
         again = surrogates.lines_test(x, n, seed, detrend=detrend)
         np.testing.assert_array_equal(again.p_values, found.p_values)
-    wandering = result_of(surrogates.kpss_statistic, x)
+    wandering = result_of(lines.kpss_statistic, x)
     assert wandering is None or (np.isfinite(wandering).all() and (wandering >= 0).all())
 
 
@@ -129,32 +126,33 @@ def test_tests_of_planes(x, n, seed, n_blocks):
         assert 0 < found.score <= 1
         assert np.isfinite(found.effect)
         assert found == surrogates.plane_test(x, n, seed, n_blocks=n_blocks)
-    spectra = result_of(surrogates.local_spectra, x, n_blocks)
+    spectra = result_of(planes.local_spectra, x, n_blocks)
     assert spectra is None or np.isfinite(spectra).all()
 
 
 @examples(60)
-@given(x=arrays(1, 2, 3, longest=24), n_points=numbers(1, 40, whole=True), axis=st.integers(-3, 3))
-def test_axes_are_resampled(x, n_points, axis):
-    y = result_of(surrogates.resample_axis, x, n_points, axis)
+@given(
+    x=arrays(2, 3, longest=24), rows=numbers(1, 40, whole=True),
+    columns=numbers(1, 40, whole=True),
+)  # fmt: skip
+def test_planes_are_resampled(x, rows, columns):
+    y = result_of(planes.resample_plane, x, (rows, columns))
     if y is None:
         return
-    shape = list(x.shape)
-    shape[axis] = int(n_points)
-    assert y.shape == tuple(shape)
+    assert y.shape == (*x.shape[:-2], int(rows), int(columns))
     assert y.dtype == float_of(x)
     slack = 1e-5 * np.abs(x.astype(float)).max() + 1e-30
     assert y.min() >= x.min() - slack
     assert y.max() <= x.max() + slack
-    if n_points <= x.shape[axis]:
-        means = (a.mean(axis=axis, dtype=float) for a in (x, y))
+    if rows <= x.shape[-2] and columns <= x.shape[-1]:
+        means = (a.mean(axis=(-2, -1), dtype=float) for a in (x, y))
         np.testing.assert_allclose(*means, rtol=1e-5, atol=slack)
 
 
 @examples(60)
 @given(x=PLANES, max_iter=numbers(0, 5, whole=True))
 def test_polished_planes_keep_their_shape(x, max_iter):
-    y = result_of(surrogates.median_polish, x, max_iter=max_iter)
+    y = result_of(planes.median_polish, x, max_iter=max_iter)
     if y is not None:
         assert y.shape == x.shape
         assert np.isfinite(y).all()
@@ -164,7 +162,7 @@ def test_polished_planes_keep_their_shape(x, max_iter):
 @given(p=st.lists(numbers(0, 1), max_size=8), alpha=numbers(0, 1))
 def test_rates(p, alpha):
     for found in (
-        result_of(surrogates.stationarity_rate, p, alpha),
-        result_of(surrogates.null_share, p),
+        result_of(lines.stationarity_rate, p, alpha),
+        result_of(lines.null_share, p),
     ):
         assert found is None or 0 <= found <= 1

@@ -1,4 +1,4 @@
-"""Planes with known answers: stationary ones, and ones that are not in a known way."""
+"""Random planes whose stationarity or non-stationarity is known, to calibrate the tests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.signal import lfilter
 
-__all__ = ["CHANGING", "HETEROGENEOUS", "STATIONARY", "make_field"]
-
-# Points dropped at the start of recursive filters.
+# Number of points dropped at the start of recursive filters.
 _SETTLING = 200
 
 
 def make_field(name: str, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Draw a plane whose stationarity is known."""
+    """Draw a plane from the field of that name."""
     every = STATIONARY | CHANGING | HETEROGENEOUS | {"harmonic comb": _harmonic_comb}
     if name not in every:
         raise ValueError(f"name must be one of {', '.join(every)}; got {name!r}.")
@@ -26,7 +24,7 @@ Field = Callable[[tuple[int, int], np.random.Generator], np.ndarray]
 
 
 def _autoregressive(across: float, along: float) -> Field:
-    """Separable, of unit variance, with these correlations of neighbors."""
+    """Separable field of unit variance with these correlations of neighbors."""
 
     def field(shape, rng):
         x = rng.standard_normal([n + _SETTLING for n in shape])
@@ -38,7 +36,7 @@ def _autoregressive(across: float, along: float) -> Field:
 
 
 def _noise_spectrogram(overlap: float, logarithm: bool = True) -> Field:
-    """Power spectrogram of white noise, Hann window, without the frequency 0."""
+    """Power spectrogram of white noise with a Hann window, without the zero frequency."""
 
     def field(shape, rng):
         n_window = 2 * shape[0]
@@ -52,7 +50,7 @@ def _noise_spectrogram(overlap: float, logarithm: bool = True) -> Field:
 
 
 def _power_law(shape, rng):
-    """Power 1/f of both frequencies; cut out of a larger field, so that its ends do not meet."""
+    """Field with a 1/f spectrum, cut out of a larger one so that it is not periodic."""
     large = [2 * n for n in shape]
     f = np.hypot(np.fft.fftfreq(large[0])[:, None], np.fft.rfftfreq(large[1]))
     f[0, 0] = np.inf
@@ -65,7 +63,7 @@ def _chi_squared(shape, rng):
 
 
 def _changed(course: Callable[[np.ndarray], np.ndarray], level: bool) -> Field:
-    """White noise with a level added, or multiplied by a deviation, common to all channels."""
+    """White noise whose level or standard deviation follows a course common to all channels."""
 
     def field(shape, rng):
         noise = rng.standard_normal(shape)
@@ -86,7 +84,7 @@ def _modulated_noise(shape, rng):
 
 
 def _moving_band(shape, rng):
-    """Noise in a band of temporal modulation that moves up; mean and variance stay."""
+    """Noise in a rising band of temporal modulation, with constant mean and variance."""
     slow = [gaussian_filter(rng.standard_normal(shape), 3, mode="wrap") for _ in range(2)]
     phase = 2 * np.pi * np.cumsum(0.05 + 0.2 * np.arange(shape[1]) / shape[1])
     x = slow[0] * np.cos(phase) + slow[1] * np.sin(phase)
@@ -94,7 +92,7 @@ def _moving_band(shape, rng):
 
 
 def _two_textures(shape, rng):
-    """A texture drawn out in time, then one drawn out over frequency, of the same variance."""
+    """A texture correlated in time, followed by one correlated over frequency."""
     half = shape[1] // 2
     first = _autoregressive(0.0, 0.8)((shape[0], half), rng)
     second = _autoregressive(0.8, 0.0)((shape[0], shape[1] - half), rng)
