@@ -44,7 +44,7 @@ def public_estimators():
         "GammatoneTransformer": {"n_filters": 8},
         "CochleogramTransformer": {"n_filters": 8},
         "STRFTransformer": {"rates": (4, 8), "scales": (1, 2)},
-        "ChannelSelector": {"k": 3},
+        "ChannelSelector": {"k": 3, "cv": 2},
         "FastStyleTransfer": {
             "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
             "kernel_size": 1,

@@ -11,7 +11,27 @@ from tests.estimators import data_for, public_estimators
 
 __all__ = ["classifier_with", "every", "flat", "labeled"]
 
-every = pytest.mark.parametrize("estimator", public_estimators(), ids=lambda e: type(e).__name__)
+# These share their fit and transform with an estimator that is tested every time, or are slow and
+# rarely a stage of a classifier.
+SIBLINGS = {
+    "ChromaTransformer",
+    "FastStyleTransfer",
+    "GammatoneTransformer",
+    "MFCCTransformer",
+    "STFTTransformer",
+    "ScatteringTransformer",
+    "StationarityScorer",
+    "StyleTransfer",
+    "WaveletTransformer",
+}
+
+
+def _marked(estimator):
+    name = type(estimator).__name__
+    return pytest.param(estimator, id=name, marks=[pytest.mark.slow] * (name in SIBLINGS))
+
+
+every = pytest.mark.parametrize("estimator", [_marked(e) for e in public_estimators()])
 
 
 def flat(X):

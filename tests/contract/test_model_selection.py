@@ -18,6 +18,7 @@ from sklearn.model_selection import (
     validation_curve,
 )
 
+from skstrf import MPCA, CNNClassifier
 from tests.contract.stages import classifier_with, every, labeled
 
 FOLDS = GroupKFold(2)
@@ -37,19 +38,27 @@ def last_parameter(pipeline):
     raise AssertionError(f"no parameter of {pipeline} is known here")
 
 
+SEARCHES = {
+    "grid": lambda p, grid: GridSearchCV(p, grid, cv=FOLDS),
+    "random": lambda p, grid: RandomizedSearchCV(p, grid, n_iter=2, cv=FOLDS, random_state=0),
+    "halving": lambda p, grid: HalvingGridSearchCV(
+        p, grid, cv=2, min_resources=12, factor=1.2, random_state=0
+    ),
+}
+
+
 @every
-@pytest.mark.parametrize(
-    "search",
-    [
-        lambda p, grid: GridSearchCV(p, grid, cv=FOLDS),
-        lambda p, grid: RandomizedSearchCV(p, grid, n_iter=2, cv=FOLDS, random_state=0),
-        lambda p, grid: HalvingGridSearchCV(
-            p, grid, cv=2, min_resources=12, factor=1.2, random_state=0
-        ),
-    ],
-    ids=["grid", "random", "halving"],
-)
-def test_a_search_finds_the_scores_of_its_candidates(estimator, search):
+def test_a_grid_search_finds_the_scores_of_its_candidates(estimator):
+    check_search(estimator, SEARCHES["grid"])
+
+
+@pytest.mark.parametrize("estimator", [MPCA(), CNNClassifier(max_epochs=3, random_state=0)])
+@pytest.mark.parametrize("search", ["random", "halving"])
+def test_other_searches_find_the_scores_of_their_candidates(estimator, search):
+    check_search(estimator, SEARCHES[search])
+
+
+def check_search(estimator, search):
     X, y, groups = labeled(estimator, 16)
     pipeline = classifier_with(estimator)
     name, values = last_parameter(pipeline)
