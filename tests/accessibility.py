@@ -53,7 +53,7 @@ def faults(html):
     found += ["a level of headings is left out" for a, b in pairwise(levels) if b > a + 1]
     for element in page.elements:
         attrs = element["attrs"]
-        for name in ("aria-labeledby", "aria-describedby"):
+        for name in ("aria-labelledby", "aria-describedby"):
             found += [f"no {i}" for i in attrs.get(name, "").split() if i not in ids]
         if attrs.get("href", "").startswith("#") and attrs["href"][1:] not in ids:
             found.append(f"link to nothing: {attrs['href']}")
@@ -75,7 +75,7 @@ def faults_of_table(page, table):
     found = [f"head without scope: {h['text']}" for h in heads if "scope" not in h["attrs"]]
     if not heads:
         found.append("table without heads")
-    if not (page.within(table, "caption") or "aria-labeledby" in table["attrs"]):
+    if not (page.within(table, "caption") or "aria-labelledby" in table["attrs"]):
         scrolled = any(e["attrs"].get("aria-label") for e in table["inside"])
         found += [] if scrolled else ["table without a name"]
     rows = [page.within(row, "td", "th") for row in page.within(table, "tr")]
