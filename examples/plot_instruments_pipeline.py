@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, CNNClassifier, STRFTransformer, load_instruments
-from skstrf.inspection import MPCADisplay, TrainingDisplay, confusion_matrix_display
+from skstrf.inspection import ConfusionDisplay, MPCADisplay, TrainingDisplay
 
 clips = load_instruments()
 train = np.isin(clips.split, ["train", "valid"])
@@ -39,6 +39,6 @@ display = TrainingDisplay.from_estimator(model[-1])
 
 # %%
 # Notes that were not in the training set:
-display = confusion_matrix_display(
+display = ConfusionDisplay.from_predictions(
     names[clips.target[test]], model.predict(tensors[test]), labels=names
 )

@@ -27,7 +27,7 @@ print(X.shape, names)
 # A share of 0.9 is asked for **in each mode**. Each curve is what an axis keeps by itself;
 # together the modes keep less, which ``explained_variance_ratio_`` tells.
 mpca = MPCA(0.9).fit(X)
-display = MPCADisplay.from_estimator(mpca, names)
+display = MPCADisplay.from_estimator(mpca, mode_names=names)
 print(f"{X[0].size} entries become {np.prod(mpca.output_shape_)}: {mpca.output_shape_}")
 print(f"all modes together keep {mpca.explained_variance_ratio_:.3f} of the variance")
 

@@ -60,7 +60,9 @@ expected = in_memory.fit_transform(X)
 difference = np.abs(core.compute() - expected).max() / np.abs(expected).max()
 print(f"largest difference {difference:.1e} of the largest number")
 
-display = MPCADisplay.from_estimator(back[-1], [axis.name for axis in stored.axes])
+display = MPCADisplay.from_estimator(
+    back[-1], mode_names=[axis.name for axis in stored.axes]
+)
 
 # %%
 # A network learns from either, with the same random numbers. Predictions of a dask array are lazy.

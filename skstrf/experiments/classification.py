@@ -27,11 +27,11 @@ from skstrf.experiments._evaluation import (
 )
 from skstrf.experiments._splits import held_back_share
 from skstrf.inspection import (
+    ConfusionDisplay,
     MPCADisplay,
     Report,
     STRFDisplay,
     TrainingDisplay,
-    confusion_matrix_display,
 )
 from skstrf.neural import CNNClassifier
 from skstrf.preprocessing import LogContrast, TensorScaler
@@ -420,7 +420,7 @@ def _add_confusions(report: Report, results: ClassificationResults) -> None:
     names = [str(name) for name in results.classes]
     for set_name, scores in {"test": results.scores, **results.extra}.items():
         rows = [p for p in results.predictions if p["set"] == set_name]
-        display = confusion_matrix_display(
+        display = ConfusionDisplay.from_predictions(
             np.array([str(p["class"]) for p in rows]),
             np.array([str(p["predicted"]) for p in rows]),
             labels=names,
@@ -485,7 +485,7 @@ def _add_reduction(report: Report, results: ClassificationResults) -> None:
         return
     names = [axis["name"] for axis in results.final.get("axes", [])]
     display = MPCADisplay.from_estimator(
-        mpca, names if len(names) == len(mpca.components_) else None
+        mpca, mode_names=names if len(names) == len(mpca.components_) else None
     )
     before = " x ".join(map(str, results.final["tensor_shape"]))
     after = " x ".join(map(str, results.final["reduction"]["output_shape"]))
@@ -501,10 +501,10 @@ def _add_training(report: Report, results: ClassificationResults) -> None:
     trainings = [fold for fold in results.folds if fold.get("history")]
     if not trainings:
         return
-    display = TrainingDisplay.from_histories(
+    display = TrainingDisplay(
         [fold["history"] for fold in trainings],
         best_epochs=[fold.get("n_epochs_to_best") for fold in trainings],
-    )
+    ).plot()
     report.add_figure(
         "Training of the network",
         display.figure_,

@@ -1,7 +1,8 @@
-"""What is shown: figures of tensors, reductions and trainings, and the report they go into."""
+"""Displays of tensors and results, sonification, and HTML reports."""
 
 from skstrf.inspection.channels import ChannelScoreDisplay
 from skstrf.inspection.comparison import ComparisonDisplay
+from skstrf.inspection.confusion import ConfusionDisplay
 from skstrf.inspection.mpca import MPCADisplay
 from skstrf.inspection.receptive_fields import ReceptiveFieldDisplay
 from skstrf.inspection.reconstruction import ReconstructionDisplay
@@ -11,12 +12,13 @@ from skstrf.inspection.stationarity import StationarityDisplay
 from skstrf.inspection.strf import STRFDisplay
 from skstrf.inspection.study import StudyDisplay
 from skstrf.inspection.style import StyleTransferDisplay
-from skstrf.inspection.training import TrainingDisplay, confusion_matrix_display
+from skstrf.inspection.training import TrainingDisplay
 from skstrf.inspection.transfer_learning import TransferDisplay
 
 __all__ = [
     "ChannelScoreDisplay",
     "ComparisonDisplay",
+    "ConfusionDisplay",
     "MPCADisplay",
     "ReceptiveFieldDisplay",
     "ReconstructionDisplay",
@@ -27,6 +29,5 @@ __all__ = [
     "StyleTransferDisplay",
     "TrainingDisplay",
     "TransferDisplay",
-    "confusion_matrix_display",
     "sonify",
 ]

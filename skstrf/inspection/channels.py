@@ -1,4 +1,4 @@
-"""ChannelScoreDisplay: what can be learned from every (scale, rate) channel alone."""
+"""Map of the scores of single (scale, rate) channels."""
 
 from __future__ import annotations
 
@@ -6,55 +6,65 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.inspection._drawing import BLUE, ORANGE, new_figure, panels, tick_cells
+from skstrf.inspection._drawing import (
+    BLUE,
+    ORANGE,
+    TITLE,
+    add_colorbar,
+    check_axes,
+    draw_scale_rate_map,
+    finish_chart,
+    new_figure,
+)
 
 __all__ = ["ChannelScoreDisplay"]
 
-# Two-sided 95 % of a normal distribution.
+# Two-sided 95 % quantile of the normal distribution.
 _Z = 1.96
 
 
 class ChannelScoreDisplay:
-    """Scores of all channels, scale against signed rate, with the best ones marked.
+    """Scores of all channels as a map of scale by signed rate, with the best ones marked.
 
-    The map shows mean scores; a cell with a dot is within 1.96 standard errors of chance. The
-    panel beside it has the channels in the order of their scores, with those errors.
+    The map shows mean scores. A dot marks a channel whose mean is less than 1.96 standard errors
+    above chance. The panel beside the map shows the channels in the order of their scores, with
+    error bars of 1.96 standard errors.
 
     Parameters
     ----------
     mean : array-like of shape (n_scales, n_rates)
         Mean score of each channel.
     error : array-like of shape (n_scales, n_rates)
-        Its standard error; NaN where it is not known.
+        Standard error of each mean; NaN where it is unknown.
     scales : array-like of shape (n_scales,) or None, default=None
-        In cycles/octave, ascending; None numbers them.
+        Scales in cycles/octave, in ascending order. With None, they are numbered.
     rates : array-like of shape (n_rates,) or None, default=None
-        In Hz, signed and ascending; None numbers them.
+        Signed rates in Hz, in ascending order. With None, they are numbered.
     chance : float or None, default=None
-        The score of predicting the most frequent class.
+        Score of predicting the most frequent class.
     n_best : int, default=5
-        How many channels to mark.
+        Number of channels to mark.
     score_name : str, default="accuracy"
-        What the score is.
+        Name of the score for the labels.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     axes_ : ndarray of Axes of shape (2,)
-        The map, and the channels in order.
+        The map and the ordered channels.
     mesh_ : QuadMesh
         The map.
     best_ : ndarray of shape (n_best, 2)
-        Index of scale and rate of the marked channels, best first.
+        Indices of scale and rate of the marked channels, best first.
     marks_ : list of Rectangle
-        Their frames.
+        Frames of the marked channels.
     dots_ : PathCollection
-        At the cells that may be chance, as (rate, scale) indices.
+        Dots at channels that may be at chance, as (rate, scale) indices.
 
     See Also
     --------
-    skstrf.channel_scores : Computes what is drawn.
+    skstrf.channel_scores : Compute the scores.
 
     References
     ----------
@@ -96,25 +106,25 @@ class ChannelScoreDisplay:
     def from_scores(
         cls, scores, *, scales=None, rates=None, n_best=5, score_name="accuracy", ax=None
     ) -> ChannelScoreDisplay:
-        """Draw what `channel_scores` gave, or a fitted selector's ``scores_``.
+        """Plot the result of `channel_scores`, or the ``scores_`` of a fitted selector.
 
         Parameters
         ----------
         scores : ChannelScores
             The scores.
         scales, rates : array-like or None, default=None
-            Such as ``scales_`` and ``rates_`` of a fitted STRFTransformer.
+            Values of the axes, such as ``scales_`` and ``rates_`` of a fitted STRFTransformer.
         n_best : int, default=5
-            How many channels to mark.
+            Number of channels to mark.
         score_name : str, default="accuracy"
-            What the score is.
+            Name of the score for the labels.
         ax : array-like of Axes of shape (2,) or None, default=None
-            See :meth:`plot`.
+            Axes to plot on, see :meth:`plot`.
 
         Returns
         -------
         ChannelScoreDisplay
-            Drawn.
+            The plotted display.
 
         Examples
         --------
@@ -139,44 +149,48 @@ class ChannelScoreDisplay:
         return display.plot(ax=ax)
 
     def plot(self, ax=None) -> ChannelScoreDisplay:
-        """Draw the map and the channels in order.
+        """Plot the map and the ordered channels.
 
         Parameters
         ----------
         ax : array-like of Axes of shape (2,) or None, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on. With None, a figure is created.
 
         Returns
         -------
         ChannelScoreDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When mean, error, scales and rates do not fit each other.
+            If the shapes of mean, error, scales and rates do not match, or the scores are not
+            finite.
         """
         mean, error, scales, rates = _check(self.mean, self.error, self.scales, self.rates)
         if ax is None:
             figure = new_figure((10.5, max(3.4, min(7.0, 1.4 + 0.4 * len(scales)))))
             ax = figure.subplots(1, 2, width_ratios=(1.5, 1))
-        self.figure_, self.axes_ = panels(ax, 2, "the map, and the channels in order")
+        self.figure_, self.axes_ = check_axes(ax, 2, "the map and the ordered channels")
         order = np.argsort(-mean, axis=None, kind="stable")
         best = order[: max(0, min(self.n_best, mean.size))]
         self.best_ = np.stack(np.unravel_index(best, mean.shape), axis=1)
         self._draw_map(mean, error, scales, rates)
-        self._draw_order(mean, error, order)
+        self._draw_order(mean.ravel()[order], error.ravel()[order])
         return self
 
     def _draw_map(self, mean: Any, error: Any, scales: Any, rates: Any) -> None:
         from matplotlib.patches import Rectangle
 
         ax = self.axes_[0]
-        edges = [np.arange(n + 1) - 0.5 for n in mean.shape]
-        self.mesh_ = ax.pcolormesh(edges[1], edges[0], mean, cmap="cividis")
+        self.mesh_ = draw_scale_rate_map(ax, mean, scales, rates, cmap="cividis")
+        if self.scales is None:
+            ax.set_ylabel("scale (number)")
+        if self.rates is None:
+            ax.set_xlabel("rate (number)")
+        # Comparisons with NaN, an unknown error, are false: such channels have no dot.
         doubtful = np.zeros(mean.shape, dtype=bool)
         if self.chance is not None:
-            # NaN, an error that is not known, is not below anything: no dot then.
             doubtful = mean - self.chance <= _Z * error
         at_scale, at_rate = doubtful.nonzero()
         self.dots_ = ax.scatter(at_rate, at_scale, s=7, color="white", linewidths=0)
@@ -188,52 +202,28 @@ class ChannelScoreDisplay:
             self.marks_.append(ax.add_patch(frame))
             color = "black" if self.mesh_.norm(mean[scale, rate]) > 0.5 else "white"
             ax.text(rate, scale, str(number), color=color, ha="center", va="center", fontsize=8)
-        tick_cells(ax.yaxis, scales)
-        tick_cells(ax.xaxis, rates, mirrored=True)
-        n_up = int(np.sum(rates < 0))
-        if 0 < n_up < len(rates):
-            ax.axvline(n_up - 0.5, color="white", linewidth=1.5)
-        upward = "← upward    rate (Hz)    downward →"
-        ax.set_xlabel("rate (number)" if self.rates is None else upward, fontsize=9)
-        ax.set_ylabel(
-            "scale (number)" if self.scales is None else "scale (cycles/octave)", fontsize=9
-        )
         note = "" if self.chance is None else "; dots: may be chance"
-        ax.set_title(f"each channel alone{note}", fontsize=9)
-        ax.tick_params(labelsize=8)
-        self._draw_bar()
-
-    def _draw_bar(self) -> None:
-        bar = self.figure_.colorbar(self.mesh_, ax=self.axes_[0], pad=0.02, aspect=30)
-        bar.set_label(self.score_name, fontsize=9)
-        bar.ax.tick_params(labelsize=8)
+        ax.set_title(f"each channel alone{note}", fontsize=TITLE)
+        bar = add_colorbar(self.figure_, self.mesh_, ax, self.score_name)
         low, high = self.mesh_.get_clim()
         if self.chance is not None and low <= self.chance <= high:
             bar.ax.axhline(self.chance, color="white", linewidth=2)
             bar.ax.axhline(self.chance, color="black", linewidth=1, linestyle="--")
 
-    def _draw_order(self, mean: np.ndarray, error: np.ndarray, order: np.ndarray) -> None:
+    def _draw_order(self, means: np.ndarray, errors: np.ndarray) -> None:
         from matplotlib.ticker import MaxNLocator
 
         ax = self.axes_[1]
-        places = np.arange(1, order.size + 1)
-        values, spread = mean.ravel()[order], _Z * np.nan_to_num(error.ravel()[order])
+        places, spread = np.arange(1, means.size + 1), _Z * np.nan_to_num(errors)
         n_best = len(self.best_)
+        style = {"fmt": "o", "markersize": 3, "elinewidth": 0.8}
         for color, part in ((ORANGE, slice(0, n_best)), (BLUE, slice(n_best, None))):
-            ax.errorbar(
-                places[part],
-                values[part],
-                spread[part],
-                fmt="o",
-                markersize=3,
-                elinewidth=0.8,
-                color=color,
-            )
+            ax.errorbar(places[part], means[part], spread[part], color=color, **style)
         if self.chance is not None:
             ax.axhline(self.chance, color="0.35", linewidth=1, linestyle="--")
             ax.annotate(
                 f"chance {self.chance:.3g}",
-                (0, self.chance),  # on the left, where the best channels leave room below them
+                (0, self.chance),  # on the left, where the best channels leave room below
                 xycoords=("axes fraction", "data"),
                 xytext=(3, -3),
                 textcoords="offset points",
@@ -242,16 +232,15 @@ class ChannelScoreDisplay:
                 fontsize=8,
                 color="0.35",
             )
-        ax.set_xlim(0.5, order.size + 0.5)
+        ax.set_xlim(0.5, means.size + 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        ax.set_xlabel("channels, best first", fontsize=9)
-        ax.set_ylabel(f"{self.score_name} (mean ± 1.96 standard errors)", fontsize=9)
-        n_equal = int(np.sum(values == values[0]))
+        n_equal = int(np.sum(means == means[0]))
         equal = f" ({n_equal} channels)" if n_equal > max(1, n_best) else ""
-        ax.set_title(f"best {values[0]:.3g}{equal}, median {np.median(values):.3g}", fontsize=9)
-        ax.tick_params(labelsize=8)
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
+        title = f"best {means[0]:.3g}{equal}, median {np.median(means):.3g}"
+        ax.set_title(title, fontsize=TITLE)
+        finish_chart(
+            ax, "channels, best first", f"{self.score_name} (mean ± 1.96 standard errors)"
+        )
 
 
 def _check(mean: Any, error: Any, scales: Any, rates: Any) -> tuple[np.ndarray, ...]:

@@ -1,38 +1,39 @@
-"""ComparisonDisplay: accuracy of several ways, side by side."""
+"""Accuracies of several pipelines with their spread."""
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
-from skstrf.inspection._drawing import BLUE, new_figure, panels
+from skstrf.inspection._drawing import BLUE, check_axes, check_rows, finish_chart, new_figure
 
 __all__ = ["ComparisonDisplay"]
 
 
 class ComparisonDisplay:
-    """Accuracy of several ways with its spread, a line for each.
+    """Accuracies of several pipelines with their spread, one row for each.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Each with ``name`` and ``accuracy``, which has ``mean`` and ``std`` (or None).
+        Results. Each mapping has ``name`` and ``accuracy``, itself a mapping with ``mean`` and
+        ``std`` (None where it is unknown).
     chance : float or None, default=None
-        Accuracy of guessing the commonest class.
+        Accuracy of predicting the most frequent class.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     ax_ : matplotlib.axes.Axes
-        The panel.
+        Axes with the accuracies.
     points_ : ErrorbarContainer
-        The means, with bars of one standard deviation.
+        Means, with bars of one standard deviation.
     chance_ : Line2D or None
-        The level of chance.
+        Line at the level of chance.
 
     See Also
     --------
-    skstrf.experiments.run_comparison : Measures what is drawn.
+    skstrf.experiments.run_comparison : Compute the accuracies.
 
     Examples
     --------
@@ -54,52 +55,49 @@ class ComparisonDisplay:
 
     @classmethod
     def from_results(cls, results, *, ax=None) -> ComparisonDisplay:
-        """Draw a comparison.
+        """Plot the results of a comparison.
 
         Parameters
         ----------
         results : ComparisonResults
-            Of :func:`skstrf.experiments.run_comparison`.
+            Results of :func:`skstrf.experiments.run_comparison`.
         ax : Axes or None, default=None
-            See :meth:`plot`.
+            Axes to plot on, see :meth:`plot`.
 
         Returns
         -------
         ComparisonDisplay
-            Drawn.
+            The plotted display.
         """
         return cls(results.rows, chance=results.chance).plot(ax=ax)
 
     def plot(self, ax=None) -> ComparisonDisplay:
-        """Draw the lines.
+        """Plot the accuracies.
 
         Parameters
         ----------
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on. With None, a figure is created.
 
         Returns
         -------
         ComparisonDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When there is no row.
+            If there is no row, or a row has no name or accuracy.
         """
-        rows = list(self.rows)
-        if not rows:
-            raise ValueError("rows is empty: there is nothing to draw.")
+        rows = check_rows(self.rows, "rows", ("name", "accuracy"))
         if ax is None:
             ax = new_figure((7.6, 1.2 + 0.32 * len(rows))).subplots()
-        self.figure_, axes = panels(ax, 1, "accuracy")
-        self.ax_ = axes[0]
+        self.figure_, (self.ax_,) = check_axes(ax, 1, "accuracy")
         places = list(range(len(rows)))
         self.points_ = self.ax_.errorbar(
             [row["accuracy"]["mean"] for row in rows],
             places,
-            xerr=[_known(row["accuracy"]["std"]) for row in rows],
+            xerr=np.array([row["accuracy"]["std"] for row in rows], dtype=float),  # None: NaN
             fmt="o",
             color=BLUE,
             markersize=5,
@@ -110,17 +108,8 @@ class ComparisonDisplay:
             self.chance_ = self.ax_.axvline(self.chance, color="0.35", linewidth=1, linestyle=":")
             # A label beside the line could hide a point that is no better.
             self.ax_.set_title("dotted: chance", fontsize=8, loc="right", color="0.35")
-        self.ax_.set_yticks(places, [row["name"] for row in rows], fontsize=8)
+        self.ax_.set_yticks(places, [row["name"] for row in rows])
         self.ax_.invert_yaxis()
         self.ax_.set_xlim(0, 1.02)
-        self.ax_.set_xlabel("accuracy (mean ± std)", fontsize=9)
-        self.ax_.tick_params(labelsize=8)
-        self.ax_.grid(axis="x", color="0.9", linewidth=0.8)
-        self.ax_.set_axisbelow(True)
-        for side in ("top", "right"):
-            self.ax_.spines[side].set_visible(False)
+        finish_chart(self.ax_, "accuracy (mean ± std)", grid="x")
         return self
-
-
-def _known(std: Any) -> float:
-    return 0.0 if std is None else float(std)

@@ -1,4 +1,4 @@
-"""MPCADisplay: what multilinear PCA keeps of every mode."""
+"""Cumulative explained variance of multilinear PCA."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.inspection._drawing import BLUE, ORANGE, new_figure, panels
+from skstrf.inspection._drawing import (
+    BLUE,
+    ORANGE,
+    TITLE,
+    check_axes,
+    finish_chart,
+    new_figure,
+    panel_grid,
+)
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = ["MPCADisplay"]
@@ -16,33 +24,34 @@ _COLUMNS = 4
 
 
 class MPCADisplay:
-    """Cumulative explained variance of every mode, and where it is cut.
+    """Cumulative explained variance of every mode, with the number of components kept.
 
     Parameters
     ----------
     eigenvalues : sequence of array-like of shape (I_n,)
-        For every mode those of its total scatter matrix, descending.
+        Eigenvalues of the total scatter matrix of each mode, in descending order.
     ranks : sequence of int
-        How many components of each mode are kept.
+        Number of components kept of each mode.
     mode_names : sequence of str or None, default=None
-        What the modes are called; None numbers them from 1.
+        Names of the modes. With None, they are numbered from 1.
     share : float or None, default=None
-        The share of each mode's variation that was asked for; None draws no line for it.
+        Requested share of the variation of each mode, drawn as a line. With None, there is no
+        line.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     axes_ : ndarray of Axes
         One for each mode.
     lines_ : list of Line2D
-        The cumulative share of every mode, from 0 components on.
+        Cumulative share of each mode, from 0 components on.
     cuts_ : list of Line2D
-        The point of every curve that is kept.
+        Point of each curve at the number of components kept.
 
     See Also
     --------
-    MPCADisplay.from_estimator : From a fitted MPCA.
+    MPCADisplay.from_estimator : Plot a fitted MPCA.
 
     References
     ----------
@@ -67,22 +76,22 @@ class MPCADisplay:
         self.share = share
 
     @classmethod
-    def from_estimator(cls, estimator, mode_names=None, *, ax=None) -> MPCADisplay:
-        """Draw a fitted MPCA.
+    def from_estimator(cls, estimator, *, mode_names=None, ax=None) -> MPCADisplay:
+        """Plot a fitted MPCA.
 
         Parameters
         ----------
         estimator : MPCA
-            Fitted.
+            Fitted estimator.
         mode_names : sequence of str or None, default=None
-            What the modes are called, such as the names of a transformer's ``axes_``.
+            Names of the modes, such as the names of a transformer's ``axes_``.
         ax : array-like of Axes or None, default=None
-            See :meth:`plot`.
+            Axes to plot on, see :meth:`plot`.
 
         Returns
         -------
         MPCADisplay
-            Drawn.
+            The plotted display.
 
         Examples
         --------
@@ -90,62 +99,56 @@ class MPCADisplay:
         >>> from skstrf import MPCA
         >>> from skstrf.inspection import MPCADisplay
         >>> X = np.random.default_rng(0).standard_normal((20, 4, 5))
-        >>> display = MPCADisplay.from_estimator(MPCA((2, 3)).fit(X), ["scale", "rate"])
+        >>> mpca = MPCA(n_components=(2, 3)).fit(X)
+        >>> display = MPCADisplay.from_estimator(mpca, mode_names=["scale", "rate"])
         >>> import matplotlib.pyplot as plt
         >>> plt.close(display.figure_)
         """
         check_is_fitted(estimator)
         ranks = [len(components) for components in estimator.components_]
         wanted = estimator.n_components
-        per_mode = isinstance(wanted, Real) and not isinstance(wanted, Integral)
-        share = float(wanted) if per_mode and estimator.criterion == "per-mode" else None
+        is_share = isinstance(wanted, Real) and not isinstance(wanted, Integral)
+        share = float(wanted) if is_share and estimator.criterion == "per-mode" else None
         display = cls(estimator.mode_eigenvalues_, ranks, mode_names=mode_names, share=share)
         return display.plot(ax=ax)
 
     def plot(self, ax=None) -> MPCADisplay:
-        """Draw one panel a mode.
+        """Plot one panel for each mode.
 
         Parameters
         ----------
         ax : array-like of Axes or None, default=None
-            One for each mode; None makes a figure.
+            Axes to plot on, one for each mode. With None, a figure is created.
 
         Returns
         -------
         MPCADisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When eigenvalues, ranks and names do not fit each other.
+            If the numbers of eigenvalues, ranks and names do not match, or eigenvalues are
+            negative or not finite.
         """
         shares, names = _check(self.eigenvalues, self.ranks, self.mode_names)
+        n = len(shares)
         if ax is None:
-            ax = _layout(len(shares))
-        self.figure_, self.axes_ = panels(ax, len(shares), "one for each mode")
+            figure = new_figure((max(3.2, 2.4 * min(_COLUMNS, n)), 2.5 * -(-n // _COLUMNS)))
+            ax = panel_grid(figure, n, _COLUMNS, sharey=True)
+        self.figure_, self.axes_ = check_axes(ax, n, "one for each mode")
         self.lines_, self.cuts_ = [], []
         for axis, share, rank, name in zip(self.axes_, shares, self.ranks, names, strict=True):
             line, cut = _draw_mode(axis, share, rank)
             self.lines_.append(line)
             self.cuts_.append(cut)
             kept = f"{rank} of {share.size - 1} keep {100 * share[rank]:.1f} %"
-            axis.set_title(f"{name}: {kept}", fontsize=9)
+            axis.set_title(f"{name}: {kept}", fontsize=TITLE)
             if self.share is not None:
                 axis.axhline(100 * self.share, color="0.45", linewidth=0.9, linestyle=":")
-        self._label()
-        return self
-
-    def _label(self) -> None:
-        for axis in self.axes_:
-            axis.set_xlabel("components", fontsize=9)
-            axis.set_ylabel("cumulative explained\nvariance (%)", fontsize=9)
-            if axis.get_subplotspec() is not None:
-                axis.label_outer()
-                axis.set_xlabel("components", fontsize=9)
         if self.share is not None:
             self.axes_[0].annotate(
-                f"{100 * self.share:g} % asked for",
+                f"{100 * self.share:g} % requested",
                 (1, 100 * self.share),
                 xycoords=("axes fraction", "data"),
                 xytext=(-3, -3),
@@ -156,10 +159,11 @@ class MPCADisplay:
                 color="0.35",
                 bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5},
             )
+        return self
 
 
 def _check(eigenvalues: Any, ranks: Any, names: Any) -> tuple[list[np.ndarray], list[str]]:
-    """Cumulative shares from 0 on, and a name for each mode."""
+    """Return the cumulative shares of each mode, from 0 components on, and its name."""
     spectra = [np.asarray(values, dtype=float) for values in eigenvalues]
     if names is None:
         names = [f"mode {number}" for number in range(1, len(spectra) + 1)]
@@ -175,20 +179,10 @@ def _check(eigenvalues: Any, ranks: Any, names: Any) -> tuple[list[np.ndarray], 
         if not 1 <= rank <= values.size:
             raise ValueError(f"ranks: {name} keeps {rank} of {values.size} components.")
         total = values.sum()
-        # Data that do not vary are explained by any component.
+        # Data without variation are explained by any component.
         kept = values.cumsum() / total if total > 0 else np.ones(values.size)
         shares.append(np.concatenate([[0.0], kept]))
     return shares, [str(name) for name in names]
-
-
-def _layout(n_modes: int) -> np.ndarray:
-    columns = min(_COLUMNS, n_modes)
-    rows = -(-n_modes // columns)
-    figure = new_figure((max(3.2, 2.4 * columns), 2.5 * rows))
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    for unused in axes[n_modes:]:
-        unused.remove()
-    return axes[:n_modes]
 
 
 def _draw_mode(ax: Any, share: np.ndarray, rank: int) -> tuple[Any, Any]:
@@ -203,7 +197,8 @@ def _draw_mode(ax: Any, share: np.ndarray, rank: int) -> tuple[Any, Any]:
     ax.set_xlim(0, 1.02 * (share.size - 1))
     ax.set_ylim(0, 104)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.tick_params(labelsize=8)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    finish_chart(ax, "", "cumulative explained\nvariance (%)")
+    if ax.get_subplotspec() is not None:
+        ax.label_outer()
+    ax.set_xlabel("components", fontsize=9)  # of every panel, for the scales differ
     return line, cut

@@ -1,8 +1,7 @@
-"""ReceptiveFieldDisplay: where and when sound excites a channel, and where it inhibits it."""
+"""Spectro-temporal receptive fields as images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,54 +15,64 @@ from skstrf.auditory import (
     signed_rates,
 )
 from skstrf.auditory.modulation_filters import check_ascending, filter_kinds
-from skstrf.inspection._drawing import SIZES, channel_name, new_figure, panels
+from skstrf.inspection._drawing import (
+    LABEL,
+    TITLE,
+    channel_name,
+    check_axes,
+    direction,
+    indices_of,
+    label_image,
+    new_figure,
+)
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = ["ReceptiveFieldDisplay"]
 
 _SIGNED_RATES = tuple(signed_rates(DEFAULT_RATES))
-# What of a field is shown: cycles of its rate before and after the response, and of its scale
-# on both sides. All but a few percent of its energy is there.
+# The part of a field that is shown, which holds all but a few percent of its energy: cycles of
+# its rate before and after the response, and cycles of its scale on both sides.
 _CYCLES = (-2.2, 0.4)
 _SPECTRAL_CYCLES = 1.1
-_MANY = 12  # panels, from which on they are small and share their names
-_POINTS = 64  # of the shorter side of a panel, at least
+_MANY = 12  # panels; more are small and share their titles and labels
+_MIN_POINTS = 64  # along the shorter side of a panel
 
 
 class ReceptiveFieldDisplay:
-    """Pictures of spectro-temporal receptive fields.
+    """Images of spectro-temporal receptive fields.
 
-    A panel shows the sound that its channel answers to, as it looks in a spectrogram: time runs
-    to the right and the response is read at 0 ms, 0 octaves is the channel's own frequency.
-    Sound in the red regions excites the channel, sound in the blue ones inhibits it.
+    A panel shows the sound that its channel responds to, as it appears in a spectrogram: time runs
+    to the right, the response is read at 0 ms, and 0 octaves is the frequency of the channel.
+    Sound in the red regions excites the channel, and sound in the blue regions inhibits it.
 
     Parameters
     ----------
     fields : sequence of (sequence of ReceptiveField)
-        For every scale one field a rate, from :func:`skstrf.auditory.receptive_field`.
+        One row for each scale, which holds one field for each rate, see
+        :func:`skstrf.auditory.receptive_field`.
     rates : array-like of shape (n_rates,)
-        Hz, signed: negative = upward-moving, positive = downward-moving.
+        Signed rates in Hz; negative rates move upward in frequency, positive rates downward.
     scales : array-like of shape (n_scales,)
-        Cycles/octave.
+        Scales in cycles/octave.
     best_frequency : float or None, default=None
-        In Hz, of the channels; the frequency axis is then in Hz instead of octaves.
+        Frequency of the channels in Hz. With None, the frequency axis is in octaves instead of Hz.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     axes_ : ndarray of Axes of shape (n_scales, n_rates)
-        In the order of `scales` and `rates`; the figure has the highest scale on top.
+        Axes in the order of `scales` and `rates`; the figure has the highest scale on top.
     im_ : ndarray of AxesImage of shape (n_scales, n_rates)
-        The fields, each divided by its largest absolute value.
+        Images of the fields, each divided by its largest absolute value.
     colorbar_ : Colorbar
-        Of all panels.
+        Color bar of all panels.
 
     See Also
     --------
-    ReceptiveFieldDisplay.from_rates_scales : From rates and scales alone.
-    ReceptiveFieldDisplay.from_estimator : The channels of a transformer.
-    skstrf.auditory.receptive_field : The numbers, and how they are defined.
+    ReceptiveFieldDisplay.from_rates_scales : Plot the fields of rates and scales.
+    ReceptiveFieldDisplay.from_estimator : Plot the channels of a transformer.
+    skstrf.auditory.receptive_field : Compute one field.
 
     References
     ----------
@@ -102,36 +111,35 @@ class ReceptiveFieldDisplay:
         cmap="RdBu_r",
         title=None,
     ) -> ReceptiveFieldDisplay:
-        """Draw the fields of some rates and scales.
+        """Plot the fields of rates and scales.
 
         Parameters
         ----------
         rates : sequence of float, default=(-32, -16, -8, -4, -2, 2, 4, 8, 16, 32)
-            Hz, signed, ascending.
+            Signed rates in Hz, in ascending order.
         scales : sequence of float, default=(0.25, 0.5, 1, 2, 4, 8)
-            Cycles/octave, ascending.
+            Scales in cycles/octave, in ascending order.
         bandpass : bool, default=True
-            False draws the lowest and the highest rate and scale as the low-pass and
-            high-pass filters that they are in a bank made with ``bandpass=False``.
+            Whether all filters are band-pass. If False, the lowest and the highest rate and scale
+            are the low-pass and high-pass filters of a bank made with ``bandpass=False``.
         frame_rate : float, default=125.0
-            Frames of the spectrogram per second.
+            Frames per second of the spectrogram.
         n_frames : int, default=256
-            Frames of the spectrogram; the rate filters depend on it a little.
+            Number of frames of the spectrogram, which has a small effect on the rate filters.
         best_frequency : float or None, default=None
-            See :class:`ReceptiveFieldDisplay`.
+            Frequency of the channels in Hz, see :class:`ReceptiveFieldDisplay`.
         ax, cmap, title
-            See :meth:`plot`.
+            Passed to :meth:`plot`.
 
         Returns
         -------
         ReceptiveFieldDisplay
-            Drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            On rates or scales that are not ascending, a rate of 0, or one above half the frame
-            rate.
+            If rates or scales are not ascending, or a rate is 0 or above half the frame rate.
 
         Examples
         --------
@@ -152,34 +160,34 @@ class ReceptiveFieldDisplay:
     def from_estimator(
         cls, estimator, *, channels=None, best_frequency=None, ax=None, cmap="RdBu_r", title=None
     ) -> ReceptiveFieldDisplay:
-        """Draw the channels of a transformer, low-pass and high-pass ones as they are.
+        """Plot the channels of a transformer, with its low-pass and high-pass filters.
 
         Parameters
         ----------
         estimator : STRFTransformer
-            Fitted.
+            Fitted transformer.
         channels : (sequence of float, sequence of float) or None, default=None
-            The scales and the signed rates to draw. None draws all.
+            Scales and signed rates to plot. With None, all are plotted.
         best_frequency : float or None, default=None
-            See :class:`ReceptiveFieldDisplay`.
+            Frequency of the channels in Hz, see :class:`ReceptiveFieldDisplay`.
         ax, cmap, title
-            See :meth:`plot`.
+            Passed to :meth:`plot`.
 
         Returns
         -------
         ReceptiveFieldDisplay
-            Drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            When the transformer has no such rate or scale.
+            If the transformer has no such rate or scale.
         """
         check_is_fitted(estimator)
-        all_scales, all_rates = estimator.scales_, estimator.rates_
-        scales, rates = (all_scales, all_rates) if channels is None else channels
-        scales = _known(scales, all_scales, "scale")
-        rates = _known(rates, all_rates, "rate")
+        scales, rates = all_scales, all_rates = estimator.scales_, estimator.rates_
+        if channels is not None:
+            scales = all_scales[indices_of(channels[0], all_scales, "scale")]
+            rates = all_rates[indices_of(channels[1], all_rates, "rate")]
         frame_rate = frames_per_second(estimator.hop_duration)
         duration = estimator.n_features_in_ / estimator.sample_rate
         size = {"frame_rate": frame_rate, "n_frames": max(1, int(np.ceil(duration * frame_rate)))}
@@ -189,51 +197,66 @@ class ReceptiveFieldDisplay:
         return display.plot(ax=ax, cmap=cmap, title=title)
 
     def plot(self, ax=None, *, cmap="RdBu_r", title=None) -> ReceptiveFieldDisplay:
-        """Draw one panel a field.
+        """Plot one panel for each field.
 
         Parameters
         ----------
         ax : array-like of Axes or None, default=None
-            One for each scale and rate, all rates of the first scale first. None makes a
-            figure with scales upward and rates to the right.
+            Axes to plot on, one for each scale and rate, beginning with all rates of the first
+            scale. With None, a figure is created in which scales increase upward and rates to the
+            right.
         cmap : str or Colormap, default="RdBu_r"
-            Diverging colors with zero in the middle; the default can be read with any color
+            Diverging color map, whose middle is zero. The default can be read with any color
             vision.
         title : str or None, default=None
-            Above the whole figure; left out when `ax` is given.
+            Title of the figure; unused if `ax` is given.
 
         Returns
         -------
         ReceptiveFieldDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When fields, rates and scales do not fit each other.
+            If the shapes of fields, rates and scales do not match.
         """
         shape = _check_fields(self.fields, self.rates, self.scales, self.best_frequency)
-        if ax is None:
-            self.figure_, axes = _layout(shape, self.fields, title)
-        else:
-            self.figure_, axes = panels(ax, shape[0] * shape[1], "one for each scale and rate")
+        own_figure = ax is None
+        if own_figure:
+            ax = _layout(shape, title)
+        self.figure_, axes = check_axes(ax, shape[0] * shape[1], "one for each scale and rate")
         self.axes_ = axes.reshape(shape)
         self.im_ = np.empty(shape, dtype=object)
         for place, panel in np.ndenumerate(self.axes_):
             scale, rate = place
             self.im_[place] = _draw_field(panel, self.fields[scale][rate], cmap)
-            name = channel_name(self.scales[scale], self.rates[rate])
-            panel.set_title(name, fontsize=SIZES["labelsize"])
+            panel.set_title(channel_name(self.scales[scale], self.rates[rate]), fontsize=LABEL)
             _label(panel, self.best_frequency, n_ticks=2 if self.axes_.size > _MANY else 4)
-        if ax is None:
-            _name_grid(self.axes_, self.rates, self.scales)
+        if own_figure:
+            for panel in axes:
+                panel.label_outer()
+            if axes.size > _MANY:
+                self._share_labels()
         bar = self.figure_.colorbar(
-            self.im_[0, 0], ax=self.axes_.ravel().tolist(), pad=0.02, aspect=40, ticks=[-1, 0, 1]
+            self.im_[0, 0], ax=axes.tolist(), pad=0.02, aspect=40, ticks=[-1, 0, 1]
         )
-        bar.ax.set_yticklabels(["inhibits", "0", "excites"], fontsize=SIZES["labelsize"])
-        bar.set_label("weight / largest of its field", fontsize=SIZES["labelsize"])
+        bar.ax.set_yticklabels(["inhibits", "0", "excites"], fontsize=LABEL)
+        bar.set_label("weight / largest of its field", fontsize=LABEL)
         self.colorbar_ = bar
         return self
+
+    def _share_labels(self) -> None:
+        """Label rows and columns once, as the panels are too small for labels of their own."""
+        for panel in self.axes_.ravel():
+            panel.set(title="", xlabel="", ylabel="")
+        for panel, rate in zip(self.axes_[-1], self.rates, strict=True):
+            panel.set_title(f"{abs(rate):.3g} Hz\n{direction(rate)}", fontsize=LABEL)
+        for panel, scale in zip(self.axes_[:, 0], self.scales, strict=True):
+            panel.set_ylabel(f"{scale:.3g} cyc/oct", fontsize=LABEL)
+        unit = "octaves" if self.best_frequency is None else "Hz"
+        self.figure_.supxlabel("time relative to the response (ms)", fontsize=TITLE)
+        self.figure_.supylabel(f"frequency ({unit})", fontsize=TITLE)
 
 
 def _check_signed(rates: Any) -> np.ndarray:
@@ -241,24 +264,12 @@ def _check_signed(rates: Any) -> np.ndarray:
     if signed.ndim != 1 or not signed.size or not (np.isfinite(signed).all() and signed.all()):
         raise ValueError(f"rates must be signed and not 0, in Hz; got {rates!r}.")
     if (np.diff(signed) <= 0).any():
-        raise ValueError(f"rates must be ascending, so negative ones first; got {rates!r}.")
+        raise ValueError(f"rates must be ascending, negative ones first; got {rates!r}.")
     return signed
 
 
-def _known(wanted: Any, known: np.ndarray, name: str) -> np.ndarray:
-    values = np.atleast_1d(np.asarray(wanted, dtype=float))
-    found = [int(np.abs(known - value).argmin()) for value in values]
-    for value, index in zip(values, found, strict=True):
-        if not np.isclose(known[index], value, rtol=0.01, atol=0):
-            there = ", ".join(f"{v:.4g}" for v in known)
-            raise ValueError(f"channels: there is no {name} {value:g}, there are {there}.")
-    if not found:
-        raise ValueError(f"channels must name at least one {name}.")
-    return known[found]
-
-
 def _fields(rates, scales, bank_rates, bank_scales, bandpass, size) -> list[list[ReceptiveField]]:
-    """The shown part of every field, in points close enough for a smooth picture."""
+    """Compute the shown part of every field, with enough points for a smooth image."""
     rate_kinds = dict(zip(bank_rates, filter_kinds(len(bank_rates), bandpass), strict=True))
     scale_kinds = dict(zip(bank_scales, filter_kinds(len(bank_scales), bandpass), strict=True))
     n_points = size["frame_rate"] * np.ptp(_CYCLES)
@@ -270,7 +281,7 @@ def _fields(rates, scales, bank_rates, bank_scales, bandpass, size) -> list[list
             scale,
             rate_kind=rate_kinds[abs(rate)],
             scale_kind=scale_kinds[scale],
-            oversampling=max(1, int(np.ceil(_POINTS / shorter))),
+            oversampling=max(1, int(np.ceil(_MIN_POINTS / shorter))),
             time_limits=tuple(1000 * cycles / abs(rate) for cycles in _CYCLES),
             octave_limits=(-_SPECTRAL_CYCLES / scale, _SPECTRAL_CYCLES / scale),
             **size,
@@ -289,23 +300,20 @@ def _check_fields(fields: Any, rates: Any, scales: Any, best_frequency: Any) -> 
     for field, times, octaves in (field for row in fields for field in row):
         if np.shape(field) != (len(octaves), len(times)) or not np.isfinite(field).all():
             raise ValueError(
-                f"every field must be finite, of the shape {(len(octaves), len(times))} of its "
+                f"every field must be finite, with the shape {(len(octaves), len(times))} of its "
                 f"octaves and times; got {np.shape(field)}."
             )
     if best_frequency is not None and not best_frequency > 0:
-        raise ValueError(f"best_frequency must lie above 0 Hz, got {best_frequency!r}.")
+        raise ValueError(f"best_frequency must be above 0 Hz, got {best_frequency!r}.")
     return shape
 
 
-def _layout(shape: tuple[int, int], fields: Any, title: str | None) -> tuple[Any, np.ndarray]:
+def _layout(shape: tuple[int, int], title: str | None) -> np.ndarray:
     n_scales, n_rates = shape
-    many = n_scales * n_rates > _MANY
-    width, height = (1.0, 0.95) if many else (2.2, 2.0)
-    figure = new_figure((width * n_rates + 1.8, height * n_scales + 1.0))
-    if title:
-        figure.suptitle(title, fontsize=11, parse_math=False)
+    width, height = (1.0, 0.95) if n_scales * n_rates > _MANY else (2.2, 2.0)
+    figure = new_figure((width * n_rates + 1.8, height * n_scales + 1.0), title)
     axes = figure.subplots(n_scales, n_rates, sharex="col", sharey="row", squeeze=False)
-    return figure, axes[::-1].ravel()  # low scales at the bottom
+    return axes[::-1].ravel()  # low scales at the bottom
 
 
 def _draw_field(ax: Any, field: ReceptiveField, cmap: Any) -> Any:
@@ -336,33 +344,9 @@ def _label(ax: Any, best_frequency: float | None, n_ticks: int) -> None:
 
     ax.xaxis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    ax.tick_params(labelsize=SIZES["ticksize"])
-    ax.set_xlabel("time (ms)", fontsize=SIZES["labelsize"])
-    ax.set_ylabel("frequency (octaves)", fontsize=SIZES["labelsize"])
+    unit = "octaves" if best_frequency is None else "Hz"
+    label_image(ax, "time (ms)", f"frequency ({unit})")
     if best_frequency is not None:
-        ax.set_ylabel("frequency (Hz)", fontsize=SIZES["labelsize"])
         ax.yaxis.set_major_formatter(
             FuncFormatter(lambda octave, _: f"{best_frequency * 2.0**octave:.0f}")
         )
-
-
-def _name_grid(axes: np.ndarray, rates: Sequence[float], scales: Sequence[float]) -> None:
-    """Name rows and columns once where panels are too small for titles of their own."""
-    for ax in axes.ravel():
-        ax.label_outer()
-    if axes.size <= _MANY:
-        return
-    for ax in axes.ravel():
-        ax.set_title("")
-        ax.set_xlabel("")
-        ax.set_ylabel("")
-    for ax, rate in zip(axes[-1], rates, strict=True):
-        direction = "upward" if rate < 0 else "downward"
-        ax.set_title(f"{abs(rate):.3g} Hz\n{direction}", fontsize=SIZES["labelsize"])
-    for ax, scale in zip(axes[:, 0], scales, strict=True):
-        ax.set_ylabel(f"{scale:.3g} cyc/oct", fontsize=SIZES["labelsize"])
-    figure = axes[0, 0].figure
-    figure.supxlabel("time (ms), the response at 0", fontsize=SIZES["titlesize"])
-    formatter = axes[0, 0].yaxis.get_major_formatter()
-    unit = "Hz" if type(formatter).__name__ == "FuncFormatter" else "octaves"
-    figure.supylabel(f"frequency ({unit})", fontsize=SIZES["titlesize"])

@@ -1,4 +1,4 @@
-"""How numbers and settings are written in a report."""
+"""Self-contained HTML reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import math
 import os
 import re
-import secrets
 import wave
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
@@ -17,108 +16,31 @@ from typing import Any
 import numpy as np
 
 from skstrf._version import __version__
+from skstrf.model_io import replacing
 from skstrf.utils.optional import import_optional
 
-__all__ = [
-    "Report",
-    "format_column",
-    "format_setting",
-    "is_missing",
-    "looks_numeric",
-]
-
-
-MISSING = "–"
-# Strings that are numbers to a reader: "12", "-0.5", "91 %", "0.912 ± 0.013", "0.8 to 0.9".
-_ONE = r"[-+−]?\d[\d,]*(\.\d+)?\s*%?"
-_NUMERIC = re.compile(rf"{_ONE}(\s*(±|to)\s*{_ONE})?")
-
-
-def looks_numeric(value: Any) -> bool:
-    """Whether a cell wants to stand on the right."""
-    if isinstance(value, bool | np.bool_):
-        return False
-    return isinstance(value, Real) or (
-        isinstance(value, str) and _NUMERIC.fullmatch(value.strip()) is not None
-    )
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell says that there is no value."""
-    return value is None or (isinstance(value, str) and value.strip() in ("", MISSING))
-
-
-def format_column(values: Sequence[Any]) -> list[str]:
-    """Write the cells of one column, its floats all to the same decimal."""
-    floats = [abs(float(v)) for v in values if _is_float(v) and math.isfinite(v) and v != 0]
-    largest, smallest = max(floats, default=0.0), min(floats, default=0.0)
-    digits = _digits(largest)
-    if largest >= 10 and smallest < 100 * 10.0**-digits:
-        return [_format_cell(v, _digits(v) if _is_float(v) else 0) for v in values]
-    return [_format_cell(value, digits) for value in values]
-
-
-def format_setting(value: Any) -> str:
-    """Write the value of a setting: as it is, lists and mappings without brackets."""
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {format_setting(v)}" for key, v in value.items()) or MISSING
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple | set | frozenset):
-        return ", ".join(format_setting(v) for v in value) or MISSING
-    return str(value)
-
-
-def _is_float(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, Integral | np.bool_)
-
-
-def _digits(value: float) -> int:
-    """Decimals that show four digits of a number, three at most."""
-    size = abs(float(value))
-    if not math.isfinite(size) or size < 10:
-        return 3
-    return max(0, 3 - math.floor(math.log10(size)))
-
-
-def _format_cell(value: Any, digits: int) -> str:
-    if value is None or (_is_float(value) and math.isnan(value)):
-        return MISSING
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, Integral):
-        return f"{int(value):,}" if abs(int(value)) >= 10_000 else str(int(value))
-    if not _is_float(value):
-        return str(value)
-    number = float(value)
-    if number != 0 and abs(number) < 0.5 * 10.0**-digits:
-        return f"{number:.2e}"
-    if abs(number) >= 1e15:
-        return f"{number:.3e}"
-    return f"{number:,.{digits}f}" if abs(number) >= 10_000 else f"{number:.{digits}f}"
-
+__all__ = ["Report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DPI = 160  # of figures in the file; a page counts 96 to the inch
-_CONTENTS_FROM = 5  # sections
-_WORDY = 14  # characters, from which on a head of a row would be squeezed to a word a line
-# What neither HTML nor a reader knows what to do with: control characters other than
-# tab and line feed.
+_MIN_SECTIONS_WITH_CONTENTS = 5
+_WORDY = 14  # characters; a longer row heading would otherwise be squeezed to one word per line
+# Control characters other than tab and line feed, which HTML does not allow.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Report:
-    """A self-contained HTML page: nothing outside the file is ever loaded, and no script runs.
+    """A self-contained HTML page, which loads nothing from outside the file and runs no script.
 
-    Everything given is escaped, so names of files and classes may hold any characters.
-    Additions that follow each other under one heading make one section.
+    All texts are escaped, so the names of files and classes may contain any characters.
+    Consecutive additions under the same heading form one section.
 
     Parameters
     ----------
     title : str
-        Heading of the page.
+        Title of the page.
     subtitle : str, default=""
-        A line below it.
+        Line below the title.
 
     Examples
     --------
@@ -139,14 +61,14 @@ class Report:
         self._sections: list[dict[str, Any]] = []
 
     def add_text(self, heading: str, text: str | Iterable[str]) -> None:
-        """Add paragraphs.
+        """Add paragraphs of plain text.
 
         Parameters
         ----------
         heading : str
-            Of the section.
+            Heading of the section.
         text : str or iterable of str
-            Plain text, empty lines between paragraphs; or the paragraphs.
+            Text whose paragraphs are separated by empty lines, or the paragraphs.
 
         Examples
         --------
@@ -171,21 +93,21 @@ class Report:
         Parameters
         ----------
         heading : str
-            Of the section.
+            Heading of the section.
         columns : sequence of str
             Names of the columns.
         rows : iterable of sequence of (str, int, float, bool or None)
-            Cells. The floats of a column get the same decimals; columns of numbers stand on
-            the right.
+            Cells of each row. The floats of a column have the same number of decimals, and columns
+            of numbers are aligned to the right.
         caption : str, default=""
-            Above the table.
+            Caption above the table.
         note : str, default=""
-            Below it.
+            Note below the table.
 
         Raises
         ------
         ValueError
-            When a row has another length than `columns`.
+            If the length of a row differs from that of `columns`.
 
         Examples
         --------
@@ -225,10 +147,10 @@ class Report:
         Parameters
         ----------
         heading : str
-            Of the section.
+            Heading of the section.
         mapping : mapping of {str: object}
-            Values are written in full, nothing is rounded. They stand on the right where
-            all of them are numbers.
+            Values by name. They are written in full, without rounding, and aligned to the right
+            if all of them are numbers.
 
         Examples
         --------
@@ -236,28 +158,28 @@ class Report:
         >>> Report("Instruments").add_settings("Settings", {"seed": 0, "rates": (2, 4, 8)})
         """
         rows = [(_clean(key), _clean(format_setting(value))) for key, value in mapping.items()]
-        # Settings are read one by one; numbers alone, such as seconds, are compared.
+        # Settings are read one by one, but numbers such as durations are compared.
         numeric = len(rows) > 1 and all(map(looks_numeric, mapping.values()))
         self._add(heading, "settings", rows=rows, numeric=numeric)
 
     def add_figure(self, heading: str, figure: Any, *, alt: str, caption: str = "") -> None:
-        """Add a figure, and close it.
+        """Add a figure and close it.
 
         Parameters
         ----------
         heading : str
-            Of the section.
+            Heading of the section.
         figure : matplotlib.figure.Figure
-            Kept as a PNG image.
+            Figure, which is stored as a PNG image.
         alt : str
-            What it shows, for those who cannot see it.
+            Description for readers who cannot see the figure.
         caption : str, default=""
-            Below the figure.
+            Caption below the figure.
 
         Raises
         ------
         ValueError
-            When `alt` is empty.
+            If `alt` is empty.
 
         Examples
         --------
@@ -266,20 +188,22 @@ class Report:
         >>> Report("Instruments").add_figure("Figures", Figure((2, 2)), alt="an empty square")
         """
         if not alt.strip():
-            raise ValueError(f"alt must say what the figure {heading!r} shows, got {alt!r}.")
+            raise ValueError(f"alt must describe the figure {heading!r}, got {alt!r}.")
+        import matplotlib.pyplot as plt
+
         stream = io.BytesIO()
         figure.savefig(
             stream,
             format="png",
             dpi=_DPI,
-            # A figure that arranges itself has no margins to cut, which would draw it twice.
+            # "tight" draws the figure twice; with a layout engine there are no margins to cut.
             bbox_inches=None if figure.get_layout_engine() else "tight",
             pad_inches=0.08,
-            metadata={"Software": None},  # keeps the same figure the same bytes
+            metadata={"Software": None},  # equal figures are equal bytes
         )
-        _close(figure)
+        plt.close(figure)
         image = stream.getvalue()
-        # A PNG file begins with a signature of 8 bytes and the header of its first part.
+        # Width and height follow the signature and the header of the first chunk of a PNG file.
         pixels = [int.from_bytes(image[start : start + 4], "big") for start in (16, 20)]
         self._add(
             heading,
@@ -292,23 +216,23 @@ class Report:
         )
 
     def add_sound(self, heading: str, x: Any, sample_rate: float, *, caption: str = "") -> None:
-        """Add a sound that can be played.
+        """Add a sound with a player.
 
         Parameters
         ----------
         heading : str
-            Of the section.
+            Heading of the section.
         x : array-like of shape (n_times,), float
-            Mono, within [-1, 1]; a louder one is made quieter as a whole, never clipped.
+            Mono sound within [-1, 1]. A louder sound is scaled down, never clipped.
         sample_rate : float
-            Hz.
+            Sampling rate in Hz.
         caption : str, default=""
-            Above the player.
+            Caption above the player.
 
         Raises
         ------
         ValueError
-            When `x` is empty, not mono, not float, or not finite.
+            If `x` is empty, not mono, not float or not finite, or `sample_rate` is below 1 Hz.
 
         Examples
         --------
@@ -321,12 +245,12 @@ class Report:
         self._add(heading, "sound", source=_data_url("audio/wav", sound), caption=_clean(caption))
 
     def to_html(self) -> str:
-        """Make the page.
+        """Render the page.
 
         Returns
         -------
         str
-            HTML, the same for the same additions.
+            HTML, which is equal for equal additions.
 
         Examples
         --------
@@ -348,39 +272,41 @@ class Report:
             title=_clean(self.title),
             subtitle=_clean(self.subtitle),
             sections=self._sections,
-            contents=len(self._sections) >= _CONTENTS_FROM,
+            contents=len(self._sections) >= _MIN_SECTIONS_WITH_CONTENTS,
             version=__version__,
         )
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page; other programs see the whole of it or nothing.
+        """Write the page atomically: other programs see all of it or nothing.
 
         Parameters
         ----------
         path : str or path-like
-            The file. Missing folders are made; a file already there is replaced.
+            Path of the file. Missing folders are created, and an existing file is replaced.
 
         Returns
         -------
         Path
-            The file.
+            Path of the file.
 
         Raises
         ------
         OSError
-            When it cannot be written, naming file and reason. A file that was there stays.
+            If the file cannot be written. The error names the file and the reason, and an existing
+            file remains.
         """
         path = Path(path)
-        # Names of files need not be valid Unicode: what is not is written as its code.
+        # File names need not be valid Unicode; invalid characters are written as their codes.
         page = self.to_html().encode("utf-8", "backslashreplace")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, page)
+            with replacing(path) as temporary:
+                temporary.write_bytes(page)
         except OSError as error:
             raise type(error)(
                 error.errno,
                 f"The report could not be written ({error.strerror}). Choose a file in a folder "
-                "you may write to, on a disk with room",
+                "with write permission, on a disk with free space",
                 str(path),
             ) from error
         return path
@@ -398,7 +324,7 @@ def _clean(text: Any) -> str:
 
 
 def _slug(heading: str, taken: set[str]) -> str:
-    """An id that can stand in a link, and that no section before has."""
+    """Return an id that can be part of a link and that no other section has."""
     slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
     number, candidate = 1, slug
     while candidate in taken:
@@ -411,14 +337,8 @@ def _data_url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _close(figure: Any) -> None:
-    import matplotlib.pyplot as plt
-
-    plt.close(figure)
-
-
 def _wav(x: Any, sample_rate: float) -> bytes:
-    """16-bit PCM of a mono sound."""
+    """Encode a mono sound as 16-bit PCM."""
     sound = np.asarray(x)
     if sound.ndim != 1 or sound.size == 0 or sound.dtype.kind != "f":
         raise ValueError(
@@ -440,15 +360,73 @@ def _wav(x: Any, sample_rate: float) -> bytes:
     return stream.getvalue()
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside `path`, then take its place at once; leave nothing behind on any error."""
-    temporary = path.with_name(f".report-{secrets.token_hex(6)}.tmp")
-    # Unlike the tempfile module's, a file made here has the permissions new files get.
-    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink()
-        raise
+# Formats of numbers and settings
+
+MISSING = "–"
+# Strings that a reader takes for numbers: "12", "-0.5", "91 %", "0.912 ± 0.013", "0.8 to 0.9".
+_ONE = r"[-+−]?\d[\d,]*(\.\d+)?\s*%?"
+_NUMERIC = re.compile(rf"{_ONE}(\s*(±|to)\s*{_ONE})?")
+
+
+def looks_numeric(value: Any) -> bool:
+    """Return whether a cell is aligned to the right in a column of numbers."""
+    if isinstance(value, bool | np.bool_):
+        return False
+    return isinstance(value, Real) or (
+        isinstance(value, str) and _NUMERIC.fullmatch(value.strip()) is not None
+    )
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a cell states that there is no value."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", MISSING))
+
+
+def format_column(values: Sequence[Any]) -> list[str]:
+    """Format the cells of one column, with the same number of decimals for all floats."""
+    floats = [abs(float(v)) for v in values if _is_float(v) and math.isfinite(v) and v != 0]
+    largest, smallest = max(floats, default=0.0), min(floats, default=0.0)
+    digits = _digits(largest)
+    if largest >= 10 and smallest < 100 * 10.0**-digits:
+        return [_format_cell(v, _digits(v) if _is_float(v) else 0) for v in values]
+    return [_format_cell(value, digits) for value in values]
+
+
+def format_setting(value: Any) -> str:
+    """Format the value of a setting without rounding; lists and mappings have no brackets."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {format_setting(v)}" for key, v in value.items()) or MISSING
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(format_setting(v) for v in value) or MISSING
+    return str(value)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, Integral | np.bool_)
+
+
+def _digits(value: float) -> int:
+    """Return the number of decimals that show four digits of a number, at most three."""
+    size = abs(float(value))
+    if not math.isfinite(size) or size < 10:
+        return 3
+    return max(0, 3 - math.floor(math.log10(size)))
+
+
+def _format_cell(value: Any, digits: int) -> str:
+    if value is None or (_is_float(value) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return f"{int(value):,}" if abs(int(value)) >= 10_000 else str(int(value))
+    if not _is_float(value):
+        return str(value)
+    number = float(value)
+    if number != 0 and abs(number) < 0.5 * 10.0**-digits:
+        return f"{number:.2e}"
+    if abs(number) >= 1e15:
+        return f"{number:.3e}"
+    return f"{number:,.{digits}f}" if abs(number) >= 10_000 else f"{number:.{digits}f}"

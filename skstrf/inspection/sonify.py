@@ -1,4 +1,4 @@
-"""From pictures back to the ear: spectrograms and tensors as sound."""
+"""Sonification of spectrograms and tensors."""
 
 from __future__ import annotations
 
@@ -33,51 +33,53 @@ def sonify(
     method: str = "gradient",
     max_iter: int | None = None,
 ) -> np.ndarray:
-    """Make a spectrogram or a tensor audible, at a level that is safe to play.
+    """Convert a spectrogram or a tensor to sound, at a level that is safe to play.
 
     Parameters
     ----------
     v : array-like or torch.Tensor
-        An auditory spectrogram of shape (128, n_frames); or, with `transformer`, a tensor of
-        the shape that it gives for one sound. One more axis in front makes a batch.
+        Auditory spectrogram of shape (128, n_frames) or, with `transformer`, tensor of the shape
+        that the transformer computes of one sound. An additional first axis makes a batch.
     transformer : SoundTransformer or None, default=None
-        Fitted, with an ``inverse_transform``, such as STRFTransformer: `v` is one of its tensors,
-        perhaps changed. None takes `v` for an auditory spectrogram.
+        Fitted transformer with an ``inverse_transform``, such as STRFTransformer; `v` is one of
+        its tensors, possibly modified. With None, `v` is an auditory spectrogram.
     sample_rate : float or None, default=None
-        Of the sound, in Hz. None takes that of `transformer`, or 16000.
+        Sampling rate of the sound in Hz. With None, it is that of `transformer`, or 16000.
     peak : float or None, default=0.9
-        Largest absolute sample, in (0, 1]: 0.9 is 0.9 dB below full scale. A batch gets one gain,
-        so that levels within it compare; silence stays silence. None keeps the level, as far as
-        it can be played: what would clip is turned down to 1, which the log says.
+        Largest absolute sample, in (0, 1]: 0.9 is 0.9 dB below full scale. All sounds of a batch
+        have the same gain, so that their levels can be compared; silence remains silence. With
+        None, the level is kept unless it would clip: then the sound is scaled down to 1, and a
+        warning is logged.
     path : str, PathLike or None, default=None
-        A ``.wav`` file to write as well, with 16 bits; complete or not at all. One that exists
-        is replaced.
-    hop_duration, time_constant, nonlinearity
-        What the spectrogram was made with, see :func:`skstrf.auditory.auditory_spectrogram`. A
-        transformer knows its own.
+        Path of a 16-bit ``.wav`` file to write, completely or not at all. An existing file is
+        replaced.
+    hop_duration : float, default=8.0
+        Hop of the spectrogram in ms, see :func:`skstrf.auditory.auditory_spectrogram`. This and
+        the following parameters are unused with a transformer.
+    time_constant : float, default=8.0
+        Time constant of the spectrogram in ms.
+    nonlinearity : {"linear", "half-wave", "hard"} or float, default="linear"
+        Hair cell nonlinearity of the spectrogram.
     method : {"gradient", "projection"}, default="gradient"
-        How the spectrogram is inverted, see
-        :func:`skstrf.auditory.invert_auditory_spectrogram`. Unused with a transformer.
+        Method of inversion, see :func:`skstrf.auditory.invert_auditory_spectrogram`.
     max_iter : int or None, default=None
-        Iterations at most; None takes 100 of "gradient", 10 of "projection". Unused with a
-        transformer.
+        Maximum number of iterations. With None, it is 100 for "gradient" and 10 for "projection".
 
     Returns
     -------
     ndarray of shape (n_times,) or (n_sounds, n_times)
-        Samples within -1 and 1. In a notebook,
+        Samples between -1 and 1. In a notebook,
         ``IPython.display.Audio(y, rate=sample_rate, normalize=False)`` plays one sound.
 
     Raises
     ------
     ValueError
-        When `v` has another number of axes, `peak` is not in (0, 1], `sample_rate` is not
-        that of the transformer, `path` cannot be the WAV file of one sound, or the sound is not
-        finite.
+        If the number of axes of `v` is wrong, `peak` is not in (0, 1], `sample_rate` is not that
+        of the transformer, `path` cannot be the WAV file of one sound, or the sound is not finite.
 
     See Also
     --------
-    skstrf.inspection.ReconstructionDisplay : How much is lost on the way.
+    skstrf.inspection.ReconstructionDisplay : Plot the reconstruction.
 
     Examples
     --------
@@ -95,9 +97,9 @@ def sonify(
     n_axes = 2 if transformer is None else _n_axes(transformer)
     values = to_numpy(v)
     if values.ndim not in (n_axes, n_axes + 1):
-        what = "an auditory spectrogram" if transformer is None else "a tensor of the transformer"
+        kind = "an auditory spectrogram" if transformer is None else "a tensor of the transformer"
         raise ValueError(
-            f"v has {values.ndim} axes; {what} has {n_axes}, and a batch {n_axes + 1}. "
+            f"v has {values.ndim} axes; {kind} has {n_axes}, and a batch {n_axes + 1}. "
             "Tensors need the transformer that made them."
         )
     rate = _sample_rate(sample_rate, transformer)
@@ -131,7 +133,7 @@ def _n_axes(transformer: Any) -> int:
 
 
 def _inverse(transformer: Any, tensors: np.ndarray) -> np.ndarray:
-    """Sounds of tensors; some transformers also give spectrograms and want to be told."""
+    """Invert tensors; some transformers can also return spectrograms, and `to` selects."""
     wanted = inspect.signature(transformer.inverse_transform).parameters
     return transformer.inverse_transform(tensors, **({"to": "sound"} if "to" in wanted else {}))
 
@@ -143,7 +145,7 @@ def _sample_rate(sample_rate: float | None, transformer: Any) -> float:
     if transformer is not None and sample_rate != known:
         raise ValueError(
             f"sample_rate={sample_rate:g}, but the transformer's sounds have {known:g} Hz. "
-            "Leave sample_rate out and resample the result (skstrf.auditory.resample)."
+            "Omit sample_rate and resample the result (skstrf.auditory.resample)."
         )
     return sample_rate
 
@@ -151,26 +153,28 @@ def _sample_rate(sample_rate: float | None, transformer: Any) -> float:
 def _check_path(path: Any, rate: float, n_sounds: int) -> Path:
     path = Path(path)
     if n_sounds != 1:
-        raise ValueError(f"path names one file for {n_sounds} sounds: sonify them one by one.")
+        raise ValueError(f"path is one file for {n_sounds} sounds: sonify them one by one.")
     if path.suffix.lower() != ".wav":
         raise ValueError(f"path must end in .wav, got {path.name!r}.")
     if not path.parent.is_dir():
-        raise ValueError(f"path: the folder {str(path.parent)!r} does not exist. Make it first.")
+        raise ValueError(f"path: the folder {str(path.parent)!r} does not exist. Create it first.")
     if rate != int(rate):
-        raise ValueError(f"sample_rate must be whole in a WAV file, got {rate!r}.")
+        raise ValueError(f"sample_rate must be a whole number in a WAV file, got {rate!r}.")
     return path
 
 
 def _playable(sounds: np.ndarray, peak: float | None) -> np.ndarray:
     if not np.isfinite(sounds).all():
-        raise ValueError("the sound is not finite: look for extreme values in v.")
+        raise ValueError("the sound is not finite: check v for extreme values.")
     largest = np.abs(sounds).max(initial=0)
     if peak is None and largest > 1:
-        _logger.warning("sonify: turned down by %.1f dB to not clip", 20 * np.log10(largest))
+        _logger.warning(
+            "sonify: level reduced by %.1f dB to prevent clipping", 20 * np.log10(largest)
+        )
         peak = 1.0
     if peak is None or largest == 0:
         return sounds
-    # Divided first, so that no rounding of a tiny or huge gain takes a sample beyond the peak.
+    # Division first: the rounding of a tiny or huge gain must not take a sample beyond the peak.
     return np.clip(sounds / largest * sounds.dtype.type(peak), -peak, peak)
 
 

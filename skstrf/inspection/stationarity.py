@@ -1,44 +1,50 @@
-"""StationarityDisplay: how stationary representations are along each axis."""
+"""Stationarity of representations along each of their axes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from skstrf.inspection._drawing import BLUE, new_figure, panels
+from skstrf.inspection._drawing import BLUE, TITLE, check_axes, finish_chart, new_figure
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = ["StationarityDisplay"]
 
 _ORDER = ("time", "frequency", "plane", "scale", "rate")
+_LABELS = {
+    "rate": "rate of stationarity",
+    "pi0": "estimated share\nof stationary lines",
+    "effect": "effect (1: stationary)",
+}
 
 
 class StationarityDisplay:
-    """Mean rates of stationarity with their intervals: a panel for each axis, a row for each name.
+    """Mean stationarity with confidence intervals, one panel for each axis of the tensors.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Each with ``representation``, ``axis``, and `measure` with its ``_low`` and ``_high``
-        bounds, None or NaN where unknown; such as the table of StationarityResults.
-    measure : str, default="rate"
-        What to draw: "rate", "pi0", "effect".
+        Results. Each mapping has ``representation``, ``axis``, and `measure` with its bounds
+        ``<measure>_low`` and ``<measure>_high``, None or NaN where they are unknown, as in the
+        table of StationarityResults.
+    measure : {"rate", "pi0", "effect"}, default="rate"
+        Measure to plot.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     axes_ : ndarray of Axes
-        One for each axis.
+        One for each axis of the tensors.
     points_ : list of Line2D
-        The means of every panel.
+        Means of each panel.
 
     See Also
     --------
-    skstrf.StationarityScorer : Where rates come from.
-    StationarityDisplay.from_estimator : From a fitted scorer, or several.
+    skstrf.StationarityScorer : Compute the measures.
+    StationarityDisplay.from_estimator : Plot one or several fitted scorers.
 
     Examples
     --------
@@ -57,42 +63,42 @@ class StationarityDisplay:
 
     @classmethod
     def from_results(cls, results, *, measure="rate", ax=None) -> StationarityDisplay:
-        """Draw the comparison of representations.
+        """Plot a comparison of representations.
 
         Parameters
         ----------
         results : StationarityResults
-            Of :func:`skstrf.experiments.run_stationarity`.
-        measure : str, default="rate"
-            "rate", "pi0" or "effect".
+            Results of :func:`skstrf.experiments.run_stationarity`.
+        measure : {"rate", "pi0", "effect"}, default="rate"
+            Measure to plot.
         ax : array-like of Axes or None, default=None
-            See :meth:`plot`.
+            Axes to plot on, see :meth:`plot`.
 
         Returns
         -------
         StationarityDisplay
-            Drawn.
+            The plotted display.
         """
         return cls(results.table(), measure=measure).plot(ax=ax)
 
     @classmethod
     def from_estimator(cls, estimator, *, measure="rate", ax=None) -> StationarityDisplay:
-        """Draw fitted scorers.
+        """Plot fitted scorers.
 
         Parameters
         ----------
         estimator : StationarityScorer, or mapping of str to StationarityScorer
-            Fitted; the means are over the sounds seen in fit, the intervals hold 95 % of means by
-            a normal approximation.
-        measure : str, default="rate"
-            "rate", "pi0" or "effect".
+            Fitted scorers. The means are over the sounds seen in fit, with 95 % confidence
+            intervals by a normal approximation.
+        measure : {"rate", "pi0", "effect"}, default="rate"
+            Measure to plot.
         ax : array-like of Axes or None, default=None
-            See :meth:`plot`.
+            Axes to plot on, see :meth:`plot`.
 
         Returns
         -------
         StationarityDisplay
-            Drawn.
+            The plotted display.
 
         Examples
         --------
@@ -117,67 +123,41 @@ class StationarityDisplay:
         return cls(rows, measure=measure).plot(ax=ax)
 
     def plot(self, ax=None) -> StationarityDisplay:
-        """Draw one panel an axis.
+        """Plot one panel for each axis of the tensors.
 
         Parameters
         ----------
         ax : array-like of Axes or None, default=None
-            One for each axis; None makes a figure.
+            Axes to plot on, one for each axis of the tensors. With None, a figure is created.
 
         Returns
         -------
         StationarityDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When there is nothing to draw.
+            If no row has the measure.
         """
         rows = [row for row in self.rows if row.get(self.measure) is not None]
         if not rows:
-            raise ValueError(f"rows hold no {self.measure!r}: give measure another value.")
+            raise ValueError(f"rows hold no {self.measure!r}: choose another measure.")
         names = list(dict.fromkeys(row["representation"] for row in rows))
         found = dict.fromkeys(row["axis"] for row in rows)
         axes = [a for a in _ORDER if a in found] + [a for a in found if a not in _ORDER]
         if ax is None:
             figure = new_figure((1.2 + 1.9 * len(axes), 1.1 + 0.26 * len(names)))
             ax = figure.subplots(1, len(axes), sharey=True, squeeze=False)
-        self.figure_, self.axes_ = panels(ax, len(axes), "one for each axis")
-        self.points_ = [
-            _draw(panel, [row for row in rows if row["axis"] == axis], names, self.measure)
-            for panel, axis in zip(self.axes_, axes, strict=True)
-        ]
+        self.figure_, self.axes_ = check_axes(ax, len(axes), "one for each axis")
+        self.points_ = []
         for panel, axis in zip(self.axes_, axes, strict=True):
-            panel.set_title(axis, fontsize=9)
-        self._label(names)
-        return self
-
-    def _label(self, names: Sequence[str]) -> None:
-        texts = {
-            "rate": "rate of stationarity",
-            "pi0": "estimated share\nof stationary lines",
-            "effect": "effect (1: stationary)",
-        }
-        for panel in self.axes_:
-            panel.set_yticks(range(len(names)), names, fontsize=8)
-            panel.set_ylim(len(names) - 0.5, -0.5)
-            panel.set_xlabel(texts.get(self.measure, self.measure), fontsize=8)
-            panel.tick_params(labelsize=8)
-            if self.measure in ("rate", "pi0"):
-                panel.set_xlim(-0.06, 1.06)
-                panel.set_xticks([0, 0.5, 1])
-            else:
-                panel.axvline(1, color="0.45", linewidth=0.9, linestyle=":")
-                panel.margins(x=0.12)
-            panel.grid(axis="x", color="0.9", linewidth=0.8)
-            panel.set_axisbelow(True)
-            for side in ("top", "right", "left"):
-                panel.spines[side].set_visible(False)
-            panel.tick_params(axis="y", length=0)
-        for panel in self.axes_[1:]:
-            if panel.get_subplotspec() is not None:
+            rows_of_axis = [row for row in rows if row["axis"] == axis]
+            self.points_.append(_draw(panel, rows_of_axis, names, self.measure))
+            panel.set_title(axis, fontsize=TITLE)
+            if panel.get_subplotspec() is not None and panel is not self.axes_[0]:
                 panel.tick_params(labelleft=False)
+        return self
 
 
 def _row(name: str, axis: str, measure: str, values: np.ndarray) -> dict[str, Any]:
@@ -185,7 +165,7 @@ def _row(name: str, axis: str, measure: str, values: np.ndarray) -> dict[str, An
     half = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     low, high = mean - half, mean + half
     if measure in ("rate", "pi0"):
-        low, high = max(0.0, low), min(1.0, high)
+        low, high = np.clip([low, high], 0.0, 1.0)  # keeps the NaN of a single sound
     bounds = {measure: mean, f"{measure}_low": low, f"{measure}_high": high}
     return {"representation": name, "axis": axis} | bounds
 
@@ -207,4 +187,15 @@ def _draw(ax: Any, rows: list[Mapping[str, Any]], names: list[str], measure: str
             color="0.3",
         )
     (points,) = ax.plot(means, places, "o", color=BLUE, markersize=4.5, linestyle="none")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    if measure in ("rate", "pi0"):
+        ax.set_xlim(-0.06, 1.06)
+        ax.set_xticks([0, 0.5, 1])
+    else:
+        ax.axvline(1, color="0.45", linewidth=0.9, linestyle=":")
+        ax.margins(x=0.12)
+    finish_chart(ax, _LABELS.get(measure, measure), grid="x")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
     return points

@@ -1,68 +1,65 @@
-"""STRFDisplay: the tensor of one sound."""
+"""Spectro-temporal modulation tensor of one sound."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 
 from skstrf.inspection._drawing import (
-    SIZES,
-    Colors,
-    checked_tensor,
-    chosen_channels,
+    TITLE,
+    add_colorbar,
+    check_axes,
+    check_sound,
+    check_tensor,
+    color_limits,
     draw_image,
-    fitted_on,
-    label_axes,
-    name_slices,
-    new_figure,
-    one_sound,
-    panels,
+    draw_scale_rate_map,
+    fitted_for,
+    name_channels,
+    panels_above_channels,
     quantity_of,
-    tick_cells,
+    select_channels,
 )
 
 __all__ = ["STRFDisplay"]
 
-_COLUMNS = 4  # of the grid of slices
-
 
 class STRFDisplay:
-    """Picture of one sound's tensor scale x rate x frequency x time.
+    """Tensor of one sound (scale x rate x frequency x time) as images.
 
-    Above, what is left of the tensor when two axes are averaged away: frequency
-    by time, which looks like the auditory spectrogram, and scale by rate. Below,
-    the responses of some single channels.
+    The upper row shows two averages of the tensor: over scale and rate, which resembles the
+    auditory spectrogram, and over frequency and time, a map of scale by rate. The rows below show
+    the responses of single channels.
 
     Parameters
     ----------
     tensor : array-like or torch.Tensor of shape (n_scales, n_rates, n_freqs, n_frames)
-        Of one sound. Complex values are shown by their magnitude; where there are negative
-        ones, zero is in the middle of the colors.
+        Tensor of one sound. Complex values are shown by their magnitude. If there are negative
+        values, zero is in the middle of the colors.
     axes : sequence of Axis
         Name, unit and values of the four axes, as in ``STRFTransformer.axes_``: scale
-        (cycles/octave), signed rate (Hz, negative = upward-moving), frequency (Hz), time (s).
+        (cycles/octave), signed rate (Hz, negative = upward), frequency (Hz), time (s).
     channels : sequence of (scale, rate) or None, default=None
-        Channels to draw, by their values on the axes. None spreads up to three scales and
-        two rates in both directions over the tensor.
+        Channels to plot, as values of the axes. With None, up to three scales and two rates in
+        both directions are spread over the tensor.
     quantity : str, default="response"
-        What the values are, for the color bars.
+        Quantity that the tensor holds, for the color bars.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     axes_ : ndarray of Axes
-        The spectrogram-like mean, the scale-rate map, then one for each channel.
+        The mean over scale and rate, the map of scale by rate, then one for each channel.
     im_ : ndarray of QuadMesh
-        What is in each of these. The channels share one range of colors.
+        Image of each of these axes. The channels share one color range.
     colorbars_ : list of Colorbar
-        Of the mean, the map and the channels.
+        Color bars of the mean, the map and the channels.
 
     See Also
     --------
-    STRFDisplay.from_estimator : From a transformer and a sound.
+    STRFDisplay.from_estimator : Plot the tensor that a transformer computes of a sound.
 
     References
     ----------
@@ -97,32 +94,32 @@ class STRFDisplay:
     def from_estimator(
         cls, estimator, x, *, channels=None, ax=None, cmap=None, title=None
     ) -> STRFDisplay:
-        """Compute the tensor of a sound and draw it.
+        """Compute the tensor of a sound and plot it.
 
-        What is drawn is the magnitude of the responses, compressed as the estimator does it,
-        before contrast subtracts the mean over scale and rate: that mean is the first panel.
+        The plot shows magnitudes, compressed as the estimator does it, without the contrast that
+        subtracts the mean over scale and rate: that mean is the first panel.
 
         Parameters
         ----------
         estimator : STRFTransformer
-            Fitted on sounds of the length of `x`; one that is not fitted is cloned and
-            fitted (nothing is learned from sounds).
+            Transformer fitted on sounds of the length of `x`. If it is not fitted, a clone is
+            fitted on `x`, which learns nothing but the length.
         x : array-like of shape (n_times,) or (1, n_times)
             One mono sound.
         channels : sequence of (scale, rate) or None, default=None
-            See :class:`STRFDisplay`.
+            Channels to plot, see :class:`STRFDisplay`.
         ax, cmap, title
-            See :meth:`plot`.
+            Passed to :meth:`plot`.
 
         Returns
         -------
         STRFDisplay
-            Drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            When `x` is not one sound, or not of the length the estimator was fitted on.
+            If `x` is not one sound of the length that the estimator was fitted on.
 
         Examples
         --------
@@ -135,102 +132,68 @@ class STRFDisplay:
         >>> import matplotlib.pyplot as plt
         >>> plt.close(display.figure_)
         """
-        sound = one_sound(x)
-        strf = _magnitudes(estimator, sound)
+        sound = check_sound(x)
+        # A shallow copy keeps what was fitted and leaves the settings of the original alone.
+        strf = copy.copy(fitted_for(estimator, sound))
+        known = strf.get_params()
+        settings = {"output": "magnitude", "contrast": False}
+        strf.set_params(**{name: value for name, value in settings.items() if name in known})
         tensor = strf.transform(sound)[0]
         display = cls(tensor, strf.axes_, channels=channels, quantity=quantity_of(strf))
         return display.plot(ax=ax, cmap=cmap, title=title)
 
     def plot(self, ax=None, *, cmap=None, title=None) -> STRFDisplay:
-        """Draw the tensor.
+        """Plot the tensor.
 
         Parameters
         ----------
         ax : array-like of Axes or None, default=None
-            Two, and one for each channel. None makes a figure.
+            Axes to plot on: two, and one for each channel. With None, a figure is created.
         cmap : str, Colormap or None, default=None
-            Colors. None takes "magma", or "RdBu_r" for a tensor with negative values, which
-            can be read with any color vision.
+            Color map. With None, it is "magma", or "RdBu_r" for a tensor with negative values;
+            both can be read with any color vision.
         title : str or None, default=None
-            Above the whole figure; left out when `ax` is given.
+            Title of the figure; unused if `ax` is given.
 
         Returns
         -------
         STRFDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When tensor, axes and channels do not fit each other.
+            If the shapes of tensor and axes do not match, or there is no such channel.
         """
-        tensor = checked_tensor(self.tensor, self.axes)
-        chosen = chosen_channels(self.channels, self.axes)
-        if ax is None:
-            self.figure_, self.axes_ = _layout(len(chosen))
-            if title:
-                self.figure_.suptitle(title, fontsize=11, parse_math=False)
-        else:
-            self.figure_, self.axes_ = panels(ax, 2 + len(chosen), "mean, map and channels")
-        mean, grid, *slices = self.axes_
-        colors = Colors(tensor, cmap)
-        shown = [tensor[channel] for channel in chosen]
-        limits = colors.of(*shown)
-        scale_rate, image = tensor.mean(axis=(2, 3)), tensor.mean(axis=(0, 1))
+        tensor = check_tensor(self.tensor, self.axes)
+        chosen = select_channels(self.channels, self.axes)
+        own_figure = ax is None
+        if own_figure:
+            ax = panels_above_channels(
+                len(chosen), width=9.0, height=2.5, title=title, ncols=2, width_ratios=(1.15, 1)
+            )
+        self.figure_, self.axes_ = check_axes(ax, 2 + len(chosen), "mean, map and channels")
+        mean, grid, *channels = self.axes_
+        over_channels, over_places = tensor.mean(axis=(0, 1)), tensor.mean(axis=(2, 3))
+        scales, rates = (np.asarray(axis.values, dtype=float) for axis in self.axes[:2])
         images = [
-            draw_image(mean, image, self.axes, colors.of(image)),
-            _draw_map(grid, scale_rate, self.axes, colors.of(scale_rate)),
-            *(draw_image(*pair, self.axes, limits) for pair in zip(slices, shown, strict=True)),
+            draw_image(mean, over_channels, self.axes, color_limits(tensor, cmap, over_channels)),
+            draw_scale_rate_map(
+                grid, over_places, scales, rates, **color_limits(tensor, cmap, over_places)
+            ),
         ]
-        name_slices(slices, chosen, self.axes)
-        mean.set_title("mean over scale and rate", fontsize=SIZES["titlesize"])
-        grid.set_title("mean over frequency and time", fontsize=SIZES["titlesize"])
+        shown = [tensor[channel] for channel in chosen]
+        limits = color_limits(tensor, cmap, *shown)
+        for panel, image in zip(channels, shown, strict=True):
+            images.append(draw_image(panel, image, self.axes, limits))
         self.im_ = np.array(images, dtype=object)
-        self._draw_colorbars(mean, grid, slices, whole_rows=ax is None)
+        name_channels(channels, chosen, self.axes)
+        mean.set_title("mean over scale and rate", fontsize=TITLE)
+        grid.set_title("mean over frequency and time", fontsize=TITLE)
+        # Other axes may stand beside the user's own, so the bar belongs to the last of them.
+        beside = (mean, grid, channels if own_figure else channels[-1])
+        self.colorbars_ = [
+            add_colorbar(self.figure_, image, where, self.quantity)
+            for image, where in zip(self.im_[:3], beside, strict=True)
+        ]
         return self
-
-    def _draw_colorbars(self, mean, grid, slices, *, whole_rows) -> None:
-        self.colorbars_ = []
-        for image, where in zip(self.im_[:3], (mean, grid, slices), strict=True):
-            # Beside axes of a user's own there may be others: one bar beside the last slice.
-            where = where if whole_rows or where is not slices else slices[-1]
-            bar = self.figure_.colorbar(image, ax=where, pad=0.02, aspect=30)
-            bar.set_label(self.quantity, fontsize=SIZES["labelsize"])
-            bar.ax.tick_params(labelsize=SIZES["ticksize"])
-            self.colorbars_.append(bar)
-
-
-def _magnitudes(estimator: Any, sound: np.ndarray) -> Any:
-    """The estimator, fitted, with magnitudes for output; the one given stays as it is."""
-    known = estimator.get_params()
-    settings = {"output": "magnitude", "contrast": False}
-    return copy.copy(fitted_on(estimator, sound)).set_params(
-        **{name: value for name, value in settings.items() if name in known}
-    )
-
-
-def _layout(n_slices: int) -> tuple[Any, np.ndarray]:
-    """One figure: two panels above, the slices in rows of four below."""
-    columns = min(_COLUMNS, n_slices)
-    rows = -(-n_slices // columns)
-    heights = (2.5, 1.35 * rows + 0.6)
-    figure = new_figure((9.0, sum(heights)))
-    figure.get_layout_engine().set(w_pad=0.07)
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights)
-    above = top.subplots(1, 2, width_ratios=(1.15, 1))
-    below = bottom.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for unused in below[n_slices:]:
-        unused.remove()
-    return figure, np.concatenate([above, below[:n_slices]])
-
-
-def _draw_map(ax, image, axes, colors) -> Any:
-    """Scale by signed rate, every channel a cell of the same size."""
-    scales, rates = (np.asarray(axis.values, dtype=float) for axis in axes[:2])
-    edges = [np.arange(n + 1) - 0.5 for n in image.shape]
-    mesh = ax.pcolormesh(edges[1], edges[0], image, rasterized=True, **colors)
-    tick_cells(ax.yaxis, scales)
-    tick_cells(ax.xaxis, rates, mirrored=True)
-    ax.axvline(np.sum(rates < 0) - 0.5, color="white", linewidth=1.5)
-    label_axes(ax, f"← upward    rate ({axes[1].unit})    downward →", f"scale ({axes[0].unit})")
-    return mesh

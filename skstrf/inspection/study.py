@@ -1,4 +1,4 @@
-"""StudyDisplay: the candidates of a search in the order they were tried, and what mattered."""
+"""Scores and parameter importances of a hyperparameter search."""
 
 from __future__ import annotations
 
@@ -7,40 +7,50 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.inspection._drawing import BLUE, ORANGE, new_figure, panels
+from skstrf.inspection._drawing import (
+    BLUE,
+    ORANGE,
+    check_axes,
+    check_rows,
+    finish_chart,
+    legend_above,
+    new_figure,
+)
 
 __all__ = ["StudyDisplay"]
 
 
 class StudyDisplay:
-    """Scores of the candidates of a search, and the importance of its parameters.
+    """Scores of the trials of a search, and the importance of its parameters.
 
     Parameters
     ----------
     trials : sequence of mapping
-        Each with ``number``, ``state`` ("COMPLETE", "PRUNED", ...) and ``score``; pruned ones
-        may have a ``curve``, whose last value is shown. The trials of SearchResults are such.
+        Trials of the search, as in SearchResults. Each mapping has ``number``, ``state``
+        ("COMPLETE", "PRUNED", ...) and ``score``. Pruned trials may have a ``curve`` of
+        (epoch, score), whose last score is plotted.
     importances : mapping of str to float or None, default=None
-        Share of the variation that each parameter explains; None draws the scores alone.
+        Share of the variation of the scores that each parameter explains. With None, only the
+        scores are plotted.
     score_name : str, default="score"
-        What the scores are.
+        Name of the score for the labels.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
-    ax_ : ndarray of Axes
-        Scores and, where they are known, importances.
+        Figure that holds the axes.
+    axes_ : ndarray of Axes
+        Scores and, if they are known, importances.
     complete_, pruned_ : PathCollection
-        Candidates that have a score, and where others were stopped.
+        Scores of complete trials, and of pruned trials when they were stopped.
     best_ : Line2D
-        The best score so far.
+        Best score so far.
     bars_ : BarContainer or None
-        The importances.
+        Importances.
 
     See Also
     --------
-    skstrf.experiments.run_search : Makes what is drawn.
+    skstrf.experiments.run_search : Run a search.
 
     Examples
     --------
@@ -64,51 +74,51 @@ class StudyDisplay:
 
     @classmethod
     def from_results(cls, results, *, ax=None) -> StudyDisplay:
-        """Draw a search.
+        """Plot the results of a search.
 
         Parameters
         ----------
         results : SearchResults
-            Of :func:`skstrf.experiments.run_search`.
+            Results of :func:`skstrf.experiments.run_search`.
         ax : array-like of Axes or None, default=None
-            See :meth:`plot`.
+            Axes to plot on, see :meth:`plot`.
 
         Returns
         -------
         StudyDisplay
-            Drawn.
+            The plotted display.
         """
         display = cls(results.trials, importances=results.importances, score_name=results.scoring)
         return display.plot(ax=ax)
 
     def plot(self, ax=None) -> StudyDisplay:
-        """Draw the candidates and the importances.
+        """Plot the scores and the importances.
 
         Parameters
         ----------
         ax : array-like of Axes or None, default=None
-            One for the scores, and a second for the importances when there are any. None makes
-            a figure.
+            Axes to plot on: one for the scores and, if there are importances, a second one. With
+            None, a figure is created.
 
         Returns
         -------
         StudyDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When there is no trial, or one has no number, state or score.
+            If there is no trial, or a trial has no number, state or score.
         """
-        trials = _check(self.trials)
+        trials = check_rows(self.trials, "trials", ("number", "state", "score"))
+        trials.sort(key=lambda trial: trial["number"])
         importances = dict(self.importances or {})
-        n = 1 + bool(importances)
+        n = 2 if importances else 1
         if ax is None:
-            size = (5.6 + 3.6 * (n - 1), 3.4)
-            ax = new_figure(size).subplots(1, n, width_ratios=[3, 2][:n])
-        self.figure_, self.ax_ = panels(ax, n, "scores and importances"[: 6 if n == 1 else None])
-        self._draw_scores(self.ax_[0], trials)
-        self.bars_ = _draw_importances(self.ax_[1], importances) if importances else None
+            ax = new_figure((2.0 + 3.6 * n, 3.4)).subplots(1, n, width_ratios=[3, 2][:n])
+        self.figure_, self.axes_ = check_axes(ax, n, "scores and, if known, importances")
+        self._draw_scores(self.axes_[0], trials)
+        self.bars_ = _draw_importances(self.axes_[1], importances) if importances else None
         return self
 
     def _draw_scores(self, ax: Any, trials: list[Mapping[str, Any]]) -> None:
@@ -142,36 +152,14 @@ class StudyDisplay:
             s=24,
             label="pruned, score when stopped",
         )
-        ax.set_xlabel("trial", fontsize=9)
-        ax.set_ylabel(self.score_name, fontsize=9)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.grid(axis="y", color="0.9", linewidth=0.8)
-        # Above the panel: inside it would hide candidates wherever it were.
-        ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False)
-        _finish(ax)
+        legend_above(ax, 3)
+        finish_chart(ax, "trial", self.score_name, grid="y")
 
 
 def _draw_importances(ax: Any, importances: Mapping[str, float]) -> Any:
     ordered = sorted(importances.items(), key=lambda item: item[1])
     bars = ax.barh([name for name, _ in ordered], [value for _, value in ordered], color="0.45")
-    ax.set_xlabel("importance (share of the variation)", fontsize=9)
     ax.set_xlim(0, 1)
-    _finish(ax)
+    finish_chart(ax, "importance (share of the variation)")
     return bars
-
-
-def _finish(ax: Any) -> None:
-    ax.tick_params(labelsize=8)
-    ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-
-
-def _check(trials: Any) -> list[Mapping[str, Any]]:
-    found = sorted(trials, key=lambda trial: trial["number"]) if len(trials) else []
-    if not found:
-        raise ValueError("trials is empty: there is nothing to draw.")
-    for trial in found:
-        if lacking := {"number", "state", "score"} - set(trial):
-            raise ValueError(f"trials must have number, state and score: no {lacking} in {trial}.")
-    return found

@@ -1,4 +1,4 @@
-"""StyleTransferDisplay: a content, a style, and what became of the two."""
+"""Content, style and result of a style transfer."""
 
 from __future__ import annotations
 
@@ -6,60 +6,66 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.auditory import auditory_spectrogram, center_frequencies, frames_per_second
+from skstrf.auditory import auditory_spectrogram
 from skstrf.auditory.measures import decibels
 from skstrf.inspection._drawing import (
     BLUE,
+    DECIBEL_RANGE,
+    LABEL,
     ORANGE,
-    SIZES,
+    TITLE,
+    add_colorbar,
+    check_axes,
+    check_sound,
     draw_image,
-    label_axes,
+    draw_scale_rate_map,
+    finish_chart,
     new_figure,
-    one_sound,
-    panels,
-    tick_cells,
+    spectrogram_axes,
 )
-from skstrf.transforms import Axis, STRFTransformer
+from skstrf.transforms import STRFTransformer
 from skstrf.utils.arrays import to_numpy
 
 __all__ = ["StyleTransferDisplay"]
 
-_RANGE = 60.0  # dB of a spectrogram shown
 _NAMES = ("content", "result", "style")
 
 
 class StyleTransferDisplay:
-    """Picture of a content, a result and a style, and of the way to the result.
+    """Spectrograms and modulation maps of content, result and style, with the loss curves.
 
-    Above the three auditory spectrograms, in dB below each one's maximum; below them the mean
-    magnitudes of their receptive fields by scale and rate, in dB below the maximum of the style's,
-    which is what the three have as texture; then the loss.
+    The upper row shows the three auditory spectrograms in dB relative to the maximum of each. The
+    middle row shows their textures: the mean magnitudes of the spectro-temporal receptive fields
+    by scale and rate, in dB relative to the maximum of the style. The lower row shows the loss.
 
     Parameters
     ----------
     content, result, style : array-like of shape (n_times,) or (1, n_times)
-        Sounds; each is brought to unit variance.
+        Mono sounds, which are scaled to unit variance.
     sample_rate : float, default=16000
-        Of all three, in Hz.
+        Sampling rate of the three sounds in Hz.
     curve : array-like of shape (n_iter + 1, 3) or None, default=None
-        ``loss_curve_`` of a transfer: total, content and style. None leaves out the panel.
+        Total, content and style loss, the ``loss_curve_`` of a transfer. With None, the loss is
+        not plotted.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     axes_ : ndarray of Axes
-        Three spectrograms, three maps, and the loss if there is one.
+        Three spectrograms, three maps and, if there is a curve, the loss.
     im_ : ndarray of QuadMesh
-        What is in the first six.
+        Images of the first six axes.
     maps_ : ndarray of shape (3, n_scales, n_rates)
-        The mean magnitudes in dB.
+        Mean magnitudes in dB.
     lines_ : list of Line2D
         Content and style loss.
+    colorbars_ : list of Colorbar
+        Color bars of the spectrograms and the maps.
 
     See Also
     --------
-    StyleTransferDisplay.from_estimator : From a fitted StyleTransfer and a content.
+    StyleTransferDisplay.from_estimator : Plot the transfer of a fitted StyleTransfer.
 
     Examples
     --------
@@ -82,28 +88,28 @@ class StyleTransferDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, x, *, ax=None, title=None) -> StyleTransferDisplay:
-        """Transfer the style to a sound and draw what happens.
+        """Transfer the style to a sound and plot the result.
 
         Parameters
         ----------
         estimator : StyleTransfer
-            Fitted; its first style is drawn.
+            Fitted estimator, whose first style is plotted.
         x : array-like of shape (n_times,) or (1, n_times)
-            One mono content.
+            One mono sound, the content.
         ax, title
-            See :meth:`plot`.
+            Passed to :meth:`plot`.
 
         Returns
         -------
         StyleTransferDisplay
-            Drawn.
+            The plotted display.
 
         Raises
         ------
         ValueError
-            When `x` is not one sound, or cannot be transferred.
+            If `x` is not one sound, or the style cannot be transferred to it.
         """
-        content = one_sound(x)
+        content = check_sound(x)
         result = to_numpy(estimator.transform(content))
         display = cls(
             content,
@@ -115,51 +121,50 @@ class StyleTransferDisplay:
         return display.plot(ax=ax, title=title)
 
     def plot(self, ax=None, *, title=None) -> StyleTransferDisplay:
-        """Draw spectrograms, maps and loss.
+        """Plot the spectrograms, the maps and the loss.
 
         Parameters
         ----------
         ax : array-like of Axes or None, default=None
-            Six, and one more for the loss. None makes a figure.
+            Axes to plot on: six, and one more for the loss. With None, a figure is created.
         title : str or None, default=None
-            Above the figure; left out when `ax` is given.
+            Title of the figure; unused if `ax` is given.
 
         Returns
         -------
         StyleTransferDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When one of the three is not one sound, or is silent.
+            If content, result or style is not one sound, or is silent.
         """
-        sounds = [
-            _standardized(one_sound(getattr(self, name)), name, self.sample_rate)
-            for name in _NAMES
-        ]
-        if ax is None:
-            self.figure_, self.axes_ = _layout(with_loss=self.curve is not None)
-            if title:
-                self.figure_.suptitle(title, fontsize=10, parse_math=False)
-        else:
-            wanted = 6 + (self.curve is not None)
-            self.figure_, self.axes_ = panels(ax, wanted, "spectrograms, maps, loss")
+        sounds = [_standardize(check_sound(getattr(self, name)), name) for name in _NAMES]
+        with_loss = self.curve is not None
+        own_figure = ax is None
+        if own_figure:
+            ax = _layout(with_loss, title)
+        self.figure_, self.axes_ = check_axes(ax, 6 + with_loss, "spectrograms, maps, loss")
         images = self._draw_spectrograms(sounds) + self._draw_maps(sounds)
         self.im_ = np.array(images, dtype=object)
-        self._draw_colorbars(whole_rows=ax is None)
-        self.lines_ = [] if self.curve is None else self._draw_loss(self.axes_[6])
+        self.colorbars_ = []
+        for last, label in ((2, "level (dB)"), (5, "magnitude (dB re style)")):
+            # Other axes may stand beside the user's own, so the bar belongs to the last of them.
+            where = self.axes_[last - 2 : last + 1].tolist() if own_figure else self.axes_[last]
+            self.colorbars_.append(
+                add_colorbar(self.figure_, self.im_[last], where, label, aspect=25, extend="min")
+            )
+        self.lines_ = self._draw_loss(self.axes_[6]) if with_loss else []
         return self
 
     def _draw_spectrograms(self, sounds: list[np.ndarray]) -> list[Any]:
         images = []
-        for ax, sound, name in zip(self.axes_, sounds, _NAMES, strict=False):
+        colors = {"cmap": "magma", "vmin": -DECIBEL_RANGE, "vmax": 0.0}
+        for ax, sound, name in zip(self.axes_[:3], sounds, _NAMES, strict=True):
             v = auditory_spectrogram(sound[0], sample_rate=self.sample_rate)
-            times = (np.arange(v.shape[1]) + 0.5) / frames_per_second()
-            axes = Axis("frequency", "Hz", center_frequencies()), Axis("time", "s", times)
-            limits = {"cmap": "magma", "vmin": -_RANGE, "vmax": 0.0}
-            images.append(draw_image(ax, decibels(v, v), axes, limits))
-            ax.set_title(name, fontsize=SIZES["titlesize"])
+            images.append(draw_image(ax, decibels(v, v), spectrogram_axes(v.shape[1]), colors))
+            ax.set_title(name, fontsize=TITLE)
             ax.label_outer()
         return images
 
@@ -167,22 +172,15 @@ class StyleTransferDisplay:
         strf = STRFTransformer(
             sample_rate=self.sample_rate, frame_step=8, contrast=False, compression=None
         )
-        means = []
-        for sound in sounds:
-            tensor = strf.fit(sound).transform(sound)[0]
-            means.append(np.asarray(tensor, dtype=float).mean(axis=(2, 3)))
-        scales, rates = (axis.values for axis in strf.axes_[:2])
+        tensors = [strf.fit(sound).transform(sound)[0] for sound in sounds]
+        means = np.array([np.asarray(t, dtype=float).mean(axis=(2, 3)) for t in tensors])
         largest = means[2].max()
-        self.maps_ = 20 * np.log10(np.maximum(np.array(means), 1e-6 * largest) / largest)
-        limits = {"vmin": float(self.maps_[2].min()), "vmax": 0.0, "cmap": "cividis"}
+        self.maps_ = 20 * np.log10(np.maximum(means, 1e-6 * largest) / largest)
+        colors = {"vmin": float(self.maps_[2].min()), "vmax": 0.0, "cmap": "cividis"}
         images = []
         for ax, image, name in zip(self.axes_[3:6], self.maps_, _NAMES, strict=True):
-            edges = [np.arange(n + 1) - 0.5 for n in image.shape]
-            images.append(ax.pcolormesh(edges[1], edges[0], image, **limits))
-            tick_cells(ax.xaxis, rates, mirrored=True)
-            tick_cells(ax.yaxis, scales)
-            label_axes(ax, "rate (Hz)", "scale (cycles/octave)")
-            ax.set_title(f"receptive fields: {name}", fontsize=SIZES["titlesize"])
+            images.append(draw_scale_rate_map(ax, image, strf.scales_, strf.rates_, **colors))
+            ax.set_title(f"mean magnitude: {name}", fontsize=TITLE)
             ax.label_outer()
         return images
 
@@ -190,43 +188,28 @@ class StyleTransferDisplay:
         curve = np.asarray(self.curve, dtype=float)
         lines = []
         for column, name, color in ((1, "content", BLUE), (2, "style", ORANGE)):
-            values = np.maximum(curve[:, column], 1e-6)
-            (line,) = ax.plot(values, color=color, label=name)
-            lines.append(line)
+            lines += ax.plot(np.maximum(curve[:, column], 1e-6), color=color, label=name)
         ax.set_yscale("log")
-        # A loss that starts at 0 would squeeze all that matters into a corner.
+        # A loss that begins at 0 would compress the rest of the curves into a corner.
         ax.set_ylim(bottom=max(1e-5, 0.3 * float(curve[-1, 1:].min())))
         ax.axhline(1.0, color="0.35", linewidth=1, linestyle="--")
-        ax.legend(fontsize=SIZES["labelsize"], frameon=False, ncols=2, loc="center right")
-        label_axes(ax, "iteration", "loss (untouched: 1)")
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
+        ax.legend(fontsize=LABEL, frameon=False, ncols=2, loc="center right")
+        finish_chart(ax, "iteration", "loss (untouched: 1)")
         return lines
 
-    def _draw_colorbars(self, *, whole_rows: bool) -> None:
-        self.colorbars_ = []
-        rows = ((0, "level (dB)"), (3, "magnitude (dB re style)"))
-        for first, words in rows:
-            where = self.axes_[first : first + 3].tolist() if whole_rows else self.axes_[first + 2]
-            bar = self.figure_.colorbar(
-                self.im_[first + 2], ax=where, pad=0.02, aspect=25, extend="min"
-            )
-            bar.set_label(words, fontsize=SIZES["labelsize"])
-            bar.ax.tick_params(labelsize=SIZES["ticksize"])
-            self.colorbars_.append(bar)
 
-
-def _standardized(sound: np.ndarray, name: str, sample_rate: float) -> np.ndarray:
+def _standardize(sound: np.ndarray, name: str) -> np.ndarray:
     if not np.ptp(sound) > 0:
         raise ValueError(f"{name} is silent (or not finite): there is nothing to draw.")
     return (sound - sound.mean()) / sound.std()
 
 
-def _layout(*, with_loss: bool) -> tuple[Any, np.ndarray]:
+def _layout(with_loss: bool, title: str | None) -> np.ndarray:
     heights = [2.6, 2.4, 1.7][: 2 + with_loss]
-    figure = new_figure((10.0, sum(heights)))
-    rows = figure.subfigures(len(heights), 1, height_ratios=heights)
+    rows = new_figure((10.0, sum(heights)), title).subfigures(
+        len(heights), 1, height_ratios=heights
+    )
     axes = [*rows[0].subplots(1, 3, sharey=True), *rows[1].subplots(1, 3, sharey=True)]
     if with_loss:
         axes.append(rows[2].subplots())
-    return figure, np.array(axes, dtype=object)
+    return np.array(axes, dtype=object)

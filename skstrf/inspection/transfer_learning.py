@@ -1,18 +1,26 @@
-"""TransferDisplay: accuracy against the share of labels, by method."""
+"""Accuracy against the share of labels, by method of transfer learning."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from skstrf.inspection._drawing import BLUE, ORANGE, new_figure, panels
+import numpy as np
 
-__all__ = [
-    "TransferDisplay",
-]
+from skstrf.inspection._drawing import (
+    BLUE,
+    ORANGE,
+    check_axes,
+    check_rows,
+    finish_chart,
+    legend_above,
+    new_figure,
+)
 
+__all__ = ["TransferDisplay"]
 
-# After the first method, in gray: colors of Okabe and Ito and marks that tell lines apart too.
+# The first method is gray. The others have colors of Okabe and Ito, and markers of their own for
+# readers who cannot distinguish the colors.
 _STYLES = (
     ("0.45", "o"),
     ("#CC79A7", "v"),
@@ -25,30 +33,30 @@ _STYLES = (
 
 
 class TransferDisplay:
-    """Accuracy on a target against the share of its labels that is known, a line for each method.
+    """Accuracy on a target against the share of its labels that is known, one line per method.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Each with ``method``, ``fraction``, ``accuracy`` and, if known, ``std`` over seeds and
-        ``n_labels``; such as the table of TransferResults.
+        Results, as in the table of TransferResults. Each mapping has ``method``, ``fraction``,
+        ``accuracy`` and, if they are known, ``std`` over seeds and ``n_labels``.
     chance : float or None, default=None
-        Accuracy of guessing the commonest class.
+        Accuracy of predicting the most frequent class.
 
     Attributes
     ----------
     figure_ : matplotlib.figure.Figure
-        The figure drawn in.
+        Figure that holds the axes.
     ax_ : matplotlib.axes.Axes
-        The panel.
+        Axes with the lines.
     lines_ : dict of str to ErrorbarContainer
-        Of each method: the mean, with bars of one standard deviation over seeds.
+        Means of each method, with bars of one standard deviation over seeds.
     chance_ : Line2D or None
-        The level of chance.
+        Line at the level of chance.
 
     See Also
     --------
-    skstrf.experiments.run_transfer : Measures what is drawn.
+    skstrf.experiments.run_transfer : Compute the accuracies.
 
     Examples
     --------
@@ -72,55 +80,60 @@ class TransferDisplay:
 
     @classmethod
     def from_results(cls, results, *, ax=None) -> TransferDisplay:
-        """Draw an experiment.
+        """Plot the results of an experiment.
 
         Parameters
         ----------
         results : TransferResults
-            Of :func:`skstrf.experiments.run_transfer`.
+            Results of :func:`skstrf.experiments.run_transfer`.
         ax : Axes or None, default=None
-            See :meth:`plot`.
+            Axes to plot on, see :meth:`plot`.
 
         Returns
         -------
         TransferDisplay
-            Drawn.
+            The plotted display.
         """
         return cls(results.table(), chance=results.chance).plot(ax=ax)
 
     def plot(self, ax=None) -> TransferDisplay:
-        """Draw the lines.
+        """Plot one line for each method.
 
         Parameters
         ----------
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on. With None, a figure is created.
 
         Returns
         -------
         TransferDisplay
-            This object.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When there are no rows, or one has no method, fraction or accuracy.
+            If there is no row, or a row has no method, fraction or accuracy.
         """
-        by_method = _by_method(self.rows)
+        by_method: dict[str, list[Mapping[str, Any]]] = {}
+        rows = check_rows(self.rows, "rows", ("method", "fraction", "accuracy"))
+        for row in sorted(rows, key=lambda row: row["fraction"]):
+            by_method.setdefault(row["method"], []).append(row)
+        methods = list(dict.fromkeys(row["method"] for row in rows))
         if ax is None:
             ax = new_figure((6.4, 4.6)).subplots()
-        self.figure_, axes = panels(ax, 1, "accuracy against the share of labels")
-        self.ax_ = axes[0]
+        self.figure_, (self.ax_,) = check_axes(ax, 1, "accuracy against the share of labels")
         self.lines_, self.chance_ = {}, None
-        for number, (method, rows) in enumerate(by_method.items()):
-            color, mark = _STYLES[number % len(_STYLES)]
-            shift = 1 + 0.025 * (number - (len(by_method) - 1) / 2)
+        for number, method in enumerate(methods):
+            color, marker = _STYLES[number % len(_STYLES)]
+            # Slightly shifted, so that the bars of different methods do not hide each other.
+            shift = 1 + 0.025 * (number - (len(methods) - 1) / 2)
+            rows = by_method[method]
             self.lines_[method] = self.ax_.errorbar(
-                [row["fraction"] * shift for row in rows],  # beside each other, not on one spot
+                [row["fraction"] * shift for row in rows],
                 [row["accuracy"] for row in rows],
-                [_known(row.get("std")) for row in rows],
+                np.array([row.get("std") for row in rows], dtype=float),  # None: NaN
                 color=color,
-                marker=mark,
+                marker=marker,
                 markersize=4.5,
                 linewidth=1.4,
                 elinewidth=0.9,
@@ -132,41 +145,22 @@ class TransferDisplay:
             self.chance_ = self.ax_.axhline(
                 self.chance, color="0.35", linewidth=1, linestyle=":", label="chance"
             )
-        self._finish(next(iter(by_method.values())))
+        self._finish(by_method[methods[0]])
         return self
 
-    def _finish(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _finish(self, rows: list[Mapping[str, Any]]) -> None:
         ax = self.ax_
         ax.set_xscale("log")
-        ticks = [row["fraction"] for row in rows]
+        fractions = [row["fraction"] for row in rows]
         counts = [f"\n({row['n_labels']})" if "n_labels" in row else "" for row in rows]
-        labels = [f"{100 * x:g} %{count}" for x, count in zip(ticks, counts, strict=True)]
-        ax.set_xticks(ticks, labels, fontsize=8)
+        labels = [f"{100 * x:g} %{count}" for x, count in zip(fractions, counts, strict=True)]
+        ax.set_xticks(fractions, labels)
         ax.set_xticks([], minor=True)
-        ax.set_xlabel("labels of the target that are known (sounds)", fontsize=9)
-        ax.set_ylabel("accuracy on the target (mean ± std over seeds)", fontsize=9)
-        ax.tick_params(labelsize=8)
-        ax.grid(axis="y", color="0.9", linewidth=0.8)
-        ax.set_axisbelow(True)
         ax.set_ylim(0, 1.05)
-        # Above the panel: inside it would hide bars of the spread.
-        ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False)
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
-
-
-def _by_method(rows: Any) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if lacking := {"method", "fraction", "accuracy"} - set(row):
-            raise ValueError(
-                f"rows must have method, fraction and accuracy: no {lacking} in {row}."
-            )
-        found.setdefault(row["method"], []).append(row)
-    if not found:
-        raise ValueError("rows is empty: there is nothing to draw.")
-    return {name: sorted(group, key=lambda row: row["fraction"]) for name, group in found.items()}
-
-
-def _known(std: float | None) -> float:
-    return float("nan") if std is None else float(std)
+        legend_above(ax, 2)
+        finish_chart(
+            ax,
+            "known labels of the target (sounds)",
+            "accuracy on the target (mean ± std over seeds)",
+            grid="y",
+        )

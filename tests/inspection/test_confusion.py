@@ -3,16 +3,16 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from skstrf.inspection import confusion_matrix_display
+from skstrf.inspection import ConfusionDisplay
 
 TRUE = ["oboe"] * 4 + ["tuba"] * 3 + ["viola"]
 PREDICTED = ["oboe", "oboe", "oboe", "tuba", "tuba", "tuba", "tuba", "oboe"]
 
 
 def test_shares_and_counts():
-    display = confusion_matrix_display(TRUE, PREDICTED)
-    np.testing.assert_array_equal(display.counts_, [[3, 1, 0], [0, 3, 0], [1, 0, 0]])
-    np.testing.assert_allclose(display.confusion_matrix, [[0.75, 0.25, 0], [0, 1, 0], [1, 0, 0]])
+    display = ConfusionDisplay.from_predictions(TRUE, PREDICTED)
+    np.testing.assert_array_equal(display.confusion_matrix, [[3, 1, 0], [0, 3, 0], [1, 0, 0]])
+    np.testing.assert_allclose(display.shares_, [[0.75, 0.25, 0], [0, 1, 0], [1, 0, 0]])
     texts = [[text.get_text() for text in row] for row in display.text_]
     assert texts == [["75 %\n3", "25 %\n1", ""], ["", "100 %\n3", ""], ["100 %\n1", "", ""]]
     assert display.im_.get_clim() == (0, 1)
@@ -21,8 +21,8 @@ def test_shares_and_counts():
 
 
 def test_a_class_without_sounds_has_an_empty_row():
-    display = confusion_matrix_display(TRUE, PREDICTED, labels=["tuba", "flute", "oboe"])
-    np.testing.assert_array_equal(display.confusion_matrix[1], 0)
+    display = ConfusionDisplay.from_predictions(TRUE, PREDICTED, labels=["tuba", "flute", "oboe"])
+    np.testing.assert_array_equal(display.shares_[1], 0)
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == ["tuba", "flute", "oboe"]
 
 
@@ -35,9 +35,9 @@ def luminance(color):
 def test_text_stands_out_of_its_cell(cmap):
     true = np.repeat(np.arange(20), 20)
     predicted = np.concatenate([[(c + 1) % 20] * c + [c] * (20 - c) for c in range(20)])
-    display = confusion_matrix_display(true, predicted, cmap=cmap)
+    display = ConfusionDisplay.from_predictions(true, predicted, cmap=cmap)
     for (row, column), text in np.ndenumerate(display.text_):
-        cell = display.im_.cmap(display.im_.norm(display.confusion_matrix[row, column]))[:3]
+        cell = display.im_.cmap(display.im_.norm(display.shares_[row, column]))[:3]
         pair = sorted((luminance(cell), luminance(to_rgb(text.get_color()))))
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5
 
@@ -46,7 +46,7 @@ def test_text_stands_out_of_its_cell(cmap):
 def test_no_text_overlaps_another_or_leaves_the_figure(n):
     names = [f"instrument class {i:02d}" for i in range(n)]
     true = np.repeat(names, n)
-    display = confusion_matrix_display(true, np.tile(names, n))
+    display = ConfusionDisplay.from_predictions(true, np.tile(names, n))
     figure = display.figure_
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
@@ -61,13 +61,13 @@ def test_no_text_overlaps_another_or_leaves_the_figure(n):
 
 
 def test_more_than_twenty_classes_have_no_text():
-    display = confusion_matrix_display(np.arange(21), np.arange(21))
+    display = ConfusionDisplay.from_predictions(np.arange(21), np.arange(21))
     assert display.text_ is None
 
 
 def test_odd_names_are_shown_as_they_are():
     names = [r"$\frac$", "x" * 60]
-    display = confusion_matrix_display(names, names)
+    display = ConfusionDisplay.from_predictions(names, names)
     display.figure_.canvas.draw()
     shown = [label.get_text() for label in display.ax_.get_xticklabels()]
     assert shown == [r"$\frac$", "x" * 23 + "…"]
@@ -75,4 +75,4 @@ def test_odd_names_are_shown_as_they_are():
 
 def test_draws_in_axes_that_are_given():
     ax = Figure().subplots()
-    assert confusion_matrix_display([0, 1], [1, 1], ax=ax).ax_ is ax
+    assert ConfusionDisplay.from_predictions([0, 1], [1, 1], ax=ax).ax_ is ax

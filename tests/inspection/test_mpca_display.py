@@ -65,7 +65,7 @@ def test_from_estimator_reads_a_fitted_mpca():
     display = MPCADisplay.from_estimator(fitted, mode_names=["scale", "rate"])
     assert [cut.get_xdata()[0] for cut in display.cuts_] == list(fitted.output_shape_)
     assert [ax.get_title().split(":")[0] for ax in display.axes_] == ["scale", "rate"]
-    assert any("70 % asked for" in text.get_text() for text in display.axes_[0].texts)
+    assert any("70 % requested" in text.get_text() for text in display.axes_[0].texts)
     chosen = MPCADisplay.from_estimator(MPCA((2, 3)).fit(X))
     assert [cut.get_xdata()[0] for cut in chosen.cuts_] == [2, 3]
     assert not chosen.axes_[0].texts

@@ -213,7 +213,7 @@ def test_figure_is_embedded_at_its_size_and_closed():
 
 @pytest.mark.parametrize("alt", ["", "  "])
 def test_figures_need_words(alt):
-    with pytest.raises(ValueError, match="alt must say"):
+    with pytest.raises(ValueError, match="alt must describe"):
         Report("x").add_figure("F", Figure(), alt=alt)
 
 

@@ -86,7 +86,7 @@ def test_without_a_peak_the_level_stays_unless_it_would_clip(inverted, caplog):
     assert caplog.records == []
     with caplog.at_level(logging.WARNING, "skstrf"):
         np.testing.assert_array_equal(sonify(40 * quiet, peak=None), np.ones(12))
-    assert "turned down by 20.0 dB" in caplog.text
+    assert "reduced by 20.0 dB" in caplog.text
 
 
 def test_a_batch_keeps_its_levels(spectrogram, inverted):

@@ -26,7 +26,7 @@ class Fitted(BaseEstimator):
 
 def test_curves_are_the_history():
     history = make_history()
-    display = TrainingDisplay.from_histories([history])
+    display = TrainingDisplay([history]).plot()
     for key, lines in display.lines_.items():
         np.testing.assert_array_equal(lines[0].get_xdata(), range(1, 7))
         np.testing.assert_array_equal(lines[0].get_ydata(), [row[key] for row in history])
@@ -34,7 +34,7 @@ def test_curves_are_the_history():
 
 
 def test_best_epoch_is_marked_on_both_panels():
-    display = TrainingDisplay.from_histories([make_history(best=4)])
+    display = TrainingDisplay([make_history(best=4)]).plot()
     assert display.best_epochs_ == [4]
     marks = [mark.get_xydata()[0].tolist() for mark in display.best_]
     np.testing.assert_allclose(marks, [[4, 0.5], [4, 4 / 6]])
@@ -48,7 +48,7 @@ def test_an_estimator_says_itself_which_epoch_it_kept():
 
 
 def test_labels_have_units():
-    loss, accuracy = TrainingDisplay.from_histories([make_history()]).axes_
+    loss, accuracy = TrainingDisplay([make_history()]).plot().axes_
     assert loss.get_xlabel() == accuracy.get_xlabel() == "epoch"
     assert loss.get_ylabel() == "loss (cross-entropy, nats)"
     assert accuracy.get_ylabel() == "accuracy (share of sounds)"
@@ -57,7 +57,7 @@ def test_labels_have_units():
 
 def test_folds_are_drawn_together():
     histories = [make_history(n, best) for n, best in ((6, 4), (9, 8), (7, 6))]
-    display = TrainingDisplay.from_histories(histories)
+    display = TrainingDisplay(histories).plot()
     assert [len(line.get_xdata()) for line in display.lines_["valid_loss"]] == [6, 9, 7]
     assert display.best_[0].get_xdata().tolist() == [4, 8, 6]
     texts = [text.get_text() for text in display.axes_[0].get_legend().get_texts()]
@@ -71,7 +71,7 @@ def test_without_a_validation_part_there_is_one_panel_and_no_mark():
 
 
 def test_a_single_epoch_can_be_seen():
-    display = TrainingDisplay.from_histories([make_history(n=1)])
+    display = TrainingDisplay([make_history(n=1)]).plot()
     assert display.lines_["train_loss"][0].get_marker() == "o"
     assert all(tick == round(tick) for tick in display.axes_[0].get_xticks())
 
@@ -87,9 +87,9 @@ def test_a_single_epoch_can_be_seen():
 )
 def test_other_data_are_refused(histories, message):
     with pytest.raises(ValueError, match=message):
-        TrainingDisplay.from_histories(histories)
+        TrainingDisplay(histories).plot()
 
 
 def test_best_epochs_are_one_for_each_training():
     with pytest.raises(ValueError, match="2 entries for 1 histories"):
-        TrainingDisplay.from_histories([make_history()], best_epochs=[1, 2])
+        TrainingDisplay([make_history()], best_epochs=[1, 2]).plot()
