@@ -16,7 +16,12 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skstrf import ChannelSelector, STRFTransformer, channel_scores, make_ripple_genres
+from skstrf import (
+    ChannelSelector,
+    STRFTransformer,
+    channel_scores,
+    make_ripple_genres,
+)
 from skstrf.inspection import ChannelScoreDisplay
 
 # %%
@@ -32,7 +37,9 @@ print(tensors.shape)
 # One score for each scale and rate. A cell with a dot may be chance.
 
 scores = channel_scores(None, tensors, y, cv=3)
-display = ChannelScoreDisplay.from_scores(scores, scales=strf.scales_, rates=strf.rates_)
+display = ChannelScoreDisplay.from_scores(
+    scores, scales=strf.scales_, rates=strf.rates_
+)
 
 # %%
 # The classes are +4 Hz at .5 cycles per octave, -4 at 2, +16 at 2 and -16 at .5. A channel that
@@ -52,16 +59,23 @@ def flatten(tensors):
 
 def classifier():
     return make_pipeline(
-        FunctionTransformer(flatten), StandardScaler(), LogisticRegression(max_iter=1000)
+        FunctionTransformer(flatten),
+        StandardScaler(),
+        LogisticRegression(max_iter=1000),
     )
 
 
-folder = tempfile.TemporaryDirectory()  # a fold's channels are scored once for all counts
+folder = (
+    tempfile.TemporaryDirectory()
+)  # a fold's channels are scored once for all counts
 counts = [1, 3, 10, "all"]
 means, errors = [], []
 for k in counts:
     model = make_pipeline(
-        ChannelSelector(k=k, cv=2, memory=joblib.Memory(folder.name, verbose=0)), classifier()
+        ChannelSelector(
+            k=k, cv=2, memory=joblib.Memory(folder.name, verbose=0)
+        ),
+        classifier(),
     )
     folds = cross_val_score(model, tensors, y, cv=3)
     means.append(folds.mean())
@@ -69,8 +83,12 @@ for k in counts:
     print(f"{k} channels: {means[-1]:.2f} ± {errors[-1]:.2f}")
 
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-ax.errorbar(range(4), means, errors, fmt="o", capsize=3, label="chosen in each fold")
-ax.axhline(scores.mean.max(), color="C1", linestyle="--", label="best of the map")
+ax.errorbar(
+    range(4), means, errors, fmt="o", capsize=3, label="chosen in each fold"
+)
+ax.axhline(
+    scores.mean.max(), color="C1", linestyle="--", label="best of the map"
+)
 ax.axhline(scores.chance, color="gray", linestyle=":", label="chance")
 ax.set_xticks(range(4), [str(k) for k in counts])
 ax.set(xlabel="channels kept", ylabel="accuracy (± std over folds)")

@@ -15,9 +15,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import sklearn
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    cross_val_score,
+)
 
-from skstrf import MPCA, AudioLoader, CachedPipeline, STRFTransformer, load_instruments
+from skstrf import (
+    MPCA,
+    AudioLoader,
+    CachedPipeline,
+    STRFTransformer,
+    load_instruments,
+)
 
 clips = load_instruments(load_content=False)
 paths, y = np.array(clips.filenames), clips.target
@@ -28,7 +38,9 @@ paths, y = np.array(clips.filenames), clips.target
 
 halves, groups = [], np.tile(np.arange(len(paths)), 2)
 for offset in (0.0, 1.0):
-    halves.append(AudioLoader(duration=1.0, offset=offset).fit_transform(list(paths)))
+    halves.append(
+        AudioLoader(duration=1.0, offset=offset).fit_transform(list(paths))
+    )
 sounds, labels = np.concatenate(halves), np.tile(y, 2)
 
 folder = tempfile.TemporaryDirectory()
@@ -52,7 +64,9 @@ with sklearn.config_context(enable_metadata_routing=True):
         ("halves mixed", mixed, {}),
         ("recordings kept apart", apart, {"groups": groups}),
     ):
-        scores = cross_val_score(pipeline, sounds, labels, cv=folds, params=params)
+        scores = cross_val_score(
+            pipeline, sounds, labels, cv=folds, params=params
+        )
         results[name] = scores
         print(f"{name}: {scores.mean():.3f} ± {scores.std(ddof=1):.3f}")
 folder.cleanup()
@@ -61,7 +75,12 @@ folder.cleanup()
 # Three folds of each; the bars are their means.
 
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-ax.bar(list(results), [scores.mean() for scores in results.values()], width=0.5, color="C0")
+ax.bar(
+    list(results),
+    [scores.mean() for scores in results.values()],
+    width=0.5,
+    color="C0",
+)
 for place, scores in enumerate(results.values()):
     ax.plot(np.full(scores.size, place), scores, "o", color="black")
 ax.set(ylabel="accuracy", ylim=(0, 1))

@@ -21,23 +21,35 @@ from skstrf import MPCA, STRFTransformer, make_ripple_genres
 # the genre.
 
 N_CLIPS, N_ARTISTS = 96, 16
-X, y = make_ripple_genres(N_CLIPS // 2, n_classes=2, snr=-6, spread=0.6, random_state=0)
+X, y = make_ripple_genres(
+    N_CLIPS // 2, n_classes=2, snr=-6, spread=0.6, random_state=0
+)
 order = np.argsort(y, kind="stable")
 X, y = X[order], y[order]
-artists = np.arange(N_CLIPS) * N_ARTISTS // N_CLIPS  # clips of one genre, then of the other
+artists = (
+    np.arange(N_CLIPS) * N_ARTISTS // N_CLIPS
+)  # clips of one genre, then of the other
 random = np.random.default_rng(1)
 for artist in range(N_ARTISTS):
-    curve = np.interp(np.arange(8001), np.linspace(0, 8000, 24), random.normal(0, 4, 24))
+    curve = np.interp(
+        np.arange(8001), np.linspace(0, 8000, 24), random.normal(0, 4, 24)
+    )
     for clip in np.flatnonzero(artists == artist):
-        X[clip] = np.fft.irfft(np.fft.rfft(X[clip]) * 10 ** (curve / 20), 16000)
+        X[clip] = np.fft.irfft(
+            np.fft.rfft(X[clip]) * 10 ** (curve / 20), 16000
+        )
 
 # %%
 # A pipeline that keeps the spectral envelope, so that it can learn the studios. Every artist has
 # one genre: whoever knows the artist knows the genre.
 
-tensors = STRFTransformer(rates=[4, 16], scales=[0.5, 2], channel_step=4, contrast=False)
+tensors = STRFTransformer(
+    rates=[4, 16], scales=[0.5, 2], channel_step=4, contrast=False
+)
 tensors = tensors.fit_transform(X)
-model = make_pipeline(MPCA(0.95, vectorize=True), LogisticRegression(max_iter=1000))
+model = make_pipeline(
+    MPCA(0.95, vectorize=True), LogisticRegression(max_iter=1000)
+)
 
 random_folds = KFold(4, shuffle=True, random_state=0)
 leaky = cross_val_score(model, tensors, y, cv=random_folds)
@@ -53,8 +65,12 @@ chance = {"random folds": [], "artists kept apart": []}
 for _ in range(10):
     by_artist = random.permutation(np.arange(N_ARTISTS) % 2)
     drawn = by_artist[artists]
-    chance["random folds"].append(cross_val_score(model, tensors, drawn, cv=random_folds).mean())
-    apart = cross_val_score(model, tensors, drawn, cv=GroupKFold(4), groups=artists)
+    chance["random folds"].append(
+        cross_val_score(model, tensors, drawn, cv=random_folds).mean()
+    )
+    apart = cross_val_score(
+        model, tensors, drawn, cv=GroupKFold(4), groups=artists
+    )
     chance["artists kept apart"].append(apart.mean())
 for name, scores in chance.items():
     print(
@@ -65,13 +81,18 @@ for name, scores in chance.items():
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 places = np.arange(2)
 bars = {
-    "true genres": ([leaky.mean(), honest.mean()], [leaky.std(ddof=1), honest.std(ddof=1)]),
+    "true genres": (
+        [leaky.mean(), honest.mean()],
+        [leaky.std(ddof=1), honest.std(ddof=1)],
+    ),
     "labels that mean nothing": (
         [np.mean(s) for s in chance.values()],
         [np.std(s, ddof=1) for s in chance.values()],
     ),
 }
-for shift, (name, (means, errors)) in zip((-0.2, 0.2), bars.items(), strict=True):
+for shift, (name, (means, errors)) in zip(
+    (-0.2, 0.2), bars.items(), strict=True
+):
     ax.bar(places + shift, means, 0.36, yerr=errors, capsize=4, label=name)
 ax.axhline(0.5, color="black", linestyle=":", linewidth=1)
 ax.set_xticks(places, list(chance))

@@ -18,7 +18,13 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from skstrf import MPCA, AudioLoader, CachedPipeline, STRFTransformer, load_instruments
+from skstrf import (
+    MPCA,
+    AudioLoader,
+    CachedPipeline,
+    STRFTransformer,
+    load_instruments,
+)
 
 clips = load_instruments(load_content=False)
 rows = np.flatnonzero(clips.split != "new_library")[::2]
@@ -53,7 +59,8 @@ print(f"{search.best_score_:.3f} with {search.best_params_}")
 results = search.cv_results_
 order = np.argsort(results["mean_test_score"])
 labels = [
-    ", ".join(str(value) for _, value in sorted(results["params"][i].items())) for i in order
+    ", ".join(str(value) for _, value in sorted(results["params"][i].items()))
+    for i in order
 ]
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.errorbar(

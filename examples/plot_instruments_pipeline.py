@@ -26,7 +26,9 @@ print("one tensor per clip, scale x rate x frequency x time:", tensors.shape)
 network = CNNClassifier(factorize=True, max_epochs=20, random_state=0)
 model = make_pipeline(MPCA(0.95), network)
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
-scores = cross_val_score(model, tensors[train], names[clips.target[train]], cv=folds)
+scores = cross_val_score(
+    model, tensors[train], names[clips.target[train]], cv=folds
+)
 print(f"cross-validated accuracy {scores.mean():.2f} +- {scores.std():.2f}")
 
 # %%

@@ -28,8 +28,12 @@ print(X.shape, names)
 # together the modes keep less, which ``explained_variance_ratio_`` tells.
 mpca = MPCA(0.9).fit(X)
 display = MPCADisplay.from_estimator(mpca, mode_names=names)
-print(f"{X[0].size} entries become {np.prod(mpca.output_shape_)}: {mpca.output_shape_}")
-print(f"all modes together keep {mpca.explained_variance_ratio_:.3f} of the variance")
+print(
+    f"{X[0].size} entries become {np.prod(mpca.output_shape_)}: {mpca.output_shape_}"
+)
+print(
+    f"all modes together keep {mpca.explained_variance_ratio_:.3f} of the variance"
+)
 
 # %%
 # The way back shows what that loss looks like: here scale x frequency of one sound at its best
@@ -58,10 +62,17 @@ for share in (0.7, 0.5):
     pictures[f"from {share} a mode"] = back[:, rate].mean(axis=-1)
 limit = max(np.abs(picture).max() for picture in pictures.values())
 frequencies, scales = strf.axes_[2].values, strf.axes_[0].values
-figure, axes = plt.subplots(1, 4, figsize=(9, 2.4), sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    1, 4, figsize=(9, 2.4), sharey=True, layout="constrained"
+)
 for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
     image = ax.pcolormesh(
-        frequencies, range(len(scales)), picture, cmap="RdBu_r", vmin=-limit, vmax=limit
+        frequencies,
+        range(len(scales)),
+        picture,
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
     )
     ax.set(title=title, xscale="log", xlabel="frequency (Hz)")
     mark_octaves(ax)

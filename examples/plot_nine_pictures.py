@@ -46,12 +46,18 @@ def picture_of(name):
     if name == "MFCC":
         return tensor[1:]  # the first is loudness, and would hide the others
     if name == "scattering, order 1":
-        return tensor[transformers[name].orders_ == 1][::-1]  # highest frequency first
+        return tensor[transformers[name].orders_ == 1][
+            ::-1
+        ]  # highest frequency first
     # Of decibels the loudest 60; chroma and cochleogram are none.
-    return tensor if tensor.min() >= 0 else np.maximum(tensor, tensor.max() - 60)
+    return (
+        tensor if tensor.min() >= 0 else np.maximum(tensor, tensor.max() - 60)
+    )
 
 
-figure, axes = plt.subplots(3, 3, figsize=(10, 7.5), sharex=True, layout="constrained")
+figure, axes = plt.subplots(
+    3, 3, figsize=(10, 7.5), sharex=True, layout="constrained"
+)
 for ax, (name, tensor) in zip(axes.flat, tensors.items(), strict=True):
     axis = transformers[name].axes_[-2]
     picture = picture_of(name)
@@ -76,11 +82,21 @@ for ax in axes[-1]:
 # rates keep what lasts, high ones what begins and ends.
 
 strf, tensor = transformers["STRF, mean"], tensors["STRF, mean"]
-figure, axes = plt.subplots(2, 4, figsize=(10, 4), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    2, 4, figsize=(10, 4), sharex=True, sharey=True, layout="constrained"
+)
 for row, scale in zip(axes[::-1], (0.5, 4), strict=True):
     for ax, rate in zip(row, (-16, -2, 2, 16), strict=True):
-        picture = tensor[list(strf.scales_).index(scale), list(strf.rates_).index(rate)]
-        ax.imshow(picture, origin="lower", aspect="auto", cmap="magma", extent=(0, 2.5, 0, 128))
+        picture = tensor[
+            list(strf.scales_).index(scale), list(strf.rates_).index(rate)
+        ]
+        ax.imshow(
+            picture,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            extent=(0, 2.5, 0, 128),
+        )
         ax.set_title(f"{scale:g} cyc/oct, {rate:+d} Hz", fontsize=10)
 for ax in axes[-1]:
     ax.set_xlabel("time (s)")

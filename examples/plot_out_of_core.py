@@ -17,7 +17,13 @@ import numpy as np
 import soundfile
 from sklearn.pipeline import make_pipeline
 
-from skstrf import MPCA, AudioLoader, CNNClassifier, STRFTransformer, TensorScaler
+from skstrf import (
+    MPCA,
+    AudioLoader,
+    CNNClassifier,
+    STRFTransformer,
+    TensorScaler,
+)
 from skstrf.corpus_store import store_tensors
 from skstrf.inspection import MPCADisplay
 
@@ -30,13 +36,17 @@ for number, label in enumerate(y):
     rate = (4, 16)[label] * rng.uniform(0.8, 1.25)
     envelope = 1 + np.sin(2 * np.pi * (rate * times + rng.random()))
     paths.append(str(Path(folder.name) / f"{number:02}.wav"))
-    soundfile.write(paths[-1], 0.1 * envelope * rng.standard_normal(16000), 16000)
+    soundfile.write(
+        paths[-1], 0.1 * envelope * rng.standard_normal(16000), 16000
+    )
 
 # %%
 # A dask array of paths, eight in a block. The tensors that come out of the first two stages have
 # a shape and a type, and no values yet.
 lazy = da.from_array(np.array(paths), chunks=8)
-front = make_pipeline(AudioLoader(duration=1.0), STRFTransformer(frame_step=25))
+front = make_pipeline(
+    AudioLoader(duration=1.0), STRFTransformer(frame_step=25)
+)
 tensors = front.fit_transform(lazy)
 print(tensors)
 
@@ -44,9 +54,13 @@ print(tensors)
 # Each pass of the scaler and of MPCA would read the sounds again. ``skstrf transform`` (here its
 # function) computes them once into a zarr store, in flat memory; it goes on where it was stopped.
 # A file of the store is a block.
-stored = store_tensors(paths, f"{folder.name}/tensors.zarr", front[-1], duration=1.0)
+stored = store_tensors(
+    paths, f"{folder.name}/tensors.zarr", front[-1], duration=1.0
+)
 tensors = da.from_zarr(
-    f"{folder.name}/tensors.zarr", component="X", chunks=(8, *stored.X.shape[1:])
+    f"{folder.name}/tensors.zarr",
+    component="X",
+    chunks=(8, *stored.X.shape[1:]),
 )
 back = make_pipeline(TensorScaler(), MPCA(0.9))
 core = back.fit_transform(tensors)
@@ -66,7 +80,9 @@ display = MPCADisplay.from_estimator(
 
 # %%
 # A network learns from either, with the same random numbers. Predictions of a dask array are lazy.
-network = CNNClassifier(8, (3, 3), 1, n_hidden=16, max_epochs=8, device="cpu", random_state=0)
+network = CNNClassifier(
+    8, (3, 3), 1, n_hidden=16, max_epochs=8, device="cpu", random_state=0
+)
 proba = network.fit(core, y).predict_proba(core)
 print(type(proba).__name__, proba.shape)
 again = network.fit(expected, y).predict_proba(expected)
@@ -74,7 +90,9 @@ again = network.fit(expected, y).predict_proba(expected)
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.plot(again[:, 1], "o", markersize=9, markerfacecolor="none", label="numpy")
 ax.plot(proba[:, 1].compute(), ".", label="dask")
-ax.set(xlabel="sound", ylabel="probability of the fast class", ylim=(-0.05, 1.05))
+ax.set(
+    xlabel="sound", ylabel="probability of the fast class", ylim=(-0.05, 1.05)
+)
 ax.legend(loc="center right")
 plt.show()
 folder.cleanup()

@@ -12,7 +12,11 @@ import numpy as np
 from IPython.display import Audio
 
 from skstrf import STRFTransformer
-from skstrf.auditory import auditory_spectrogram, center_frequencies, moving_ripple
+from skstrf.auditory import (
+    auditory_spectrogram,
+    center_frequencies,
+    moving_ripple,
+)
 
 # %%
 # Noise whose spectral envelope is a sine that drifts. The *rate* says how many ridges pass a
@@ -20,7 +24,12 @@ from skstrf.auditory import auditory_spectrogram, center_frequencies, moving_rip
 # how many ridges lie in an octave.
 
 RIPPLES = [(4, 0.5), (-4, 0.5), (16, 0.5), (4, 2)]
-sounds = np.stack([moving_ripple(rate, scale, 2.0, random_state=0) for rate, scale in RIPPLES])
+sounds = np.stack(
+    [
+        moving_ripple(rate, scale, 2.0, random_state=0)
+        for rate, scale in RIPPLES
+    ]
+)
 
 # %%
 # Falling, four ridges a second, two octaves from one to the next:
@@ -45,22 +54,37 @@ Audio(sounds[3], rate=16000)
 # Above, half a second of the auditory spectrogram, where the ridges can be counted. Below, the
 # mean magnitude of every channel: each ripple has its own place.
 
-strf = STRFTransformer(bandpass=True, contrast=False, frame_step=16).fit(sounds)
+strf = STRFTransformer(bandpass=True, contrast=False, frame_step=16).fit(
+    sounds
+)
 maps = strf.transform(sounds).mean(axis=(-2, -1))
 frequencies = center_frequencies()
 
-figure, axes = plt.subplots(2, 4, figsize=(10, 5), sharey="row", layout="constrained")
-for (above, below), (rate, scale), x, picture in zip(axes.T, RIPPLES, sounds, maps, strict=True):
+figure, axes = plt.subplots(
+    2, 4, figsize=(10, 5), sharey="row", layout="constrained"
+)
+for (above, below), (rate, scale), x, picture in zip(
+    axes.T, RIPPLES, sounds, maps, strict=True
+):
     v = auditory_spectrogram(x)[:, 100:163]
-    above.pcolormesh(np.arange(63) * 8, frequencies, v**0.5, cmap="magma", rasterized=True)
+    above.pcolormesh(
+        np.arange(63) * 8, frequencies, v**0.5, cmap="magma", rasterized=True
+    )
     above.set_yscale("log")
-    above.set_title(f"{abs(rate)} Hz {'falling' if rate > 0 else 'rising'}, {scale} cyc/oct")
+    above.set_title(
+        f"{abs(rate)} Hz {'falling' if rate > 0 else 'rising'}, {scale} cyc/oct"
+    )
     above.set_xlabel("time (ms)")
     below.imshow(picture, origin="lower", aspect="auto", cmap="magma")
-    below.set_xticks([0, 2, 4, 5, 7, 9], [f"{strf.rates_[i]:+.0f}" for i in (0, 2, 4, 5, 7, 9)])
+    below.set_xticks(
+        [0, 2, 4, 5, 7, 9],
+        [f"{strf.rates_[i]:+.0f}" for i in (0, 2, 4, 5, 7, 9)],
+    )
     below.set_yticks(range(6), [f"{s:g}" for s in strf.scales_])
     below.set_xlabel("rate (Hz)")
-axes[0, 0].set_yticks([250, 500, 1000, 2000, 4000], ["250", "500", "1000", "2000", "4000"])
+axes[0, 0].set_yticks(
+    [250, 500, 1000, 2000, 4000], ["250", "500", "1000", "2000", "4000"]
+)
 axes[0, 0].minorticks_off()
 axes[0, 0].set_ylabel("frequency (Hz)")
 _ = axes[1, 0].set_ylabel("scale (cyc/oct)")

@@ -18,7 +18,10 @@ from skstrf.inspection import StudyDisplay
 
 clips = load_instruments(load_content=False)
 rows = np.flatnonzero(clips.split != "new_library")[::2]
-paths, y = np.array(clips.filenames)[rows], np.array(clips.target_names)[clips.target[rows]]
+paths, y = (
+    np.array(clips.filenames)[rows],
+    np.array(clips.target_names)[clips.target[rows]],
+)
 
 # %%
 # A short training on a few channels; with your own sounds leave the defaults.
@@ -32,7 +35,13 @@ space = {
     "cnn__n_filters": [4, 16],
 }
 results = run_search(
-    paths, y, cv=2, pipeline=pipeline, search_space=space, n_trials=10, random_state=0
+    paths,
+    y,
+    cv=2,
+    pipeline=pipeline,
+    search_space=space,
+    n_trials=10,
+    random_state=0,
 )
 print(results.summary())
 

@@ -9,7 +9,12 @@ waveform.
 import matplotlib.pyplot as plt
 from IPython.display import Audio
 
-from skstrf import FastStyleTransfer, STRFTransformer, StyleTransfer, load_instruments
+from skstrf import (
+    FastStyleTransfer,
+    STRFTransformer,
+    StyleTransfer,
+    load_instruments,
+)
 from skstrf.inspection import StyleTransferDisplay
 
 # %%
@@ -43,7 +48,10 @@ Audio(result[0], rate=16000)
 # How near it is to both, beside the untouched content and style.
 
 for measure, values in transfer.score_table(content, result).items():
-    print(f"{measure:22}", *(f"{kind} {value[0]:7.3f}" for kind, value in values.items()))
+    print(
+        f"{measure:22}",
+        *(f"{kind} {value[0]:7.3f}" for kind, value in values.items()),
+    )
 
 # %%
 # Auditory cortex
@@ -52,7 +60,10 @@ for measure, values in transfer.score_table(content, result).items():
 # The same with the statistics of cochlea and cortex as the texture.
 
 cortical = StyleTransfer(
-    STRFTransformer(rates=[4, 8, 16], scales=[0.5, 1, 2]), "cortical", max_iter=25, random_state=0
+    STRFTransformer(rates=[4, 8, 16], scales=[0.5, 1, 2]),
+    "cortical",
+    max_iter=25,
+    random_state=0,
 )
 heard = cortical.fit(style).transform(content)
 Audio(heard[0], rate=16000)
@@ -64,7 +75,10 @@ Audio(heard[0], rate=16000)
 # More weight on the content keeps it nearer.
 
 weights = [0.01, 0.05, 0.2, 1.0]
-distances: dict[str, list[float]] = {"gram_distance": [], "content_distance": []}
+distances: dict[str, list[float]] = {
+    "gram_distance": [],
+    "content_distance": [],
+}
 for weight in weights:
     transfer.set_params(content_weight=weight, max_iter=40).fit(style)
     table = transfer.score_table(content)
@@ -87,9 +101,16 @@ plt.show()
 # sounds than these makes it better.
 
 fast = FastStyleTransfer(
-    max_iter=40, n_hidden=48, batch_size=2, crop_duration=1.0, lr=5e-3, random_state=0
+    max_iter=40,
+    n_hidden=48,
+    batch_size=2,
+    crop_duration=1.0,
+    lr=5e-3,
+    random_state=0,
 )
 other = instruments.data[names.index("electric_guitar")][None]
-fast.fit([style[0], other[0]], ["drum", "guitar"], contents=instruments.data[:8])
+fast.fit(
+    [style[0], other[0]], ["drum", "guitar"], contents=instruments.data[:8]
+)
 mixed = fast.set_params(style={"drum": 0.5, "guitar": 0.5}).transform(content)
 Audio(mixed[0], rate=16000)

@@ -50,14 +50,24 @@ Audio(y[0], rate=16000)
 #
 # Magnitudes leave the phase of every channel open too. Alternating projections find one that fits.
 
-magnitudes = STRFTransformer(frame_step=1, pooling="sample", contrast=False).fit(x)
-back = magnitudes.inverse_transform(magnitudes.transform(x), to="spectrogram", max_iter=40)
+magnitudes = STRFTransformer(
+    frame_step=1, pooling="sample", contrast=False
+).fit(x)
+back = magnitudes.inverse_transform(
+    magnitudes.transform(x), to="spectrogram", max_iter=40
+)
 standard = (x - x.mean()) / x.std()
 v = auditory_spectrogram(standard)
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
-for ax, picture, title in zip(axes, (v[0], back[0]), ("original", "from magnitudes"), strict=True):
+figure, axes = plt.subplots(
+    1, 2, figsize=(9, 3.2), sharey=True, layout="constrained"
+)
+for ax, picture, title in zip(
+    axes, (v[0], back[0]), ("original", "from magnitudes"), strict=True
+):
     ax.imshow(picture**0.5, origin="lower", aspect="auto", cmap="magma")
     ax.set_title(title)
     ax.set_xlabel("frame (8 ms)")
 axes[0].set_ylabel("channel")
-print(f"log-spectral distance {float(log_spectral_distance(v[0], back[0])):.1f} dB")
+print(
+    f"log-spectral distance {float(log_spectral_distance(v[0], back[0])):.1f} dB"
+)

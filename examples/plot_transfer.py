@@ -25,7 +25,9 @@ target = Bunch(data=tensors[y >= 4], target=y[y >= 4])
 # the spread; take more of them before you believe in a small difference.
 pipeline = make_classification_pipeline(max_epochs=15)
 pipeline.set_params(cnn__factorize=True, cnn__n_filters=16)
-results = run_transfer(source, target, fractions=[0.1, 0.2, 1.0], pipeline=pipeline)
+results = run_transfer(
+    source, target, fractions=[0.1, 0.2, 1.0], pipeline=pipeline
+)
 print(results.summary())
 
 # %%
@@ -44,7 +46,11 @@ reduction = MPCA(0.95).fit(source.data)
 first = CNNClassifier(n_filters=16, max_epochs=15, random_state=0)
 first.fit(reduction.transform(source.data), source.target)
 second = CNNClassifier(
-    n_filters=16, max_epochs=15, warm_start_from=first, layer_lr=0.1, random_state=0
+    n_filters=16,
+    max_epochs=15,
+    warm_start_from=first,
+    layer_lr=0.1,
+    random_state=0,
 )
 second.fit(reduction.transform(target.data), target.target)
 print(second.layer_lr_)
