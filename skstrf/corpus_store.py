@@ -24,7 +24,7 @@ from skstrf import transforms
 from skstrf._version import __version__
 from skstrf.datasets import AudioReadError, audio_blocks
 from skstrf.datasets.audio import count_samples
-from skstrf.datasets.loader import as_paths, read_many
+from skstrf.datasets.loader import as_filenames, read_many
 from skstrf.transforms.base import Axis
 from skstrf.transforms.strf import STRFTransformer, long_axes, transform_blocks
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
@@ -666,7 +666,7 @@ def store_tensors(
     ...     stored.X[1].shape
     (1, 10, 128, 2)
     """
-    names = as_paths(list(filenames)) or []
+    names = as_filenames(list(filenames)) or []
     if not names:
         raise ValueError("There are no sound files to transform.")
     if on_error not in ("warn", "raise"):

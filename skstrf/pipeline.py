@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from skstrf.caching.fingerprints import fingerprint
 from skstrf.caching.recordings import open_store, read_row, write_row
 from skstrf.datasets import AudioLoader
-from skstrf.datasets.loader import as_paths
+from skstrf.datasets.loader import as_filenames
 from skstrf.transforms.base import SoundTransformer
 from skstrf.utils.optional import import_optional
 
@@ -75,7 +75,7 @@ def row_keys(X: Any) -> list[str] | None:
     """Tell the samples apart: files and arrays by their content."""
     if not isinstance(X, list | tuple | np.ndarray) or not len(X):
         return None
-    paths = as_paths(X)
+    paths = as_filenames(X)
     if paths is not None:
         return [_file_key(path) for path in paths]
     rows = np.asarray(X)
@@ -217,7 +217,7 @@ class Stages:
 
     def _fit_head(self, head: list[Any], X: Any) -> tuple[list[Any], str]:
         """Fit what learns no more than shapes; a single sound is read for that, once."""
-        state = "paths" if as_paths(X) is not None else repr(_shape(X))
+        state = "paths" if as_filenames(X) is not None else repr(_shape(X))
         rest = head
         if head and isinstance(head[0], AudioLoader):
             head[0].fit(X)
@@ -299,7 +299,7 @@ class Stages:
         if not keys:
             return
         part = [X[places[key][0]] for key in keys]
-        block: Any = part if as_paths(part) is not None else np.stack(part)
+        block: Any = part if as_filenames(part) is not None else np.stack(part)
         with warnings.catch_warnings():
             # The loader warns at every chunk; here that is done once, for all.
             warnings.filterwarnings("ignore", message=".*cannot be used and became rows of")
@@ -309,7 +309,7 @@ class Stages:
         errors |= bad
         for sound, key, row in zip(part, keys, block, strict=True):
             rows[key] = row
-            if not bad or as_paths([sound])[0] not in bad:  # type: ignore[index]
+            if not bad or as_filenames([sound])[0] not in bad:  # type: ignore[index]
                 self.entries.write(key, row)
         logger.info("memory: %d recordings computed", len(keys))
 

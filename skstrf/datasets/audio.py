@@ -1,4 +1,4 @@
-"""Reading one sound file: a path in, a float32 array of the wanted part or a clear error out."""
+"""Reading one sound file, whole or in blocks, at any sample rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -20,37 +19,40 @@ from skstrf.datasets.headers import (
     AudioInfo,
     AudioReadError,
     audio_info,
-    describe,
     open_sound,
+    read_header,
 )
 from skstrf.utils.validation import Integral, Interval, Real, validate_params
 
 __all__ = [
     "AudioBlocks",
+    "DURATION",
     "MAX_DURATION",
+    "OFFSET",
+    "SAMPLE_RATE",
     "audio_blocks",
-    "check_wanted",
+    "check_header",
+    "count_samples",
     "fix_length",
     "read_audio",
 ]
 
 logger = logging.getLogger("skstrf")
 
-
 MAX_DURATION = 3600.0
-# One frame of the auditory spectrogram: a sound shorter than that has no spectrogram.
+# One frame of the auditory spectrogram: a shorter sound has no spectrogram.
 MIN_DURATION = 0.008
-# A header may declare any length: memory grows by one such block at a time, as sound arrives.
+# A header can declare any length: memory grows by one such block at a time, as samples arrive.
 BLOCK_SAMPLES = 1 << 17
-# When a decoder fails, the block it was at is lost: short ones, then, where that can happen.
+# A decoder that fails loses the current block, so blocks are short where that can happen.
 CODEC_BLOCKS = {"FLAC": 4096, "MP3": 1152}
 # The resampling filter settles within about 100 samples of the slower clock.
 MARGIN = 512
-# Codings whose seek is exact. Seeking in Vorbis and MP3 can land on wrong samples
+# Codings in which seeking is exact. Seeking in Vorbis and MP3 can land on wrong samples
 # (libsndfile issue 885), so those are decoded from their start.
 EXACT_SEEK = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-# Of a block or MP3 frame that is cut, libsndfile makes samples up, and longer blocks are unknown:
-# what lies this close to the end of a file that is cut short is not believed.
+# libsndfile invents samples for a block or MP3 frame that is cut, and longer blocks are unknown:
+# samples this close to the end of a truncated file are not used.
 BLOCK_GUARD = 4096
 
 SAMPLE_RATE = Interval(Integral, MIN_SAMPLE_RATE, MAX_SAMPLE_RATE, closed="both")
@@ -78,16 +80,72 @@ def read_audio(
     mono: bool = True,
     max_duration: float = MAX_DURATION,
 ) -> np.ndarray:
-    """Read a sound file, or part of it, at the sample rate you ask for.
+    """Read a sound file, or a part of it, at a given sample rate.
 
-    Decoded by libsndfile and resampled by soxr (its "VHQ" quality). Whatever happens, the
-    result is finite and has the length asked for, or there is an error that names the file.
+    libsndfile decodes the file and soxr resamples it (quality "VHQ"). The result is finite and
+    has the requested length; otherwise an error names the file and the reason.
+
+    Parameters
+    ----------
+    path : str or Path
+        A wav, flac, ogg (Vorbis, Opus), mp3, au or aiff file.
+    sample_rate : int, default=16000
+        Sampling rate of the result in Hz, from 1000 to 1000000.
+    duration : float or None, default=None
+        Duration of the result in seconds, exactly ``round(duration * sample_rate)`` samples. A
+        shorter file is padded with zeros at the end, which is logged. None reads to the end.
+    offset : float, default=0.0
+        Time in seconds at which reading starts.
+    mono : bool, default=True
+        Whether to average the channels. Otherwise they are kept apart.
+    max_duration : float, default=3600.0
+        Longest result in seconds. It prevents that a wrong header or a missing `duration` fills
+        the memory.
+
+    Returns
+    -------
+    ndarray of shape (n_times,) or (n_channels, n_times), dtype float32
+        The samples. Full scale is -1 to 1; a file of floats can exceed it. With ``mono=False`` a
+        mono file has shape (1, n_times).
+
+    Raises
+    ------
+    AudioReadError
+        If the file is missing, a folder, unreadable, empty, not sound or without samples; if it
+        has NaN or infinite samples; if it has less than 8 ms (one frame of the auditory
+        spectrogram) after `offset`, even though `duration` would allow padding (a `duration`
+        below 8 ms must be available in full); if it is cut short (fewer samples than its header
+        declares, or an Ogg stream without its end) and a part of the requested samples is
+        missing; or if it is longer than `max_duration` and no `duration` is given.
+    ValueError
+        If another argument is out of range.
+
+    See Also
+    --------
+    audio_blocks : Reads a file of any length in blocks.
+    AudioLoader : Reads many files.
+
+    Notes
+    -----
+    Only the requested part is decoded where seeking is exact (wav, flac, au, aiff); ogg and mp3
+    files are decoded from their start. A part is read on the sample grid of the whole file: it
+    equals the same slice of the whole resampled file up to 1e-6, except in its last 6 ms when a
+    truncated file ends there.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import load_instruments, read_audio
+    >>> path = load_instruments(load_content=False).filenames[0]
+    >>> read_audio(path).shape
+    (80000,)
+    >>> read_audio(path, sample_rate=22050, offset=1.0, duration=2.5, mono=False).shape
+    (1, 55125)
     """
     sample_rate = int(sample_rate)  # a numpy integer would overflow in the products below
     n_wanted = count_samples(duration, sample_rate, max_duration)
     with open_sound(path) as handle:
-        info = describe(handle, path)
-        check_wanted(info, sample_rate, offset, duration, max_duration)
+        info = read_header(handle, path)
+        check_header(info, offset, duration, max_duration)
         part = _plan(info, sample_rate, offset, n_wanted)
         sound, is_broken = _read_part(handle, part, mono)
     end = part.first + len(sound)
@@ -105,10 +163,134 @@ def read_audio(
     return fix_length(sound, n_wanted)
 
 
+@validate_params(
+    {
+        "path": [str, bytes, os.PathLike],
+        "sample_rate": [SAMPLE_RATE],
+        "duration": [DURATION, None],
+        "offset": [OFFSET],
+    },
+    prefer_skip_nested_validation=True,
+)
+def audio_blocks(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate: int = 16000,
+    duration: float | None = None,
+    offset: float = 0.0,
+) -> AudioBlocks:
+    """Read a sound file of any length as a sequence of blocks of samples.
+
+    Parameters
+    ----------
+    path : str or Path
+        A wav, flac, ogg (Vorbis, Opus), mp3, au or aiff file. Its channels are averaged.
+    sample_rate : int, default=16000
+        Sampling rate of the blocks in Hz.
+    duration : float or None, default=None
+        Total duration of the blocks in seconds; a shorter file is padded with zeros. None reads
+        to the end.
+    offset : float, default=0.0
+        Time in seconds at which reading starts.
+
+    Returns
+    -------
+    AudioBlocks
+        An iterable over float32 arrays of shape (n_times,), which can be iterated several times.
+        The concatenated blocks equal ``read_audio(path, ...)`` with the same arguments, sample
+        for sample. The attribute ``n_times`` is the total number of samples.
+
+    Raises
+    ------
+    AudioReadError
+        If the header shows that the file cannot be used. Errors that only reading can find (a
+        damaged or truncated file, NaN) are raised during the iteration, at the latest after the
+        last block: results of a part must not be used before.
+
+    See Also
+    --------
+    read_audio : Reads the whole file at once.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import audio_blocks, load_instruments
+    >>> path = load_instruments(load_content=False).filenames[0]
+    >>> blocks = audio_blocks(path, duration=3.0)
+    >>> blocks.n_times, sum(block.size for block in blocks)
+    (48000, 48000)
+    """
+    info = audio_info(path)
+    check_header(info, offset, duration, np.inf)
+    return AudioBlocks(info, int(sample_rate), duration, offset)
+
+
+class AudioBlocks:
+    """Blocks of samples of one sound file, read again in every iteration."""
+
+    def __init__(
+        self, info: AudioInfo, sample_rate: int, duration: float | None, offset: float
+    ) -> None:
+        self.info, self.sample_rate = info, sample_rate
+        self.duration, self.offset = duration, offset
+        self._n_wanted = wanted = count_samples(duration, sample_rate, np.inf)
+        self.n_times = info.n_times(sample_rate, offset) if wanted is None else wanted
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield float32 arrays of shape (n_times,)."""
+        with open_sound(self.info.path) as handle:
+            info = read_header(handle, self.info.path)
+            check_header(info, self.offset, self.duration, np.inf)
+            part = _plan(info, self.sample_rate, self.offset, self._n_wanted)
+            n_skip, n_left = part.skip, self._n_wanted
+            for block in self._resampled(handle, info, part):
+                block, n_skip = block[n_skip:], max(0, n_skip - block.size)
+                if n_left is not None:
+                    block = block[:n_left]
+                    n_left -= block.size
+                if block.size:
+                    yield block
+        while n_left:
+            yield np.zeros(min(n_left, BLOCK_SAMPLES), dtype=np.float32)
+            n_left -= min(n_left, BLOCK_SAMPLES)
+
+    def _resampled(
+        self, handle: soundfile.SoundFile, info: AudioInfo, part: _Part
+    ) -> Iterator[np.ndarray]:
+        if info.sample_rate == self.sample_rate:
+            yield from self._decoded(handle, info, part)
+            return
+        stream = soxr.ResampleStream(info.sample_rate, self.sample_rate, 1, quality="VHQ")
+        for block in self._decoded(handle, info, part):
+            out = stream.resample_chunk(block)
+            _check_finite(info, out)
+            yield out
+        out = stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+        _check_finite(info, out)
+        yield out
+
+    def _decoded(
+        self, handle: soundfile.SoundFile, info: AudioInfo, part: _Part
+    ) -> Iterator[np.ndarray]:
+        """Yield the blocks of the part, then those of the margin for the resampling filter."""
+        end, is_broken = part.first, False
+        try:
+            _skip_to(handle, part.first)
+            for block in _blocks(handle, part.n_needed + part.n_extra):
+                end += len(block)
+                mixed = _mixed(block)
+                _check_finite(info, mixed)
+                yield mixed
+        except soundfile.LibsndfileError:
+            is_broken = True
+        _check_complete(info, part, end, is_broken)
+        end = min(end, part.first + part.n_needed)
+        _check_long_enough(info, end, self.offset, self.duration)
+
+
 def count_samples(
     duration: float | None, sample_rate: int, max_duration: float = MAX_DURATION
 ) -> int | None:
-    """Turn seconds into samples, ``round(duration * sample_rate)``; None stays None."""
+    """Convert seconds to samples, ``round(duration * sample_rate)``; None stays None."""
     if duration is None:
         return None
     if duration > max_duration:
@@ -133,14 +315,10 @@ def fix_length(sounds: np.ndarray, n_times: int) -> np.ndarray:
     return padded
 
 
-def check_wanted(
-    info: AudioInfo,
-    sample_rate: int,
-    offset: float,
-    duration: float | None,
-    max_duration: float = MAX_DURATION,
+def check_header(
+    info: AudioInfo, offset: float, duration: float | None, max_duration: float = MAX_DURATION
 ) -> None:
-    """Raise what the header alone can tell: no sound, too little, too much, or cut short."""
+    """Raise for what the header alone shows: no sound, too short, too long, or cut short."""
     if not info.is_complete and (duration is None or info.n_frames == 0):
         raise _cut_short(info, info.n_frames)
     _check_long_enough(info, info.n_frames, offset, duration)
@@ -154,7 +332,10 @@ def check_wanted(
 
 @dataclass(frozen=True)
 class _Part:
-    """What to read: the first frame, frames needed, and how much to drop once resampled."""
+    """Frames to read: the first, those needed, those after, and the samples to drop at the start.
+
+    `n_extra` frames serve the resampling filter and the check for a truncated file.
+    """
 
     first: int
     n_needed: int
@@ -170,28 +351,27 @@ def _plan(info: AudioInfo, sample_rate: int, offset: float, n_wanted: int | None
     margin = 0
     if info.sample_rate != sample_rate:
         margin = MARGIN * max(1, math.ceil(info.sample_rate / sample_rate))
-    n_extra = max(margin, _guard(info))
     # Only every `frames`-th frame falls on a sample of the result.
     steps = max(0, start * frames // samples - margin) // frames
     first = steps * frames
     if n_wanted is None:
         return _Part(first, max(0, info.n_frames - first), 0, start - steps * samples)
     end = -(-(start + n_wanted) * frames // samples)
-    return _Part(first, end - first, n_extra, start - steps * samples)
+    return _Part(first, end - first, max(margin, _guard(info)), start - steps * samples)
 
 
 def _guard(info: AudioInfo) -> int:
-    """Frames that must follow what is read, if the file ought to go on, for it to be whole."""
+    """Count the frames that must follow the part for it to be complete, if the file goes on."""
     if info.format == "MP3":
         return MP3_SLACK
     is_checked = info.format in ("FLAC", "OGG")  # by checksums of its own
     return 0 if is_checked or info.subtype.startswith(EXACT_SEEK) else BLOCK_GUARD
 
 
-def _read_part(handle: Any, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
-    """Read the frames of `part`; also say whether the decoder failed before they were all there.
+def _read_part(handle: soundfile.SoundFile, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
+    """Read the frames of `part`, and tell whether the decoder failed before their end.
 
-    Returns an array (n_frames,) if `mono`, else (n_frames, n_channels).
+    The array has shape (n_frames,) if `mono`, else (n_frames, n_channels).
     """
     blocks: list[np.ndarray] = []
     is_broken = False
@@ -202,7 +382,7 @@ def _read_part(handle: Any, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
     except soundfile.LibsndfileError:
         is_broken = True
     n_read = sum(len(block) for block in blocks)
-    # The margin only serves the filter: when it cannot be had, the part itself still stands.
+    # The margin only serves the filter: without it the part itself is still valid.
     if part.n_extra and not is_broken and n_read == part.n_needed:
         try:
             for block in _blocks(handle, part.n_extra):
@@ -214,8 +394,8 @@ def _read_part(handle: Any, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
     return np.concatenate(blocks), is_broken
 
 
-def _skip_to(handle: Any, first: int) -> None:
-    """Go to a frame: by seeking where that is exact, else by decoding what lies before."""
+def _skip_to(handle: soundfile.SoundFile, first: int) -> None:
+    """Go to a frame: by seeking where that is exact, else by decoding the frames before it."""
     if handle.format == "FLAC" or handle.subtype.startswith(EXACT_SEEK):
         handle.seek(min(first, handle.frames))
     else:
@@ -223,7 +403,7 @@ def _skip_to(handle: Any, first: int) -> None:
             pass
 
 
-def _blocks(handle: Any, n_frames: int) -> Iterator[np.ndarray]:
+def _blocks(handle: soundfile.SoundFile, n_frames: int) -> Iterator[np.ndarray]:
     size = CODEC_BLOCKS.get(handle.format, max(1, BLOCK_SAMPLES // handle.channels))
     while n_frames > 0:
         block = handle.read(min(size, n_frames), dtype="float32", always_2d=True)
@@ -290,126 +470,3 @@ def _cut_short(info: AudioInfo, end: int) -> AudioReadError:
         f"is cut short or damaged: about {end / info.sample_rate:.6g} s{declared} can be read. "
         "Copy or download it again, or give a duration that ends before that.",
     )
-
-
-# Zeros that are made at a time to pad a short file.
-_PADDING = 1 << 17
-
-
-@validate_params(
-    {
-        "path": [str, bytes, os.PathLike],
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
-    },
-    prefer_skip_nested_validation=True,
-)
-def audio_blocks(
-    path: str | os.PathLike[str],
-    *,
-    sample_rate: int = 16000,
-    duration: float | None = None,
-    offset: float = 0.0,
-) -> AudioBlocks:
-    """Read a sound file, however long, as a sequence of blocks of samples.
-
-    Parameters
-    ----------
-    path : str or Path
-        A wav, flac, ogg (Vorbis, Opus), mp3, au or aiff file. Channels are averaged.
-    sample_rate : int
-        Sample rate of the blocks in Hz.
-    duration : float or None
-        Seconds to return; a file that ends before is padded with zeros. None: up to the end.
-    offset : float
-        Seconds to leave out at the start.
-
-    Returns
-    -------
-    AudioBlocks
-        To be gone through as often as wanted. Joined, the blocks are
-        ``read_audio(path, ...)`` with the same arguments, sample for sample.
-
-    Raises
-    ------
-    AudioReadError
-        When the header tells that the file cannot be used. What only reading can tell (a
-        damaged or shortened file, NaN) is raised as the blocks are gone through, at the latest
-        after the last one: results of a part are not to be used before.
-
-    See Also
-    --------
-    read_audio : The whole at once.
-
-    Examples
-    --------
-    >>> from skstrf.datasets import audio_blocks, load_instruments
-    >>> path = load_instruments(load_content=False).filenames[0]
-    >>> blocks = audio_blocks(path, duration=3.0)
-    >>> blocks.n_times, sum(block.size for block in blocks)
-    (48000, 48000)
-    """
-    info = audio_info(path)
-    check_wanted(info, sample_rate, offset, duration, np.inf)
-    return AudioBlocks(info, int(sample_rate), duration, offset)
-
-
-class AudioBlocks:
-    """Blocks of samples of one sound file, read anew each time they are gone through."""
-
-    def __init__(
-        self, info: AudioInfo, sample_rate: int, duration: float | None, offset: float
-    ) -> None:
-        self.info, self.sample_rate = info, sample_rate
-        self.duration, self.offset = duration, offset
-        self._n_wanted = count_samples(duration, sample_rate, np.inf)
-        wanted = self._n_wanted
-        self.n_times = info.n_times(sample_rate, offset) if wanted is None else wanted
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield float32 arrays (n_times,); errors as `audio_blocks` says."""
-        with open_sound(self.info.path) as handle:
-            info = describe(handle, self.info.path)
-            check_wanted(info, self.sample_rate, self.offset, self.duration, np.inf)
-            part = _plan(info, self.sample_rate, self.offset, self._n_wanted)
-            n_skip, n_left = part.skip, self._n_wanted
-            for block in self._resampled(handle, info, part):
-                block, n_skip = block[n_skip:], max(0, n_skip - block.size)
-                if n_left is not None:
-                    block = block[:n_left]
-                    n_left -= block.size
-                if block.size:
-                    yield block
-        while n_left:
-            yield np.zeros(min(n_left, _PADDING), dtype=np.float32)
-            n_left -= min(n_left, _PADDING)
-
-    def _resampled(self, handle: Any, info: AudioInfo, part: Any) -> Iterator[np.ndarray]:
-        if info.sample_rate == self.sample_rate:
-            yield from self._decoded(handle, info, part)
-            return
-        stream = soxr.ResampleStream(info.sample_rate, self.sample_rate, 1, quality="VHQ")
-        for block in self._decoded(handle, info, part):
-            out = stream.resample_chunk(block)
-            _check_finite(info, out)
-            yield out
-        out = stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-        _check_finite(info, out)
-        yield out
-
-    def _decoded(self, handle: Any, info: AudioInfo, part: Any) -> Iterator[np.ndarray]:
-        """Blocks of the file as they are, then of the margin that the resampling filter needs."""
-        end, is_broken = part.first, False
-        try:
-            _skip_to(handle, part.first)
-            for block in _blocks(handle, part.n_needed + part.n_extra):
-                end += len(block)
-                mixed = _mixed(block)
-                _check_finite(info, mixed)
-                yield mixed
-        except soundfile.LibsndfileError:
-            is_broken = True
-        _check_complete(info, part, end, is_broken)
-        end = min(end, part.first + part.n_needed)
-        _check_long_enough(info, end, self.offset, self.duration)

@@ -1,4 +1,4 @@
-"""What must stay on one side of a split: names linked by pairs, as groups."""
+"""Folders of labeled sounds: one sub-folder per class, or a CSV table."""
 
 from __future__ import annotations
 
@@ -17,38 +17,33 @@ from sklearn.utils import Bunch
 
 from skstrf.datasets.audio import DURATION, MAX_DURATION, OFFSET, SAMPLE_RATE, count_samples
 from skstrf.datasets.headers import AudioReadError
-from skstrf.datasets.loader import read_many, scan_headers, summarize_errors, warn_of_errors
+from skstrf.datasets.loader import read_headers, read_many, skipped_files
+from skstrf.utils.messages import describe_skipped, warn_user
 from skstrf.utils.validation import Integral, Interval, Options, StrOptions, validate_params
 
 __all__ = [
     "AUDIO_EXTENSIONS",
     "Entry",
+    "METADATA",
+    "check_folder",
+    "choose_categories",
     "find_audio_files",
     "from_csv",
-    "from_subfolders",
     "linked_groups",
     "load_audio_folder",
+    "load_entries",
+    "make_bunch",
 ]
 
-
-def linked_groups(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Put names into one group that are linked, directly or over others."""
-    rows = {name: row for row, name in enumerate(names)}
-    links = np.array([[rows[one], rows[other]] for one, other in pairs], dtype=int).reshape(-1, 2)
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(rows),) * 2)
-    _, labels = connected_components(graph, directed=False)
-    _, first = np.unique(labels, return_index=True)
-    return [names[first[label]] for label in labels]
-
-
-PLAIN = {".wav", ".wave", ".rf64", ".w64", ".au", ".snd", ".aif", ".aiff", ".aifc", ".caf"}
-COMPRESSED = {".flac", ".ogg", ".oga", ".opus", ".mp3"}
-# These cannot be decoded here. They are listed all the same, so that they are reported with a
-# remedy instead of being passed over in silence.
-NOT_DECODED = {".m4a", ".aac", ".wma", ".ape", ".wv"}
-AUDIO_EXTENSIONS = frozenset(PLAIN | COMPRESSED | NOT_DECODED)
+METADATA = "metadata.csv"
 REQUIRED = ("file", "class")
 OPTIONAL = ("split", "group")
+PLAIN = {".wav", ".wave", ".rf64", ".w64", ".au", ".snd", ".aif", ".aiff", ".aifc", ".caf"}
+COMPRESSED = {".flac", ".ogg", ".oga", ".opus", ".mp3"}
+# libsndfile cannot decode these. They are listed all the same, so that they are reported with a
+# remedy instead of being ignored silently.
+NOT_DECODED = {".m4a", ".aac", ".wma", ".ape", ".wv"}
+AUDIO_EXTENSIONS = frozenset(PLAIN | COMPRESSED | NOT_DECODED)
 
 
 @dataclass(frozen=True)
@@ -63,9 +58,350 @@ class Entry:
 
 
 def find_audio_files(path: str | os.PathLike[str]) -> list[str]:
-    """List the sound files in a folder and all its sub-folders."""
+    """Find the sound files in a folder and all its sub-folders.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder. Hidden files and folders, and files without an audio extension, are ignored.
+
+    Returns
+    -------
+    list of str
+        The sorted paths of the sound files, which start with `path`.
+
+    Raises
+    ------
+    ValueError
+        If `path` is not a folder, or a folder inside it cannot be listed.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import find_audio_files, load_instruments
+    >>> len(find_audio_files(load_instruments(load_content=False).path))
+    182
+    """
     root = check_folder(path)
     return [str(root / file) for file in sorted(_walk(root))]
+
+
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "metadata": [None, Options(bool, {False}), str, os.PathLike],
+        "sample_rate": [SAMPLE_RATE],
+        "duration": [DURATION, None],
+        "offset": [OFFSET],
+        "load_content": ["boolean"],
+        "on_error": [StrOptions({"raise", "warn"})],
+        "n_jobs": [None, Integral],
+        "verbose": ["boolean"],
+        "categories": ["array-like", None],
+        "split": [str, "array-like", None],
+        "min_per_class": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_audio_folder(
+    path: str | os.PathLike[str],
+    *,
+    metadata: str | os.PathLike[str] | bool | None = None,
+    sample_rate: int = 16000,
+    duration: float | None = None,
+    offset: float = 0.0,
+    load_content: bool = True,
+    on_error: str = "raise",
+    n_jobs: int | None = None,
+    verbose: bool = False,
+    categories: Sequence[str] | None = None,
+    split: str | Sequence[str] | None = None,
+    min_per_class: int = 2,
+) -> Bunch:
+    """Load a folder of sounds with their classes.
+
+    The classes are the sub-folders (sounds can lie deeper inside them), or the ``class`` column
+    of a CSV file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder. Hidden files, and files without an audio extension, are ignored.
+    metadata : str, Path, False or None, default=None
+        A CSV file (UTF-8, commas) with the columns ``file`` (relative to `path`) and ``class``,
+        and optionally ``split`` and ``group``; other columns are kept. None uses
+        ``metadata.csv`` in the folder if it exists, and the sub-folders otherwise. False always
+        uses the sub-folders.
+    sample_rate : int, default=16000
+        Sampling rate of the sounds in Hz.
+    duration : float or None, default=None
+        Duration of the sounds in seconds, reached by cropping or padding with zeros. None uses
+        the duration of the longest sound that is loaded.
+    offset : float, default=0.0
+        Time in seconds at which reading starts in each file.
+    load_content : bool, default=True
+        Whether to read the sounds. Otherwise only the headers are read and checked, for
+        pipelines that begin with an `AudioLoader`.
+    on_error : {"raise", "warn"}, default="raise"
+        Handling of files that are missing or cannot be used: "raise" raises the first error,
+        "warn" leaves the files and their labels out and issues one warning.
+    n_jobs : int or None, default=None
+        Number of threads that read files, as in joblib. The result does not depend on it.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+    categories : list of str or None, default=None
+        Classes to load; None loads all.
+    split : str, list of str or None, default=None
+        Splits to load, as the CSV file names them; None loads all.
+    min_per_class : int, default=2
+        Number of sounds below which a class causes a warning, since cross-validation will refuse
+        it.
+
+    Returns
+    -------
+    Bunch
+        An object with the attributes
+
+        data : ndarray of shape (n_sounds, n_times), dtype float32
+            The sounds; only with ``load_content=True``.
+        filenames : ndarray of shape (n_sounds,), dtype str
+            The sorted paths, which start with `path`.
+        target : ndarray of shape (n_sounds,), dtype int
+            Index of the class of each sound in `target_names`.
+        target_names : list of str
+            All classes of the folder (or of `categories`), sorted; the same for every `split`.
+        split, groups : ndarray of shape (n_sounds,), dtype str, or None
+            The columns ``split`` and ``group`` of the CSV file.
+        metadata : dict of str to ndarray of shape (n_sounds,)
+            The other columns of the CSV file.
+        sample_rate : int
+            Sampling rate of the sounds in Hz.
+        skipped : list of (str, str)
+            Files that were left out, with the reason.
+        path : str
+            The folder.
+        DESCR : str
+            A summary.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist or has no sounds or only one class, or the CSV file lacks a
+        column, has an incomplete line, or names a file twice or outside the folder.
+    AudioReadError
+        With ``on_error="raise"``, for the first file that cannot be used.
+
+    Warns
+    -----
+    UserWarning
+        For files that are left out, and for classes with less than `min_per_class` sounds.
+
+    See Also
+    --------
+    sklearn.datasets.load_files : The same for text files.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import load_audio_folder, load_instruments
+    >>> folder = load_instruments(load_content=False).path
+    >>> sounds = load_audio_folder(folder, split="valid", duration=0.5)
+    >>> sounds.data.shape, len(sounds.target_names)
+    ((14, 8000), 7)
+    """
+    root = check_folder(path)
+    if metadata is None and (root / METADATA).is_file():
+        metadata = root / METADATA
+    skipped: list[tuple[str, str]] = []
+    if metadata is None or isinstance(metadata, bool):
+        entries, skipped = _from_subfolders(root)
+    else:
+        entries = from_csv(root, Path(metadata))
+    entries, target_names = _choose(entries, categories, split)
+    bunch, message = load_entries(
+        root,
+        entries,
+        target_names,
+        skipped,
+        sample_rate=int(sample_rate),
+        duration=duration,
+        offset=offset,
+        load_content=load_content,
+        on_error=on_error,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        min_per_class=min_per_class,
+        whole=split is None,
+    )
+    if message:
+        warn_user(message)
+    return bunch
+
+
+def load_entries(
+    root: Path,
+    entries: list[Entry],
+    target_names: list[str],
+    skipped: list[tuple[str, str]],
+    *,
+    sample_rate: int,
+    duration: float | None,
+    offset: float,
+    load_content: bool,
+    on_error: str,
+    n_jobs: int | None,
+    verbose: bool,
+    min_per_class: int = 2,
+    whole: bool = True,
+) -> tuple[Bunch, str]:
+    """Read the listed sounds, or only their headers; also return a text to warn with."""
+    filenames = [str(root / entry.file) for entry in entries]
+    n_times = count_samples(duration, sample_rate, max_duration=np.inf)
+    data, errors = None, {}
+    lengths: dict[int, int] = {}
+    if n_times is None or not load_content:
+        # Without content the reader of the sounds decides which durations are too long.
+        limit = MAX_DURATION if load_content else np.inf
+        headers = read_headers(
+            filenames, duration=duration, offset=offset, max_duration=limit, n_jobs=n_jobs
+        )
+        errors = {
+            row: item for row, item in enumerate(headers) if isinstance(item, AudioReadError)
+        }
+        if errors and on_error == "raise":
+            raise errors[min(errors)]
+        lengths = {
+            row: item.n_times(sample_rate, offset)
+            for row, item in enumerate(headers)
+            if not isinstance(item, AudioReadError)
+        }
+    rows = [row for row in range(len(filenames)) if row not in errors]
+    if load_content and rows:
+        data, found = read_many(
+            [filenames[row] for row in rows],
+            n_times=n_times or max(lengths.values()),
+            sample_rate=sample_rate,
+            offset=offset,
+            raise_errors=on_error == "raise",
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        if found:
+            errors |= {rows[index]: error for index, error in found.items()}
+            data = np.delete(data, list(found), axis=0)
+            if n_times is None:
+                # A header that declares too much can have set the length.
+                kept_lengths = [n for row, n in lengths.items() if row not in errors]
+                data = data[:, : max(kept_lengths, default=0)]
+    left_out = skipped_files(errors[row] for row in sorted(errors))
+    kept = [entry for row, entry in enumerate(entries) if row not in errors]
+    n_left = len({entry.label for entry in kept})
+    if n_left == 0 or (n_left == 1 and whole):
+        fate = "nothing is left" if n_left == 0 else "one class is left, but two are needed"
+        raise ValueError(
+            describe_skipped(
+                left_out,
+                f"{len(left_out)} of {len(entries)} sound files cannot be used and {fate}",
+            )
+        )
+    bunch = make_bunch(root, kept, target_names, skipped + left_out)
+    bunch.sample_rate, bunch.path = sample_rate, str(root)
+    if load_content:
+        bunch.data = data
+    return bunch, _complaints(bunch, left_out, len(entries), min_per_class, whole)
+
+
+def make_bunch(
+    root: Path, entries: list[Entry], target_names: list[str], skipped: list[tuple[str, str]]
+) -> Bunch:
+    """Make the Bunch of a data set without its data."""
+
+    def column(values: list[Any]) -> np.ndarray | None:
+        return None if None in values else np.array(values, dtype=str)
+
+    codes = {name: code for code, name in enumerate(target_names)}
+    counts = Counter(entry.label for entry in entries)
+    lines = [f"{len(entries)} sounds of {len(target_names)} classes in {root}", ""]
+    lines += [f"{name}: {counts[name]}" for name in target_names]
+    if skipped:
+        lines += ["", f"Left out: {len(skipped)}"]
+    return Bunch(
+        filenames=np.array([str(root / entry.file) for entry in entries], dtype=str),
+        target=np.array([codes[entry.label] for entry in entries], dtype=int),
+        target_names=target_names,
+        split=column([entry.split for entry in entries]),
+        groups=column([entry.group for entry in entries]),
+        metadata={
+            name: np.array([entry.extra[name] for entry in entries], dtype=str)
+            for name in entries[0].extra
+        },
+        skipped=skipped,
+        DESCR="\n".join(lines),
+    )
+
+
+def _complaints(
+    bunch: Bunch,
+    left_out: list[tuple[str, str]],
+    n_files: int,
+    min_per_class: int,
+    whole: bool,
+) -> str:
+    """Write all warnings as one message, which is empty if there are none."""
+    messages = []
+    if left_out:
+        headline = f"{len(left_out)} of {n_files} sound files cannot be used and were left out"
+        messages.append(describe_skipped(left_out, headline))
+    n_outside = len(bunch.skipped) - len(left_out)
+    if n_outside:
+        messages.append(f"{n_outside} sound files lie outside every class and were left out.")
+    counts = np.bincount(bunch.target, minlength=len(bunch.target_names))
+    # A split can lack a class; the whole folder cannot.
+    few = {
+        name: int(count)
+        for name, count in zip(bunch.target_names, counts, strict=True)
+        if count < min_per_class and (whole or left_out)
+    }
+    if few:
+        listed = ", ".join(f"{name} ({count})" for name, count in few.items())
+        messages.append(
+            f"Classes with fewer than {min_per_class} sounds: {listed}. Cross-validation needs "
+            "more: add sounds, or leave these classes out with categories."
+        )
+    return "\n".join(messages)
+
+
+def choose_categories(names: list[str], categories: Any, kind: str = "classes") -> list[str]:
+    """Choose among the sorted class names; None chooses all."""
+    if categories is None:
+        return names
+    unknown = [str(name) for name in categories if name not in names]
+    if unknown:
+        raise ValueError(
+            f"categories names {', '.join(unknown)}, but the {kind} are {', '.join(names)}."
+        )
+    return [name for name in names if name in list(categories)]
+
+
+def _choose(entries: list[Entry], categories: Any, split: Any) -> tuple[list[Entry], list[str]]:
+    """Keep the entries of the requested classes and splits; also return the class names."""
+    names = choose_categories(sorted({entry.label for entry in entries}), categories)
+    entries = [entry for entry in entries if entry.label in names]
+    if len(names) < 2:
+        raise ValueError(
+            f"Only one class: {', '.join(names) or 'none'}. A classifier needs two: add a "
+            "sub-folder (or class in the CSV file), or widen categories. find_audio_files lists "
+            "sounds without classes."
+        )
+    if split is not None:
+        wanted = [split] if isinstance(split, str) else list(split)
+        known = sorted({entry.split for entry in entries if entry.split is not None})
+        unknown = [str(name) for name in wanted if name not in known]
+        if unknown or not wanted:
+            raise ValueError(
+                f"split names {', '.join(unknown) or 'nothing'}, but the splits are "
+                f"{', '.join(known) or 'none: there is no CSV file with a split column'}."
+            )
+        entries = [entry for entry in entries if entry.split in wanted]
+    return entries, names
 
 
 def check_folder(path: str | os.PathLike[str]) -> Path:
@@ -81,8 +417,8 @@ def check_folder(path: str | os.PathLike[str]) -> Path:
     )
 
 
-def from_subfolders(root: Path) -> tuple[list[Entry], list[tuple[str, str]]]:
-    """List a folder with one sub-folder per class."""
+def _from_subfolders(root: Path) -> tuple[list[Entry], list[tuple[str, str]]]:
+    """List a folder with one sub-folder per class; also return the files outside the classes."""
     folders = [item for item in root.iterdir() if item.is_dir() and not _is_hidden(item.name)]
     entries = [
         Entry(f"{folder.name}/{file}", folder.name) for folder in folders for file in _walk(folder)
@@ -173,10 +509,8 @@ def _entry(root: Path, row: dict[str, str], place: str) -> Entry:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield sound files below `folder`, relative to it; each real folder is entered once.
-
-    Once, because a link to a folder above would otherwise be followed for ever.
-    """
+    """Yield the sound files below `folder`, relative to it."""
+    # Each folder is entered once: a link to a folder above would be followed for ever.
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         status = os.stat(place)
@@ -204,326 +538,11 @@ def _is_audio(name: str) -> bool:
     return not _is_hidden(name) and os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS
 
 
-METADATA = "metadata.csv"
-
-
-@validate_params(
-    {
-        "path": [str, os.PathLike],
-        "metadata": [None, Options(bool, {False}), str, os.PathLike],
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
-        "load_content": ["boolean"],
-        "on_error": [StrOptions({"raise", "warn"})],
-        "n_jobs": [None, Integral],
-        "verbose": ["boolean"],
-        "categories": ["array-like", None],
-        "split": [str, "array-like", None],
-        "min_per_class": [Interval(Integral, 1, None, closed="left")],
-    },
-    prefer_skip_nested_validation=True,
-)
-def load_audio_folder(
-    path: str | os.PathLike[str],
-    *,
-    metadata: str | os.PathLike[str] | bool | None = None,
-    sample_rate: int = 16000,
-    duration: float | None = None,
-    offset: float = 0.0,
-    load_content: bool = True,
-    on_error: str = "raise",
-    n_jobs: int | None = None,
-    verbose: bool = False,
-    categories: Sequence[str] | None = None,
-    split: str | Sequence[str] | None = None,
-    min_per_class: int = 2,
-) -> Bunch:
-    """Load a folder of sounds with their classes.
-
-    The classes are the sub-folders (sounds may lie deeper inside them), or the `class` column
-    of a CSV file.
-
-    Parameters
-    ----------
-    path : str or Path
-        The folder. Hidden files, and files without an audio extension, are passed over.
-    metadata : str, Path, False or None
-        A CSV file (UTF-8, commas) with the columns ``file`` (relative to `path`) and ``class``,
-        and if wanted ``split`` and ``group``; other columns are kept. None: ``metadata.csv`` in
-        the folder if there is one, sub-folders otherwise. False: sub-folders in any case.
-    sample_rate : int
-        Sample rate of the sounds in Hz.
-    duration : float or None
-        Length of the sounds in seconds, reached by cropping or padding with zeros. None: the
-        longest sound that is loaded.
-    offset : float
-        Seconds to leave out at the start of each file.
-    load_content : bool
-        Whether to read the sounds. Without it only the headers are read and checked, for
-        pipelines that begin with an `AudioLoader`.
-    on_error : {"raise", "warn"}
-        What to do about a file that is missing or cannot be used: raise its error, or leave it
-        out, along with its label, and warn once.
-    n_jobs : int or None
-        Threads that read files, as joblib counts them. The result does not depend on it.
-    verbose : bool
-        Show a progress bar.
-    categories : list of str or None
-        The classes to load; None: all.
-    split : str, list of str or None
-        The splits to load, as the CSV file names them; None: all.
-    min_per_class : int
-        Warn of classes with fewer sounds than this, which cross-validation will refuse.
-
-    Returns
-    -------
-    Bunch
-        With the attributes
-
-        data : ndarray of shape (n_sounds, n_times), float32
-            Only with ``load_content=True``.
-        filenames : ndarray of shape (n_sounds,), str
-            Sorted; each starts with `path`.
-        target : ndarray of shape (n_sounds,), int
-            Index of each sound's class in `target_names`.
-        target_names : list of str
-            All classes of the folder (or of `categories`), sorted; the same for every `split`.
-        split, groups : ndarray of shape (n_sounds,), str, or None
-            The columns ``split`` and ``group`` of the CSV file.
-        metadata : dict of str to ndarray of shape (n_sounds,)
-            The other columns of the CSV file.
-        sample_rate : int
-            In Hz.
-        skipped : list of (str, str)
-            Files that were left out, with the reason.
-        path : str
-            The folder.
-        DESCR : str
-            A summary.
-
-    Raises
-    ------
-    ValueError
-        When the folder does not exist or holds no sounds or one class only, or the CSV file
-        lacks a column, has an incomplete line, names a file twice or one outside the folder.
-    AudioReadError
-        With ``on_error="raise"``, for the first file that cannot be used.
-
-    See Also
-    --------
-    sklearn.datasets.load_files : The same for text files.
-
-    Examples
-    --------
-    >>> from skstrf.datasets import load_audio_folder, load_instruments
-    >>> folder = load_instruments(load_content=False).path
-    >>> sounds = load_audio_folder(folder, split="valid", duration=0.5)
-    >>> sounds.data.shape, len(sounds.target_names)
-    ((14, 8000), 7)
-    """
-    root = check_folder(path)
-    entries, skipped = _list(root, metadata)
-    entries, target_names = _choose(entries, categories, split)
-    bunch, message = load_entries(
-        root,
-        entries,
-        target_names,
-        skipped,
-        sample_rate=int(sample_rate),
-        duration=duration,
-        offset=offset,
-        load_content=load_content,
-        on_error=on_error,
-        n_jobs=n_jobs,
-        verbose=verbose,
-        min_per_class=min_per_class,
-        whole=split is None,
-    )
-    if message:
-        warn_of_errors(message)
-    return bunch
-
-
-def load_entries(
-    root: Path,
-    entries: list[Entry],
-    target_names: list[str],
-    skipped: list[tuple[str, str]],
-    *,
-    sample_rate: int = 16000,
-    duration: float | None = None,
-    offset: float = 0.0,
-    load_content: bool = True,
-    on_error: str = "raise",
-    n_jobs: int | None = None,
-    verbose: bool = False,
-    min_per_class: int = 2,
-    whole: bool = True,
-) -> tuple[Bunch, str]:
-    """Read the sounds that are listed, or their headers alone."""
-    data, errors = _read(
-        [str(root / entry.file) for entry in entries],
-        duration=duration,
-        load_content=load_content,
-        raise_errors=on_error == "raise",
-        verbose=verbose,
-        scan_settings={"sample_rate": sample_rate, "offset": offset, "n_jobs": n_jobs},
-    )
-    ordered = [errors[row] for row in sorted(errors)]
-    skipped = skipped + [(str(error.path), error.reason) for error in ordered]
-    kept = [entry for row, entry in enumerate(entries) if row not in errors]
-    n_left = len({entry.label for entry in kept})
-    if n_left == 0 or (n_left == 1 and whole):
-        fate = "nothing is left" if n_left == 0 else "one class is left, but two are needed"
-        raise ValueError(summarize_errors(ordered, len(entries), fate))
-    bunch = _bunch(root, kept, target_names, skipped, sample_rate)
-    if load_content:
-        bunch.data = data
-    return bunch, _complaints(bunch, ordered, len(entries), min_per_class, whole)
-
-
-def _list(
-    root: Path, metadata: str | os.PathLike[str] | bool | None
-) -> tuple[list[Entry], list[tuple[str, str]]]:
-    if metadata is None and (root / METADATA).is_file():
-        metadata = root / METADATA
-    if metadata is None or isinstance(metadata, bool):
-        return from_subfolders(root)
-    return from_csv(root, Path(metadata)), []
-
-
-def _choose(entries: list[Entry], categories: Any, split: Any) -> tuple[list[Entry], list[str]]:
-    """Keep the entries of the classes and splits asked for; also return the class names."""
-    names = sorted({entry.label for entry in entries})
-    if categories is not None:
-        unknown = [str(name) for name in categories if name not in names]
-        if unknown:
-            raise ValueError(
-                f"categories names {', '.join(unknown)}, but the classes are {', '.join(names)}."
-            )
-        names = [name for name in names if name in list(categories)]
-        entries = [entry for entry in entries if entry.label in names]
-    if len(names) < 2:
-        raise ValueError(
-            f"Only one class: {', '.join(names) or 'none'}. A classifier needs two: add a "
-            "sub-folder (or class in the CSV file), or widen categories. find_audio_files lists "
-            "sounds without classes."
-        )
-    if split is not None:
-        wanted = [split] if isinstance(split, str) else list(split)
-        known = sorted({entry.split for entry in entries if entry.split is not None})
-        unknown = [str(name) for name in wanted if name not in known]
-        if unknown or not wanted:
-            raise ValueError(
-                f"split names {', '.join(unknown) or 'nothing'}, but the splits are "
-                f"{', '.join(known) or 'none: there is no CSV file with a split column'}."
-            )
-        entries = [entry for entry in entries if entry.split in wanted]
-    return entries, names
-
-
-def _read(
-    files: list[str],
-    *,
-    duration: float | None,
-    load_content: bool,
-    raise_errors: bool,
-    verbose: bool,
-    scan_settings: dict[str, Any],
-) -> tuple[np.ndarray | None, dict[int, AudioReadError]]:
-    """Read the good files (or only their headers); also return the errors, by row."""
-    sample_rate, offset = scan_settings["sample_rate"], scan_settings["offset"]
-    errors: dict[int, AudioReadError] = {}
-    lengths: dict[int, int] = {}
-    n_times = count_samples(duration, sample_rate, max_duration=np.inf)
-    if n_times is None or not load_content:
-        # How much is too much is for whoever reads the sounds to say.
-        limit = MAX_DURATION if load_content else np.inf
-        found_headers = scan_headers(files, duration=duration, max_duration=limit, **scan_settings)
-        for row, item in enumerate(found_headers):
-            if isinstance(item, AudioReadError):
-                errors[row] = item
-            else:
-                lengths[row] = item.n_times(sample_rate, offset)
-    if errors and raise_errors:
-        raise errors[min(errors)]
-    rows = [row for row in range(len(files)) if row not in errors]
-    if not load_content or not rows:
-        return None, errors
-    data, found = read_many(
-        [files[row] for row in rows],
-        n_times=n_times or max(lengths.values()),
-        raise_errors=raise_errors,
-        verbose=verbose,
-        **scan_settings,
-    )
-    if found:
-        errors |= {rows[index]: error for index, error in found.items()}
-        data = np.delete(data, list(found), axis=0)
-        if n_times is None:
-            # A header that promised too much may have set the length.
-            data = data[
-                :, : max((n for row, n in lengths.items() if row not in errors), default=0)
-            ]
-    return data, errors
-
-
-def _bunch(
-    root: Path,
-    entries: list[Entry],
-    target_names: list[str],
-    skipped: list[tuple[str, str]],
-    sample_rate: int,
-) -> Bunch:
-    def column(values: list[Any]) -> np.ndarray | None:
-        return None if None in values else np.array(values, dtype=str)
-
-    codes = {name: code for code, name in enumerate(target_names)}
-    target = np.array([codes[entry.label] for entry in entries], dtype=int)
-    counts = Counter(entry.label for entry in entries)
-    lines = [f"{len(entries)} sounds of {len(target_names)} classes in {root}", ""]
-    lines += [f"{name}: {counts[name]}" for name in target_names]
-    if skipped:
-        lines += ["", f"Left out: {len(skipped)}"]
-    return Bunch(
-        filenames=np.array([str(root / entry.file) for entry in entries], dtype=str),
-        target=target,
-        target_names=target_names,
-        split=column([entry.split for entry in entries]),
-        groups=column([entry.group for entry in entries]),
-        metadata={
-            name: np.array([entry.extra[name] for entry in entries], dtype=str)
-            for name in entries[0].extra
-        },
-        sample_rate=sample_rate,
-        skipped=skipped,
-        path=str(root),
-        DESCR="\n".join(lines),
-    )
-
-
-def _complaints(
-    bunch: Bunch, errors: list[AudioReadError], n_files: int, min_per_class: int, whole: bool
-) -> str:
-    """Everything the user is to be warned of, in one message; empty when all is well."""
-    messages = []
-    if errors:
-        messages.append(summarize_errors(errors, n_files, "were left out"))
-    n_outside = len(bunch.skipped) - len(errors)
-    if n_outside:
-        messages.append(f"{n_outside} sound files lie outside every class and were left out.")
-    counts = np.bincount(bunch.target, minlength=len(bunch.target_names))
-    # A split may well lack a class; what is left of the whole folder may not.
-    few = {
-        name: int(count)
-        for name, count in zip(bunch.target_names, counts, strict=True)
-        if count < min_per_class and (whole or errors)
-    }
-    if few:
-        listed = ", ".join(f"{name} ({count})" for name, count in few.items())
-        messages.append(
-            f"Classes with fewer than {min_per_class} sounds: {listed}. Cross-validation needs "
-            "more: add sounds, or leave these classes out with categories."
-        )
-    return "\n".join(messages)
+def linked_groups(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Assign linked names, directly or through others, to one group named after its first name."""
+    rows = {name: row for row, name in enumerate(names)}
+    links = np.array([[rows[one], rows[other]] for one, other in pairs], dtype=int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(rows),) * 2)
+    _, labels = connected_components(graph, directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return [names[first[label]] for label in labels]

@@ -1,4 +1,4 @@
-"""What is known of GTZAN's clips: published lists, faults, and divisions made from them."""
+"""The GTZAN data set of music genres: download, published splits and known faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, check_random_state
 
 from skstrf.datasets.audio import DURATION, OFFSET, SAMPLE_RATE
 from skstrf.datasets.folder import (
@@ -28,27 +28,13 @@ from skstrf.datasets.folder import (
     load_entries,
 )
 from skstrf.datasets.headers import AudioReadError, audio_info
-from skstrf.datasets.loader import N_NAMED, warn_of_errors
+from skstrf.utils.messages import N_NAMED, describe_skipped, warn_user
 from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import Integral, StrOptions, validate_params
 
-__all__ = [
-    "CLIPS_PER_GENRE",
-    "Division",
-    "GENRES",
-    "UNREADABLE",
-    "artist_folds",
-    "fault_filtered",
-    "faults",
-    "fetch_gtzan",
-    "gtzan_home",
-    "load_gtzan",
-    "random_division",
-    "repetition_groups",
-]
+__all__ = ["GENRES", "fetch_gtzan", "load_gtzan"]
 
 logger = logging.getLogger("skstrf")
-
 
 FOLDER = Path(__file__).parent / "data" / "gtzan"
 GENRES = (
@@ -64,228 +50,26 @@ GENRES = (
     "rock",
 )
 CLIPS_PER_GENRE = 100
-# In the .wav copy that most people have, this one holds no sound.
+# This clip holds no sound in the .wav copy of the corpus that most people have.
 UNREADABLE = "jazz.00054"
-# Shares of the random division, as most of the literature has them.
+# Shares of the random split, as in most of the literature.
 SHARES = {"train": 0.5, "valid": 0.25, "test": 0.25}
 LEAKS = (
     "The random split leaks: clips of one artist, album or even recording lie on both sides, so "
     "accuracies come out too high. Report them only beside those of split='fault-filtered' or "
     "'artist-folds'."
 )
-
-
-@dataclass(frozen=True)
-class Division:
-    """Which part of a division every clip belongs to, and what must stay together."""
-
-    parts: dict[str, str]
-    groups: dict[str, str]
-    warning: str | None = None
-
-
-@cache
-def fault_filtered() -> dict[str, str]:
-    """Part of every clip in the fault-filtered division of Kereliuk, Sturm and Larsen."""
-    parts = {}
-    for part in SHARES:
-        lines = (FOLDER / f"{part}_filtered.txt").read_text(encoding="ascii").split()
-        parts.update({Path(line).stem: part for line in lines})
-    return dict(sorted(parts.items()))
-
-
-@cache
-def faults() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return kind ("repetition" or "distortion") and partners of every faulty clip."""
-    with (FOLDER / "faults.csv").open(newline="", encoding="ascii") as file:
-        return {
-            row["clip"]: (row["fault"], tuple(filter(None, row["partners"].split("|"))))
-            for row in csv.DictReader(file)
-        }
-
-
-def all_clips() -> list[str]:
-    """Return the names of the 1000 clips, sorted."""
-    return [f"{genre}.{number:05d}" for genre in GENRES for number in range(CLIPS_PER_GENRE)]
-
-
-def repetition_groups() -> dict[str, str]:
-    """Group every clip with those it is known to repeat."""
-    clips = all_clips()
-    pairs = [(clip, partner) for clip, (_, partners) in faults().items() for partner in partners]
-    return dict(zip(clips, linked_groups(clips, pairs), strict=True))
-
-
-def artist_folds() -> Division:
-    """Take the three artist-disjoint lists for three folds, each of them one group."""
-    names = dict(zip(SHARES, ("fold-1", "fold-2", "fold-3"), strict=True))
-    parts = {clip: names[part] for clip, part in fault_filtered().items()}
-    return Division(parts, parts)
-
-
-def random_division(random_state: int | np.random.RandomState | None) -> Division:
-    """Divide all clips at random, half, quarter and quarter of every genre."""
-    from sklearn.utils import check_random_state
-
-    random = check_random_state(random_state)
-    bounds = np.cumsum([round(CLIPS_PER_GENRE * share) for share in SHARES.values()])
-    parts = {}
-    clips = np.array(all_clips()).reshape(len(GENRES), CLIPS_PER_GENRE)
-    for names in clips:
-        shuffled = random.permutation(names)
-        for part, chosen in zip(SHARES, np.split(shuffled, bounds[:-1]), strict=True):
-            parts.update(dict.fromkeys(chosen.tolist(), part))
-    return Division(dict(sorted(parts.items())), repetition_groups(), LEAKS)
-
-
 ARCHIVE = "genres.tar.gz"
 # The original server, opihi.cs.uvic.ca, is gone; the Internet Archive keeps its file. The
 # checksum is that of the original, as torchaudio and others publish it.
 ADDRESS = "https://web.archive.org/web/20220328223413/http://opihi.cs.uvic.ca/sound/genres.tar.gz"
 CHECKSUM = "sha256:24347e0223d2ba798e0a558c4c172d9d4a19c00bb7963fe055d183dadb4ef2c6"
-MEMBER = re.compile(rf"(?:.*/)?((?:{'|'.join(GENRES)})\.\d{{5}}\.(?:au|wav))", re.ASCII)
-# A clip is 1.3 MB; headers promising more do not reach the disk.
+CLIP_NAME = re.compile(rf"({'|'.join(GENRES)})\.(\d{{5}})", re.ASCII)
+MEMBER = re.compile(rf"(?:.*/)?({CLIP_NAME.pattern}\.(?:au|wav))", re.ASCII)
+# A clip has 1.3 MB; headers that declare more do not reach the disk.
 MAX_CLIP_BYTES = 8_000_000
 MAX_MEMBERS = 10_000
-
-
-def gtzan_home(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder that the clips are put into."""
-    given = data_home or os.environ.get("SKSTRF_DATA")
-    if not given:
-        given = import_optional("pooch", extra="datasets").os_cache("skstrf")
-    return Path(given) / "gtzan"
-
-
-@validate_params(
-    {
-        "data_home": [str, os.PathLike, None],
-        "url": [str],
-        "known_hash": [str, None],
-        "progressbar": ["boolean"],
-        "keep_archive": ["boolean"],
-    },
-    prefer_skip_nested_validation=True,
-)
-def fetch_gtzan(
-    data_home: str | os.PathLike[str] | None = None,
-    *,
-    url: str = ADDRESS,
-    known_hash: str | None = CHECKSUM,
-    progressbar: bool = False,
-    keep_archive: bool = False,
-) -> str:
-    """Download GTZAN (1.2 GB) and unpack it, once.
-
-    Parameters
-    ----------
-    data_home : str, Path or None
-        A folder for data; the clips go to ``gtzan/genres`` in it. None: ``$SKSTRF_DATA`` if
-        that is set, else the user's folder for caches.
-    url : str
-        Where the archive is. The default is a public copy of the original ``genres.tar.gz``,
-        which may stop answering at any time.
-    known_hash : str or None
-        Checksum of the archive, such as ``"sha256:..."``. The default is that of the original.
-        None accepts any archive: for another packing of the clips that you trust.
-    progressbar : bool
-        Show a progress bar while downloading.
-    keep_archive : bool
-        Keep the archive beside the clips.
-
-    Returns
-    -------
-    str
-        The folder, to be given to `load_gtzan`.
-
-    Raises
-    ------
-    ValueError
-        When the download fails, its checksum differs, or it holds no clip of GTZAN or something
-        that is not what it should be. Nothing is left behind then.
-
-    See Also
-    --------
-    load_gtzan : Loads it.
-
-    Notes
-    -----
-    The clips are excerpts of published recordings, shared for research; no license is known.
-    From the archive only files named as clips are written, under names made here.
-
-    Examples
-    --------
-    >>> from skstrf import fetch_gtzan, load_gtzan
-    >>> clips = load_gtzan(fetch_gtzan())  # doctest: +SKIP
-    """
-    folder = gtzan_home(data_home)
-    clips = folder / "genres"
-    if clips.is_dir():
-        return str(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = _download(folder, url, known_hash, progressbar)
-    staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
-    try:
-        n_clips = _unpack(archive, staging)
-        if n_clips == 0:
-            raise ValueError(f"{url} holds no clips of GTZAN. Give another url.")
-        logger.info("%d of %d clips of GTZAN", n_clips, CLIPS_PER_GENRE * len(GENRES))
-        staging.chmod(0o755)  # mkdtemp makes a folder for its owner alone
-        staging.replace(clips)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if not keep_archive or not clips.is_dir():
-            archive.unlink(missing_ok=True)
-    return str(folder)
-
-
-def _download(folder: Path, url: str, known_hash: str | None, progressbar: bool) -> Path:
-    pooch = import_optional("pooch", extra="datasets")
-    try:
-        return Path(
-            pooch.retrieve(url, known_hash, fname=ARCHIVE, path=folder, progressbar=progressbar)
-        )
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors
-        raise ValueError(
-            f"GTZAN could not be fetched from {url}: {error}\nDownload it by hand from a place "
-            "you trust, unpack it, and give the folder to load_gtzan; or give another url (and "
-            "its known_hash)."
-        ) from error
-
-
-def _unpack(archive: Path, folder: Path) -> int:
-    """Write the clips of a tar archive to one folder a genre; return their number."""
-    names: set[str] = set()
-    try:
-        with tarfile.open(archive, "r:*") as tar:
-            for number, member in enumerate(tar):
-                if number >= MAX_MEMBERS:
-                    raise ValueError(f"{archive} has more than {MAX_MEMBERS} members: not GTZAN.")
-                match = MEMBER.fullmatch(member.name)
-                if match is None or not member.isfile() or match[1] in names:
-                    continue
-                if member.size > MAX_CLIP_BYTES:
-                    raise ValueError(f"{archive}: {member.name} is too large for a clip.")
-                content = tar.extractfile(member)
-                if content is not None:
-                    _write(content, folder / match[1].split(".")[0], match[1])
-                    names.add(match[1])
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{archive} cannot be unpacked ({error}). It is cut short or no tar archive: fetch "
-            "it again."
-        ) from error
-    return len(names)
-
-
-def _write(content: IO[bytes], genre: Path, name: str) -> None:
-    genre.mkdir(exist_ok=True)
-    with (genre / name).open("wb") as file:
-        shutil.copyfileobj(content, file)
-
-
-CLIP_NAME = re.compile(rf"({'|'.join(GENRES)})\.(\d{{5}})", re.ASCII)
-# Where a clip lies in both distributions the original goes first.
+# Of a clip that is there in both distributions, the original is used.
 PREFERRED = (".au", ".wav")
 # The deepest genuine tree is Data/genres_original/blues/; a corpus of 1000 clips is no larger.
 MAX_DEPTH, MAX_ITEMS = 4, 100_000
@@ -327,84 +111,94 @@ def load_gtzan(
 
     Parameters
     ----------
-    data_home : str, Path or None
-        A folder that holds the clips, at any depth down to four folders. Both distributions
-        are known: ``genres/blues/blues.00000.au`` and
-        ``genres_original/blues/blues.00000.wav``; the names decide, not the folders. None:
-        where `fetch_gtzan` puts them.
-    subset : str, list of str or None
-        The parts of the split to load: "train", "valid", "test", or with "artist-folds"
-        "fold-1", "fold-2", "fold-3". None: all.
-    split : {"fault-filtered", "artist-folds", "random"}
-        How to divide the clips.
+    data_home : str, Path or None, default=None
+        Folder of the clips, which can lie up to four folders deep. Both distributions are known:
+        ``genres/blues/blues.00000.au`` and ``genres_original/blues/blues.00000.wav``; only the
+        file names matter, not the folders. None uses the folder of `fetch_gtzan`.
+    subset : str, list of str or None, default=None
+        Parts of the split to load: "train", "valid", "test", or with "artist-folds" "fold-1",
+        "fold-2", "fold-3". None loads all.
+    split : {"fault-filtered", "artist-folds", "random"}, default="fault-filtered"
+        Division of the clips.
 
         "fault-filtered"
-            The lists of [1]_: 443 clips to train, 197 to validate, 290 to test. No artist is in
-            two of them, and 70 repetitions and distorted clips are left out.
+            The lists of [1]_: 443 clips for training, 197 for validation, 290 for testing. No
+            artist is in two of them, and 70 repetitions and distorted clips are left out.
         "artist-folds"
-            Those three lists as three folds, for cross-validation. An artist is in one fold
-            only, as [1]_ made the lists so. *Inside* a fold the artists are not known: what is
-            held back from a training part for early stopping may share them.
+            Those three lists as three folds, for cross-validation. [1]_ made the lists such that
+            an artist is in one of them only. *Inside* a fold the artists are not known: the part
+            of the training set that is held back for early stopping can share them.
         "random"
-            All 1000 clips, half, quarter and quarter of each genre by chance. Much of the
-            literature does so, and it **leaks**: artists, albums and recordings are on both
-            sides. It warns.
-    sample_rate : int
-        In Hz; the clips have 22050.
-    duration : float or None
-        Seconds of each clip, reached by cropping or padding with zeros. None: the longest.
-    offset : float
-        Seconds to leave out at the start of each clip.
-    load_content : bool
-        Whether to read the sounds (64 kB for each second at 16 kHz; 1.9 GB for all), or give
-        their paths only, for pipelines that begin with an `AudioLoader`.
-    return_X_y : bool
-        Return ``(data, target)``, or ``(filenames, target)`` without content, not a Bunch.
-    on_error : {"raise", "warn"}
-        What to do about clips of the split that are missing or cannot be used: raise, or leave
-        them out and warn once. ``jazz.00054``, whose .wav holds no sound in the copy that most
-        people have, is always left out with a warning where it is missing or cannot be opened.
-    random_state : int, RandomState instance or None
-        Of ``split="random"``.
-    n_jobs : int or None
-        Threads that read files.
-    verbose : bool
-        Show a progress bar.
+            All 1000 clips, divided at random into half, quarter and quarter of each genre. Much
+            of the literature does so, and it **leaks**: artists, albums and recordings are on
+            both sides. A warning says so.
+    sample_rate : int, default=16000
+        Sampling rate of the sounds in Hz; the files have 22050.
+    duration : float or None, default=None
+        Duration of each clip in seconds, reached by cropping or padding with zeros. None uses
+        the longest.
+    offset : float, default=0.0
+        Time in seconds at which reading starts in each clip.
+    load_content : bool, default=True
+        Whether to read the sounds (64 kB per second at 16 kHz; 1.9 GB for all). Otherwise only
+        their paths are returned, for pipelines that begin with an `AudioLoader`.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)``, or ``(filenames, target)`` without content, instead
+        of a Bunch.
+    on_error : {"raise", "warn"}, default="raise"
+        Handling of clips of the split that are missing or cannot be used: "raise" raises an
+        error, "warn" leaves them out and issues one warning. ``jazz.00054``, whose .wav holds no
+        sound in the copy that most people have, is always left out with a warning where it is
+        missing or cannot be opened.
+    random_state : int, RandomState instance or None, default=0
+        Random seed for ``split="random"``.
+    n_jobs : int or None, default=None
+        Number of threads that read files, as in joblib.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     Bunch or (ndarray, ndarray)
-        As from `load_audio_folder`; `target_names` are always the ten genres, and
+        The same attributes as from `load_audio_folder`. `target_names` are always the ten
+        genres, and
 
-        split : ndarray of shape (n_clips,), str
-            The part of each clip.
-        groups : ndarray of shape (n_clips,), str
-            Clips that must stay on one side. With "artist-folds" the fold. Otherwise a clip and
-            those it is known to repeat [2]_ share a group, which does *not* keep artists apart.
-        test_fold : ndarray of shape (n_clips,), int
-            Only with "artist-folds": for ``sklearn.model_selection.PredefinedSplit``.
+        split : ndarray of shape (n_clips,), dtype str
+            The part of the split of each clip.
+        groups : ndarray of shape (n_clips,), dtype str
+            Clips that must stay on one side of a split have the same group. With "artist-folds"
+            the groups are the folds. Otherwise a clip and its known repetitions [2]_ share a
+            group, which does *not* keep artists apart.
+        test_fold : ndarray of shape (n_clips,), dtype int
+            Fold numbers for ``sklearn.model_selection.PredefinedSplit``; only with
+            "artist-folds".
         metadata : dict
-            ``clip`` (name without extension) and ``fault``: "", "repetition", "distortion".
+            ``clip`` (name without extension) and ``fault``: "", "repetition" or "distortion".
         warning : str or None
-            What is wrong with the split, for reports.
+            Problem of the split, for reports.
 
     Raises
     ------
     ValueError
-        When the folder is not GTZAN (the message says what was found and what is expected),
-        or a name in `subset` is not a part of the split.
+        If the folder is not GTZAN (the message lists what was found and what is expected), or a
+        name in `subset` is not a part of the split.
     AudioReadError
         With ``on_error="raise"``, for the first clip that cannot be used or is missing.
 
+    Warns
+    -----
+    UserWarning
+        For clips that are left out, and for the random split.
+
     See Also
     --------
-    fetch_gtzan : Downloads it, where the public address answers.
-    load_audio_folder : Says what else the Bunch holds.
+    fetch_gtzan : Downloads the clips, if the public address answers.
+    load_audio_folder : Describes the other attributes of the Bunch.
 
     Notes
     -----
     The list of faults covers repetitions and distortions. For six of the repetitions (reggae 56,
-    57, 58, 60, 65 and 69) the partner is not recorded here, so their group is themselves alone.
+    57, 58, 60, 65 and 69) the partner is not recorded here, so each is a group of its own.
     Mislabeled clips are not listed.
 
     References
@@ -422,12 +216,24 @@ def load_gtzan(
     >>> train = load_gtzan("genres", subset="train", load_content=False)  # doctest: +SKIP
     >>> pipeline.fit(train.filenames, train.target)  # doctest: +SKIP
     """
-    home = check_folder(gtzan_home() if data_home is None else data_home)
+    home = check_folder(_gtzan_home() if data_home is None else data_home)
     division = _division(split, random_state)
     parts = _wanted_parts(division, subset)
     found = _find_clips(home)
     wanted = [clip for clip, part in division.parts.items() if part in parts]
-    entries, left_out = _entries(home, wanted, found, division, on_error)
+    left_out = _missing_clips(home, wanted, found, on_error)
+    gone = {clip for clip, _ in left_out}
+    entries = [
+        Entry(
+            file=found[clip],
+            label=clip.split(".")[0],
+            split=division.parts[clip],
+            group=division.groups[clip],
+            extra={"clip": clip, "fault": faults().get(clip, ("", ()))[0]},
+        )
+        for clip in wanted
+        if clip not in gone
+    ]
     bunch, message = load_entries(
         home,
         entries,
@@ -440,30 +246,164 @@ def load_gtzan(
         on_error=on_error,
         n_jobs=n_jobs,
         verbose=verbose,
-        whole=False,  # some genres may well be missing: their numbers stay
+        whole=False,  # genres can be missing: the others keep their numbers
     )
     bunch.skipped = left_out + bunch.skipped
     bunch.warning = division.warning
     if split == "artist-folds":
         bunch.test_fold = np.array([int(name[-1]) - 1 for name in bunch.split])
-    messages = [division.warning, _say_left_out(left_out, len(wanted)), message]
-    bunch.DESCR = _describe(bunch, home, split, division.warning)
+    bunch.DESCR = _describe(bunch, home, split)
+    messages = [division.warning, message]
+    if left_out:
+        headline = f"{len(left_out)} of {len(wanted)} clips of the split were left out"
+        messages.insert(1, describe_skipped(left_out, headline))
     if any(messages):
-        warn_of_errors("\n".join(filter(None, messages)))
+        warn_user("\n".join(filter(None, messages)))
     if return_X_y:
         return (bunch.data if load_content else bunch.filenames), bunch.target
     return bunch
 
 
-def _division(split: str, random_state: Any) -> Division:
-    if split == "random":
-        return random_division(random_state)
+@validate_params(
+    {
+        "data_home": [str, os.PathLike, None],
+        "url": [str],
+        "known_hash": [str, None],
+        "progressbar": ["boolean"],
+        "keep_archive": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def fetch_gtzan(
+    data_home: str | os.PathLike[str] | None = None,
+    *,
+    url: str = ADDRESS,
+    known_hash: str | None = CHECKSUM,
+    progressbar: bool = False,
+    keep_archive: bool = False,
+) -> str:
+    """Download GTZAN (1.2 GB) and unpack it, if it is not there yet.
+
+    Parameters
+    ----------
+    data_home : str, Path or None, default=None
+        Folder for data sets; the clips are stored in ``gtzan/genres`` inside it. None uses
+        ``$SKSTRF_DATA`` if it is set, else the cache folder of the user.
+    url : str, default=ADDRESS
+        Address of the archive. The default is a public copy of the original ``genres.tar.gz``,
+        which can stop answering at any time.
+    known_hash : str or None, default=CHECKSUM
+        Checksum of the archive, such as ``"sha256:..."``. The default is that of the original.
+        None accepts any archive, for another packing of the clips from a trusted source.
+    progressbar : bool, default=False
+        Whether to show a progress bar during the download.
+    keep_archive : bool, default=False
+        Whether to keep the archive beside the clips.
+
+    Returns
+    -------
+    str
+        The folder of the clips, for `load_gtzan`.
+
+    Raises
+    ------
+    ValueError
+        If the download fails, the checksum differs, or the archive holds no clip of GTZAN or
+        unexpected contents. Nothing is left behind then.
+
+    See Also
+    --------
+    load_gtzan : Loads the clips.
+
+    Notes
+    -----
+    The clips are excerpts of published recordings, shared for research; no license is known.
+    Only files named as clips are extracted from the archive, under names made here.
+
+    Examples
+    --------
+    >>> from skstrf import fetch_gtzan, load_gtzan
+    >>> clips = load_gtzan(fetch_gtzan())  # doctest: +SKIP
+    """
+    folder = _gtzan_home(data_home)
+    clips = folder / "genres"
+    if clips.is_dir():
+        return str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = _download(folder, url, known_hash, progressbar)
+    staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
+    try:
+        n_clips = _unpack(archive, staging)
+        if n_clips == 0:
+            raise ValueError(f"{url} holds no clips of GTZAN. Give another url.")
+        logger.info("%d of %d clips of GTZAN", n_clips, CLIPS_PER_GENRE * len(GENRES))
+        staging.chmod(0o755)  # mkdtemp makes a folder for its owner alone
+        staging.replace(clips)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not keep_archive or not clips.is_dir():
+            archive.unlink(missing_ok=True)
+    return str(folder)
+
+
+@dataclass(frozen=True)
+class _Division:
+    """Part of every clip, and the group of clips that must stay together."""
+
+    parts: dict[str, str]
+    groups: dict[str, str]
+    warning: str | None = None
+
+
+def _division(split: str, random_state: Any) -> _Division:
+    if split == "fault-filtered":
+        return _Division(fault_filtered(), repetition_groups())
     if split == "artist-folds":
-        return artist_folds()
-    return Division(fault_filtered(), repetition_groups())
+        names = dict(zip(SHARES, ("fold-1", "fold-2", "fold-3"), strict=True))
+        folds = {clip: names[part] for clip, part in fault_filtered().items()}
+        return _Division(folds, folds)
+    random = check_random_state(random_state)
+    bounds = np.cumsum([round(CLIPS_PER_GENRE * share) for share in SHARES.values()])
+    parts = {}
+    for names in np.array(all_clips()).reshape(len(GENRES), CLIPS_PER_GENRE):
+        shuffled = random.permutation(names)
+        for part, chosen in zip(SHARES, np.split(shuffled, bounds[:-1]), strict=True):
+            parts.update(dict.fromkeys(chosen.tolist(), part))
+    return _Division(dict(sorted(parts.items())), repetition_groups(), LEAKS)
 
 
-def _wanted_parts(division: Division, subset: Any) -> set[str]:
+@cache
+def fault_filtered() -> dict[str, str]:
+    """Read the part of every clip in the split of Kereliuk, Sturm and Larsen."""
+    parts = {}
+    for part in SHARES:
+        lines = (FOLDER / f"{part}_filtered.txt").read_text(encoding="ascii").split()
+        parts.update({Path(line).stem: part for line in lines})
+    return dict(sorted(parts.items()))
+
+
+@cache
+def faults() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Read the kind ("repetition" or "distortion") and the partners of every faulty clip."""
+    with (FOLDER / "faults.csv").open(newline="", encoding="ascii") as file:
+        return {
+            row["clip"]: (row["fault"], tuple(filter(None, row["partners"].split("|"))))
+            for row in csv.DictReader(file)
+        }
+
+
+def all_clips() -> list[str]:
+    return [f"{genre}.{number:05d}" for genre in GENRES for number in range(CLIPS_PER_GENRE)]
+
+
+def repetition_groups() -> dict[str, str]:
+    """Group every clip with its known repetitions."""
+    clips = all_clips()
+    pairs = [(clip, partner) for clip, (_, partners) in faults().items() for partner in partners]
+    return dict(zip(clips, linked_groups(clips, pairs), strict=True))
+
+
+def _wanted_parts(division: _Division, subset: Any) -> set[str]:
     known = sorted(set(division.parts.values()))
     wanted = known if subset is None else [subset] if isinstance(subset, str) else list(subset)
     unknown = [str(name) for name in wanted if name not in known]
@@ -476,7 +416,7 @@ def _wanted_parts(division: Division, subset: Any) -> set[str]:
 
 
 def _find_clips(home: Path) -> dict[str, str]:
-    """Return for every clip below `home` its path relative to it; explain a wrong folder."""
+    """Find the path of every clip below `home`, relative to it; raise for a wrong folder."""
     found: dict[str, str] = {}
     others: list[str] = []
     n_items = 0
@@ -529,10 +469,10 @@ def _explain(home: Path, found: str) -> str:
     )
 
 
-def _entries(
-    home: Path, wanted: list[str], found: dict[str, str], division: Division, on_error: str
-) -> tuple[list[Entry], list[tuple[str, str]]]:
-    """List the clips of the split that are there; also say which are not."""
+def _missing_clips(
+    home: Path, wanted: list[str], found: dict[str, str], on_error: str
+) -> list[tuple[str, str]]:
+    """List the clips of the split that are missing or known to be broken, with the reason."""
     missing = [clip for clip in wanted if clip not in found and clip != UNREADABLE]
     if missing and (on_error == "raise" or len(missing) == len(wanted)):
         counts = Counter(clip.split(".")[0] for clip in missing)
@@ -544,44 +484,73 @@ def _entries(
             "copy the corpus again; with on_error='warn' the clips that are there are loaded.",
         )
     left_out = [(clip, "is missing. Copy it from the corpus.") for clip in missing]
-    if UNREADABLE in wanted and (reason := _unreadable(home, found)):
-        left_out.append((UNREADABLE, reason))
-    gone = {clip for clip, _ in left_out}
-    entries = [
-        Entry(
-            file=found[clip],
-            label=clip.split(".")[0],
-            split=division.parts[clip],
-            group=division.groups[clip],
-            extra={"clip": clip, "fault": faults().get(clip, ("", ()))[0]},
-        )
-        for clip in wanted
-        if clip not in gone
-    ]
-    return entries, left_out
-
-
-def _unreadable(home: Path, found: dict[str, str]) -> str:
-    """Say why the clip that is often broken cannot be used; empty when it can."""
+    if UNREADABLE not in wanted:
+        return left_out
     if UNREADABLE not in found:
-        return "is missing, as in some copies of the corpus."
+        return [*left_out, (UNREADABLE, "is missing, as in some copies of the corpus.")]
     try:
         audio_info(home / found[UNREADABLE])
     except AudioReadError as error:
-        return f"{error.reason} It is broken in the .wav copy of the corpus; the .au is whole."
-    return ""
+        reason = f"{error.reason} It is broken in the .wav copy of the corpus; the .au is whole."
+        return [*left_out, (UNREADABLE, reason)]
+    return left_out
 
 
-def _say_left_out(left_out: list[tuple[str, str]], n_wanted: int) -> str:
-    if not left_out:
-        return ""
-    named = "\n".join(f"  {clip}: {reason}" for clip, reason in left_out[:N_NAMED])
-    more = f"\n  and {len(left_out) - N_NAMED} more" if len(left_out) > N_NAMED else ""
-    return f"{len(left_out)} of {n_wanted} clips of the split were left out:\n{named}{more}"
-
-
-def _describe(bunch: Bunch, home: Path, split: str, warning: str | None) -> str:
+def _describe(bunch: Bunch, home: Path, split: str) -> str:
     lines = [f"GTZAN in {home}: {len(bunch.target)} clips, split {split!r}", ""]
     lines += [f"{part}: {count}" for part, count in sorted(Counter(bunch.split).items())]
     lines += [f"left out: {len(bunch.skipped)}"] if bunch.skipped else []
-    return "\n".join([*lines, "", warning] if warning else lines)
+    return "\n".join([*lines, "", bunch.warning] if bunch.warning else lines)
+
+
+def _gtzan_home(data_home: str | os.PathLike[str] | None = None) -> Path:
+    """Choose the folder that `fetch_gtzan` stores the clips in."""
+    given = data_home or os.environ.get("SKSTRF_DATA")
+    if not given:
+        given = import_optional("pooch", extra="datasets").os_cache("skstrf")
+    return Path(given) / "gtzan"
+
+
+def _download(folder: Path, url: str, known_hash: str | None, progressbar: bool) -> Path:
+    pooch = import_optional("pooch", extra="datasets")
+    try:
+        return Path(
+            pooch.retrieve(url, known_hash, fname=ARCHIVE, path=folder, progressbar=progressbar)
+        )
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
+        raise ValueError(
+            f"GTZAN could not be fetched from {url}: {error}\nDownload it by hand from a place "
+            "you trust, unpack it, and give the folder to load_gtzan; or give another url (and "
+            "its known_hash)."
+        ) from error
+
+
+def _unpack(archive: Path, folder: Path) -> int:
+    """Extract the clips of a tar archive into one folder per genre; return their number."""
+    names: set[str] = set()
+    try:
+        with tarfile.open(archive, "r:*") as tar:
+            for number, member in enumerate(tar):
+                if number >= MAX_MEMBERS:
+                    raise ValueError(f"{archive} has more than {MAX_MEMBERS} members: not GTZAN.")
+                match = MEMBER.fullmatch(member.name)
+                if match is None or not member.isfile() or match[1] in names:
+                    continue
+                if member.size > MAX_CLIP_BYTES:
+                    raise ValueError(f"{archive}: {member.name} is too large for a clip.")
+                content = tar.extractfile(member)
+                if content is not None:
+                    _write(content, folder / match[1].split(".")[0], match[1])
+                    names.add(match[1])
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{archive} cannot be unpacked ({error}). It is cut short or no tar archive: fetch "
+            "it again."
+        ) from error
+    return len(names)
+
+
+def _write(content: IO[bytes], genre: Path, name: str) -> None:
+    genre.mkdir(exist_ok=True)
+    with (genre / name).open("wb") as file:
+        shutil.copyfileobj(content, file)

@@ -1,9 +1,4 @@
-"""How long an MP3 file is when its header does not say so.
-
-libsndfile then reckons from the size of the file and the bit rate of the first frame
-(libsndfile issue 1001), and reads no further than that: with a variable bit rate, most of the
-sound can be lost without a word. Counting the frames is cheap and exact.
-"""
+"""Headers of sound files: format, sample rate, and the length that can really be read."""
 
 from __future__ import annotations
 
@@ -13,153 +8,63 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import soundfile
+
+from skstrf.utils.messages import escape
 
 __all__ = [
     "AudioInfo",
     "AudioReadError",
-    "Mp3Length",
+    "MAX_SAMPLE_RATE",
+    "MIN_SAMPLE_RATE",
+    "MP3_SLACK",
     "audio_info",
-    "count_mp3_frames",
-    "describe",
     "open_sound",
+    "read_header",
 ]
 
-
-# kbit/s by the index in the frame header, layer III (ISO/IEC 11172-3 and 13818-3).
-BIT_RATES_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-BIT_RATES_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-SAMPLE_RATES = (44100, 48000, 32000)
-SEARCH = 1 << 16
-
-
-@dataclass(frozen=True)
-class Mp3Length:
-    """Samples per channel in the frames of a file, and whether they go on to its end."""
-
-    n_samples: int
-    is_complete: bool
-
-
-def count_mp3_frames(path: str | os.PathLike[str]) -> Mp3Length | None:
-    """Count the samples of an MP3 file whose header does not give their number."""
-    with open(path, "rb") as file:
-        start = _skip_tags(file.read(SEARCH))
-        file.seek(start)
-        if _declares_length(file.read(SEARCH)):
-            return None
-        file.seek(0)
-        data = file.read()
-    first = _first_frame(data, start)
-    return None if first is None else _walk(data, first, _end_of_sound(data))
-
-
-def _walk(data: bytes, position: int, end: int) -> Mp3Length:
-    n_samples = 0
-    while position < end:
-        frame = _frame(data, position)
-        if frame is None or position + frame[0] > end:
-            return Mp3Length(n_samples, False)
-        position += frame[0]
-        n_samples += frame[1]
-    return Mp3Length(n_samples, True)
-
-
-def _frame(data: bytes, position: int) -> tuple[int, int] | None:
-    """Bytes and samples of the frame that starts here; None when none does."""
-    header = int.from_bytes(data[position : position + 4], "big")
-    version, layer = header >> 19 & 3, header >> 17 & 3
-    bit_rate, sample_rate = header >> 12 & 15, header >> 10 & 3
-    if header >> 21 != 0x7FF or version == 1 or layer != 1:
-        return None
-    if bit_rate in (0, 15) or sample_rate == 3:
-        return None
-    is_first = version == 3
-    bits = 1000 * (BIT_RATES_1 if is_first else BIT_RATES_2)[bit_rate - 1]
-    rate = SAMPLE_RATES[sample_rate] // {3: 1, 2: 2, 0: 4}[version]
-    samples = 1152 if is_first else 576
-    return samples // 8 * bits // rate + (header >> 9 & 1), samples
-
-
-def _first_frame(data: bytes, start: int) -> int | None:
-    """Where the first frame starts: one that another follows."""
-    for position in range(start, min(start + SEARCH, len(data) - 4)):
-        frame = _frame(data, position)
-        if frame is not None and _frame(data, position + frame[0]) is not None:
-            return position
-    return None
-
-
-def _declares_length(data: bytes) -> bool:
-    """Whether the first frame bears a Xing (VBR) or Info (CBR) tag with a number of frames."""
-    first = _first_frame(data, 0)
-    head = data[first : first + 64] if first is not None else b""
-    for name in (b"Xing", b"Info"):
-        place = head.find(name)
-        if place > 0:
-            return bool(head[place + 7] & 1)
-    return False
-
-
-def _skip_tags(data: bytes) -> int:
-    """Length of the ID3v2 tags at the start."""
-    position = 0
-    while data[position : position + 3] == b"ID3" and len(data) >= position + 10:
-        size = 0
-        for byte in data[position + 6 : position + 10]:
-            size = size << 7 | byte & 127
-        position += 10 + size
-    return position
-
-
-def _end_of_sound(data: bytes) -> int:
-    """Where the ID3v1 and APE tags at the end begin."""
-    end = len(data)
-    while True:
-        if data[end - 128 : end - 125] == b"TAG":
-            end -= 128
-        elif data[end - 32 : end - 24] == b"APETAGEX":
-            size = int.from_bytes(data[end - 20 : end - 16], "little")
-            has_header = data[end - 9] & 128  # the highest bit of the flags
-            if not 32 <= size <= end:
-                return end
-            end = max(0, end - size - (32 if has_header else 0))
-        else:
-            return end
-
-
-# The containers that are tested here. libsndfile guesses at others, some of which have no
-# signature at all, so that arbitrary bytes could pass for sound.
+# The containers that the tests cover. libsndfile also guesses at formats without a signature,
+# for which arbitrary bytes can pass as sound.
 FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AU", "AIFF", "CAF"})
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 1_000_000
-
 CONVERT = (
-    "Convert it to wav, flac, ogg, mp3, au or aiff (ffmpeg does it), or leave it out if it holds "
-    "something else than sound."
+    "Convert it to wav, flac, ogg, mp3, au or aiff (for example with ffmpeg), or leave it out if "
+    "it does not contain sound."
 )
-# How far the length of an MP3 may be off: two frames, for encoder delay and padding.
+# Tolerance for the length of an MP3 file: two frames, for encoder delay and padding.
 MP3_SLACK = 2304
-# An Ogg page is at most 65307 bytes; twice that lets a tag follow the last one.
+# An Ogg page has at most 65307 bytes; twice that also covers a tag after the last page.
 OGG_TAIL = 1 << 17
 INNER_SIZE = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+)(?: \(should be (\d+)\))?", re.M)
 OUTER_SIZE = re.compile(r"^ *(?:RIFF|riff|FORM|Riff size) *: (\d+) \(should be (\d+)\)", re.M)
-
-
-class _Forward(soundfile.SoundFile):
-    """A sound file whose blocks are read one after another without a seek in between.
-
-    soundfile seeks after every read of a seekable file, to where it is already. In MP3 that
-    alone makes the next block start with wrong samples.
-    """
-
-    def seekable(self) -> bool:
-        return False
+# kbit/s by the index in the frame header, layer III (ISO/IEC 11172-3 and 13818-3).
+MP3_BIT_RATES_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+MP3_BIT_RATES_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+MP3_SAMPLE_RATES = (44100, 48000, 32000)
+# Bytes that are searched for the first MP3 frame.
+MP3_SEARCH = 1 << 16
 
 
 class AudioReadError(ValueError):
-    """A sound file that cannot be used, with its name, the reason and a remedy."""
+    """Error for a sound file that cannot be used.
+
+    Parameters
+    ----------
+    path : str or Path
+        The sound file.
+    reason : str
+        The reason and a remedy, as the end of a sentence that starts with `path`.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import AudioReadError, read_audio
+    >>> try:
+    ...     read_audio("missing.wav")
+    ... except AudioReadError as error:
+    ...     print(error.path, error.reason[:15])
+    missing.wav does not exist.
+    """
 
     def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
         super().__init__(path, reason)
@@ -167,12 +72,38 @@ class AudioReadError(ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{escape(self.path)}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the header of a sound file says."""
+    """Contents of the header of a sound file.
+
+    Parameters
+    ----------
+    path : str
+        The sound file.
+    sample_rate : int
+        Sampling rate of the file in Hz.
+    n_channels : int
+        Number of channels.
+    n_frames : int
+        Number of samples per channel. Only reading confirms it for FLAC, and for MP3 files whose
+        header declares a length.
+    format : str
+        Container format, as libsndfile names it.
+    subtype : str
+        Sample format, as libsndfile names it.
+    n_declared : int
+        Number of samples per channel that the header declares, larger than `n_frames` if the
+        file is cut short.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import AudioInfo
+    >>> AudioInfo("a.wav", 44100, 2, 88200, "WAV", "PCM_16", 88200).duration
+    2.0
+    """
 
     path: str
     sample_rate: int
@@ -184,16 +115,29 @@ class AudioInfo:
 
     @property
     def duration(self) -> float:
-        """Seconds of sound in the file."""
+        """Duration of the sound in seconds."""
         return self.n_frames / self.sample_rate
 
     @property
     def is_complete(self) -> bool:
-        """Whether the file reaches as far as its header says, so far as the header can tell."""
+        """Whether the file is as long as its header declares, as far as the header can tell."""
         return self.n_declared <= self.n_frames
 
     def n_times(self, sample_rate: int, offset: float = 0.0) -> int:
-        """Samples that are left after `offset` seconds, at another sample rate."""
+        """Count the samples after `offset` seconds at another sampling rate.
+
+        Parameters
+        ----------
+        sample_rate : int
+            Sampling rate in Hz.
+        offset : float, default=0.0
+            Time in seconds before the first sample that counts.
+
+        Returns
+        -------
+        int
+            The number of samples.
+        """
         # The resampler rounds half up; integers keep long files exact.
         sample_rate = int(sample_rate)
         total = (2 * self.n_frames * sample_rate + self.sample_rate) // (2 * self.sample_rate)
@@ -201,32 +145,40 @@ class AudioInfo:
 
 
 def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
-    """Read the header of a sound file."""
+    """Read the header of a sound file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A wav, flac, ogg (Vorbis, Opus), mp3, au or aiff file.
+
+    Returns
+    -------
+    AudioInfo
+        Sampling rate, channels, length and format.
+
+    Raises
+    ------
+    AudioReadError
+        If the file does not exist or is not sound.
+
+    Examples
+    --------
+    >>> from skstrf.datasets import audio_info, load_instruments
+    >>> info = audio_info(load_instruments(load_content=False).filenames[0])
+    >>> info.sample_rate, info.n_channels, info.duration
+    (22050, 1, 5.0)
+    """
     with open_sound(path) as handle:
-        return describe(handle, path)
-
-
-def describe(handle: soundfile.SoundFile, path: str | os.PathLike[str]) -> AudioInfo:
-    """Gather what an open file says of itself into an `AudioInfo`."""
-    name = os.fsdecode(path)
-    n_frames, n_declared = _lengths(handle, name)
-    return AudioInfo(
-        path=name,
-        sample_rate=handle.samplerate,
-        n_channels=handle.channels,
-        n_frames=n_frames,
-        format=handle.format,
-        subtype=handle.subtype,
-        n_declared=n_declared,
-    )
+        return read_header(handle, path)
 
 
 @contextmanager
 def open_sound(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file for reading, turning every way to fail into an `AudioReadError`."""
+    """Open a sound file for reading; every failure becomes an `AudioReadError`."""
     name = os.fsdecode(path)
     _check_regular_file(name)
-    # Bytes, since a name that is not UTF-8 cannot be encoded by soundfile itself.
+    # Bytes, since soundfile cannot encode a name that is not UTF-8.
     system_name = name if os.name == "nt" else os.fsencode(name)
     try:
         handle = _Forward(system_name)
@@ -246,8 +198,34 @@ def open_sound(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         yield handle
 
 
+def read_header(handle: soundfile.SoundFile, path: str | os.PathLike[str]) -> AudioInfo:
+    """Read the header of an open sound file."""
+    name = os.fsdecode(path)
+    n_frames, n_declared = _lengths(handle, name)
+    return AudioInfo(
+        path=name,
+        sample_rate=handle.samplerate,
+        n_channels=handle.channels,
+        n_frames=n_frames,
+        format=handle.format,
+        subtype=handle.subtype,
+        n_declared=n_declared,
+    )
+
+
+class _Forward(soundfile.SoundFile):
+    """Sound file whose blocks are read in sequence without a seek between them.
+
+    soundfile seeks to the current position after every read of a seekable file. In MP3 that
+    alone makes the next block start with wrong samples.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _check_regular_file(name: str) -> None:
-    """Refuse what must not be opened at all: a pipe, for one, would block for ever."""
+    """Refuse everything that is not a readable regular file: opening a pipe would block."""
     try:
         status = os.stat(name)
         if stat.S_ISDIR(status.st_mode):
@@ -269,7 +247,7 @@ def _check_regular_file(name: str) -> None:
         ) from error
     except PermissionError as error:
         raise AudioReadError(
-            name, "may not be read (permission denied). Change its permissions or its owner."
+            name, "cannot be read (permission denied). Change its permissions or its owner."
         ) from error
     except OSError as error:
         raise AudioReadError(name, f"cannot be opened: {error.strerror or error}.") from error
@@ -280,14 +258,14 @@ def _check_regular_file(name: str) -> None:
 
 
 def _lengths(handle: soundfile.SoundFile, name: str) -> tuple[int, int]:
-    """Frames that are in the file, and that ought to be: more, when it is cut short.
+    """Count the frames in the file, and those it should have: more, when it is cut short.
 
-    libsndfile silently lowers the length of a truncated wav, aiff, au or ogg to what is there.
-    For the first three its log tells; an Ogg stream tells by the mark on its last page.
+    libsndfile silently lowers the length of a truncated wav, aiff, au or ogg file to what is
+    there. Its log tells for the first three, the mark on the last page for an Ogg stream.
     """
     frames = int(handle.frames)
     if handle.format == "OGG":
-        return frames, frames + (not _ogg_is_closed(Path(name)))
+        return frames, frames + (not _ogg_is_closed(name))
     if handle.format == "MP3":
         return _mp3_lengths(frames, name)
     if handle.format == "FLAC":
@@ -304,28 +282,14 @@ def _lengths(handle: soundfile.SoundFile, name: str) -> tuple[int, int]:
     return frames, max(frames + 1, frames * declared // max(present, 1))
 
 
-def _mp3_lengths(frames: int, name: str) -> tuple[int, int]:
-    length = count_mp3_frames(name)
-    if length is None:
-        return frames, frames
-    if frames + MP3_SLACK < length.n_samples:
-        raise AudioReadError(
-            name,
-            "is mp3 of variable bit rate without its length in the header, so most of it might "
-            "be lost. Write the header (ffmpeg -i OLD.mp3 -c copy NEW.mp3 does it).",
-        )
-    frames = min(frames, length.n_samples)
-    return frames, frames + (not length.is_complete)
-
-
 def _means_unknown(n_bytes: int) -> bool:
-    """Whether a size is what programs write when they stream and cannot know the size yet."""
+    """Whether programs that stream write this size because they do not know the length yet."""
     return any(top - 0x1100 <= n_bytes <= top for top in (0x8000_0000, 0xFFFF_FFFF))
 
 
-def _ogg_is_closed(path: Path) -> bool:
-    """Whether the last Ogg page is all there and bears the end-of-stream mark (RFC 3533)."""
-    with path.open("rb") as file:
+def _ogg_is_closed(path: str) -> bool:
+    """Whether the last Ogg page is complete and has the end-of-stream mark (RFC 3533)."""
+    with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - OGG_TAIL))
         tail = file.read()
@@ -336,3 +300,112 @@ def _ogg_is_closed(path: Path) -> bool:
     lengths = tail[start + 27 : start + 27 + header[26]]
     is_whole = len(lengths) == header[26] and start + 27 + header[26] + sum(lengths) <= len(tail)
     return is_whole and bool(header[5] & 4)
+
+
+# libsndfile estimates the length of an MP3 file without a length in its header from the size of
+# the file and the bit rate of the first frame (libsndfile issue 1001), and reads no further than
+# that: with a variable bit rate most of the sound can be lost silently. Counting the frames is
+# cheap and exact.
+
+
+def _mp3_lengths(frames: int, name: str) -> tuple[int, int]:
+    counted = count_mp3_samples(name)
+    if counted is None:
+        return frames, frames
+    n_samples, is_complete = counted
+    if frames + MP3_SLACK < n_samples:
+        raise AudioReadError(
+            name,
+            "is mp3 of variable bit rate without its length in the header, so most of it could "
+            "be lost. Write the header (for example with ffmpeg -i OLD.mp3 -c copy NEW.mp3).",
+        )
+    frames = min(frames, n_samples)
+    return frames, frames + (not is_complete)
+
+
+def count_mp3_samples(path: str | os.PathLike[str]) -> tuple[int, bool] | None:
+    """Count the samples in the frames, and tell whether the frames reach the end of the file.
+
+    Returns None for a file whose header gives the length, or that has no frames.
+    """
+    with open(path, "rb") as file:
+        start = _skip_tags(file.read(MP3_SEARCH))
+        file.seek(start)
+        if _declares_length(file.read(MP3_SEARCH)):
+            return None
+        file.seek(0)
+        data = file.read()
+    position, end = _first_frame(data, start), _end_of_sound(data)
+    if position is None:
+        return None
+    n_samples = 0
+    while position < end:
+        frame = _frame(data, position)
+        if frame is None or position + frame[0] > end:
+            return n_samples, False
+        position += frame[0]
+        n_samples += frame[1]
+    return n_samples, True
+
+
+def _skip_tags(data: bytes) -> int:
+    """Measure the ID3v2 tags at the start, in bytes."""
+    position = 0
+    while data[position : position + 3] == b"ID3" and len(data) >= position + 10:
+        size = 0
+        for byte in data[position + 6 : position + 10]:
+            size = size << 7 | byte & 127
+        position += 10 + size
+    return position
+
+
+def _declares_length(data: bytes) -> bool:
+    """Whether the first frame has a Xing (VBR) or Info (CBR) tag with the number of frames."""
+    first = _first_frame(data, 0)
+    head = data[first : first + 64] if first is not None else b""
+    for name in (b"Xing", b"Info"):
+        place = head.find(name)
+        if place > 0:
+            return bool(head[place + 7] & 1)
+    return False
+
+
+def _first_frame(data: bytes, start: int) -> int | None:
+    """Find the first frame that is followed by another one."""
+    for position in range(start, min(start + MP3_SEARCH, len(data) - 4)):
+        frame = _frame(data, position)
+        if frame is not None and _frame(data, position + frame[0]) is not None:
+            return position
+    return None
+
+
+def _frame(data: bytes, position: int) -> tuple[int, int] | None:
+    """Read the size in bytes and samples of the frame that starts here, if one does."""
+    header = int.from_bytes(data[position : position + 4], "big")
+    version, layer = header >> 19 & 3, header >> 17 & 3
+    bit_rate, sample_rate = header >> 12 & 15, header >> 10 & 3
+    if header >> 21 != 0x7FF or version == 1 or layer != 1:
+        return None
+    if bit_rate in (0, 15) or sample_rate == 3:
+        return None
+    is_first = version == 3
+    bits = 1000 * (MP3_BIT_RATES_1 if is_first else MP3_BIT_RATES_2)[bit_rate - 1]
+    rate = MP3_SAMPLE_RATES[sample_rate] // {3: 1, 2: 2, 0: 4}[version]
+    samples = 1152 if is_first else 576
+    return samples // 8 * bits // rate + (header >> 9 & 1), samples
+
+
+def _end_of_sound(data: bytes) -> int:
+    """Find where the ID3v1 and APE tags at the end begin."""
+    end = len(data)
+    while True:
+        if data[end - 128 : end - 125] == b"TAG":
+            end -= 128
+        elif data[end - 32 : end - 24] == b"APETAGEX":
+            size = int.from_bytes(data[end - 20 : end - 16], "little")
+            has_header = data[end - 9] & 128  # the highest bit of the flags
+            if not 32 <= size <= end:
+                return end
+            end = max(0, end - size - (32 if has_header else 0))
+        else:
+            return end

@@ -1,10 +1,9 @@
-"""Reading many sound files, in parallel, without one bad file costing the others."""
+"""Reading many sound files into one array; one unusable file does not affect the others."""
 
 from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
@@ -21,7 +20,7 @@ from skstrf.datasets.audio import (
     MAX_DURATION,
     OFFSET,
     SAMPLE_RATE,
-    check_wanted,
+    check_header,
     count_samples,
     fix_length,
     read_audio,
@@ -29,6 +28,7 @@ from skstrf.datasets.audio import (
 from skstrf.datasets.headers import AudioInfo, AudioReadError, audio_info
 from skstrf.multilinear.moments import reduce_blocks
 from skstrf.utils.lazy import is_dask, map_samples, whole_samples
+from skstrf.utils.messages import describe_skipped, warn_user
 from skstrf.utils.validation import (
     Integral,
     StrOptions,
@@ -40,23 +40,18 @@ from skstrf.utils.validation import (
 
 __all__ = [
     "AudioLoader",
-    "as_paths",
-    "common_channels",
+    "as_filenames",
+    "read_headers",
     "read_many",
-    "scan_headers",
-    "summarize_errors",
-    "warn_of_errors",
+    "skipped_files",
     "with_progress",
 ]
 
 logger = logging.getLogger("skstrf")
 
 
-N_NAMED = 5
-
-
-def as_paths(X: Any) -> list[str] | None:
-    """Take `X` for paths if it holds paths: a list of them, or one column."""
+def as_filenames(X: Any) -> list[str] | None:
+    """Return the paths in `X` as a list of str, or None if `X` does not hold paths."""
     if isinstance(X, (str, bytes, os.PathLike)):
         raise ValueError(f"X must be a list of paths, got the single path {X!r}. Write [path].")
     if not isinstance(X, (list, tuple)):
@@ -65,7 +60,7 @@ def as_paths(X: Any) -> list[str] | None:
         if getattr(getattr(array, "dtype", None), "kind", "") not in ("O", "U", "S", "T"):
             return None
         if array.ndim == 0:
-            return as_paths(array.item())
+            return as_filenames(array.item())
         X = list(array)
     items = [_only(item) for item in X]
     are_paths = [isinstance(item, (str, bytes, os.PathLike)) for item in items]
@@ -92,30 +87,29 @@ def _is_row_of_text(item: Any) -> bool:
     return is_row and all(isinstance(part, (str, os.PathLike)) for part in item)
 
 
-def scan_headers(
-    paths: Sequence[str],
+def read_headers(
+    filenames: Sequence[str],
     *,
-    sample_rate: int,
     duration: float | None,
     offset: float,
     max_duration: float = MAX_DURATION,
     n_jobs: int | None = None,
 ) -> list[AudioInfo | AudioReadError]:
-    """Read the headers of many files: for each its `AudioInfo`, or what is wrong with it."""
+    """Read the headers of many files; the error takes the place of the header of a bad file."""
 
-    def scan(path: str) -> AudioInfo | AudioReadError:
+    def read(filename: str) -> AudioInfo | AudioReadError:
         try:
-            info = audio_info(path)
-            check_wanted(info, sample_rate, offset, duration, max_duration)
+            info = audio_info(filename)
+            check_header(info, offset, duration, max_duration)
         except AudioReadError as error:
             return error
         return info
 
-    return list(_in_threads(scan, paths, n_jobs))
+    return list(_in_threads(read, filenames, n_jobs))
 
 
 def read_many(
-    paths: Sequence[str],
+    filenames: Sequence[str],
     *,
     n_times: int,
     sample_rate: int,
@@ -125,22 +119,26 @@ def read_many(
     n_jobs: int | None = None,
     verbose: bool = False,
 ) -> tuple[np.ndarray, dict[int, AudioReadError]]:
-    """Read many files to one array, all cropped or padded to one length."""
+    """Read many files into one array; also return the errors of unusable files by row.
+
+    The sounds are cropped or padded to `n_times` samples. The row of an unusable file is silent.
+    With `raise_errors` the first error is raised instead.
+    """
     shape = (n_times,) if n_channels is None else (n_channels, n_times)
-    # Zeros take no memory before they are written to, so a wild n_times costs nothing yet.
-    sounds = np.zeros((len(paths), *shape), dtype=np.float32)
+    # Zeros take no memory before they are written to, so a huge n_times costs nothing yet.
+    sounds = np.zeros((len(filenames), *shape), dtype=np.float32)
     duration = n_times / sample_rate
     limit = max(duration, MAX_DURATION)
     errors: dict[int, AudioReadError] = {}
 
     def read(row: int) -> None:
-        # Once one fails the rest need not be read, but those before it must be: which error
-        # is raised is not to depend on the threads.
+        # After a failure the files behind it need not be read, but those before it must be: the
+        # error that is raised must not depend on the threads.
         if raise_errors and row > min(list(errors), default=row):
             return
         try:
             sound = read_audio(
-                paths[row],
+                filenames[row],
                 sample_rate=sample_rate,
                 duration=duration,
                 offset=offset,
@@ -149,7 +147,7 @@ def read_many(
             )
             if sound.shape != shape:
                 raise AudioReadError(
-                    paths[row],
+                    filenames[row],
                     f"has {len(sound)} channels where {n_channels} are expected. "
                     "Use mono=True, or convert it.",
                 )
@@ -157,8 +155,8 @@ def read_many(
         except AudioReadError as error:
             errors[row] = error
 
-    outcomes = _in_threads(read, range(len(paths)), n_jobs)
-    for _ in with_progress(outcomes, len(paths), verbose):
+    outcomes = _in_threads(read, range(len(filenames)), n_jobs)
+    for _ in with_progress(outcomes, len(filenames), verbose):
         pass
     if errors and raise_errors:
         error = errors[min(errors)]
@@ -167,31 +165,19 @@ def read_many(
     return sounds, dict(sorted(errors.items()))
 
 
-def common_channels(infos: Iterable[AudioInfo]) -> int:
-    """Return the number of channels that most files have, so that one odd file is the bad one."""
-    return Counter(info.n_channels for info in infos).most_common(1)[0][0]
-
-
-def summarize_errors(errors: Sequence[AudioReadError], n_files: int, fate: str) -> str:
-    """Put the errors of many files into one message that names the first few."""
-    named = "\n".join(f"  {error}" for error in errors[:N_NAMED])
-    more = f"\n  and {len(errors) - N_NAMED} more" if len(errors) > N_NAMED else ""
-    return f"{len(errors)} of {n_files} sound files cannot be used and {fate}:\n{named}{more}"
-
-
-def warn_of_errors(message: str) -> None:
-    """Warn at the line that called the public function (4: scikit-learn wraps it once)."""
-    warnings.warn(message, UserWarning, stacklevel=4)
+def skipped_files(errors: Iterable[AudioReadError]) -> list[tuple[str, str]]:
+    """List errors as pairs of a file and the reason why it cannot be used."""
+    return [(str(error.path), error.reason) for error in errors]
 
 
 def _in_threads(function: Callable[[Any], Any], items: Iterable[Any], n_jobs: int | None) -> Any:
-    """Yield ``function(item)`` in order; libsndfile and soxr let threads run side by side."""
+    """Yield ``function(item)`` in order; libsndfile and soxr release the GIL."""
     parallel = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")
     return parallel(delayed(function)(item) for item in items)
 
 
 def with_progress(outcomes: Iterable[Any], total: int, verbose: bool) -> Iterable[Any]:
-    """Show a progress bar while `outcomes` come in, if `verbose`."""
+    """Show a progress bar over `outcomes` if `verbose`."""
     if not verbose:
         return outcomes
     from tqdm import tqdm
@@ -200,59 +186,60 @@ def with_progress(outcomes: Iterable[Any], total: int, verbose: bool) -> Iterabl
 
 
 class AudioLoader(TransformerMixin, BaseEstimator):
-    """Read sound files to an array of sounds of one length and sample rate.
+    """Read sound files into an array of sounds of one length and sampling rate.
 
     Parameters
     ----------
-    sample_rate : int
-        Sample rate of the sounds in Hz.
-    duration : float or None
-        Length of the sounds in seconds: longer files are cropped, shorter ones padded with zeros
-        at the end. None: the longest sound seen in `fit`, by the headers.
-    offset : float
-        Seconds to leave out at the start of each file.
-    mono : bool
-        Average the channels. Otherwise all files must have the same number of channels.
-    on_error : {"raise", "warn"}
-        What to do about a file that cannot be used: raise its error, or go on with a row of
-        silence in its place and warn once, at the end.
-    n_jobs : int or None
-        Threads that read files, as joblib counts them. The result does not depend on it.
-    verbose : bool
-        Show a progress bar.
+    sample_rate : int, default=16000
+        Sampling rate of the sounds in Hz.
+    duration : float or None, default=None
+        Duration of the sounds in seconds: longer files are cropped, shorter ones padded with
+        zeros at the end. None uses the duration of the longest sound seen in `fit`, according to
+        the headers.
+    offset : float, default=0.0
+        Time in seconds at which reading starts in each file.
+    mono : bool, default=True
+        Whether to average the channels. Otherwise all files must have the same number of
+        channels.
+    on_error : {"raise", "warn"}, default="raise"
+        Handling of a file that cannot be used: "raise" raises its error, "warn" replaces it by a
+        row of silence and issues one warning for all such files.
+    n_jobs : int or None, default=None
+        Number of threads that read files, as in joblib. The result does not depend on it.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
     Attributes
     ----------
     n_times_ : int
-        Samples of each sound.
+        Number of samples of each sound.
     n_channels_ : int
-        1 if `mono`; otherwise the number of channels that most files seen in `fit` have.
+        Number of channels: 1 if `mono`, otherwise that of most files seen in `fit`.
     errors_ : dict of str to str
-        What was wrong, by path, with the files that could not be used in the latest `fit` or
-        `transform`.
+        Reasons, by path, why files could not be used in the latest `fit` or `transform`.
     n_features_in_ : int
-        Length of axis 1 of the arrays seen in `fit`; absent after paths.
+        Length of axis 1 of the arrays seen in `fit`; not defined after paths.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Only when `fit` saw a DataFrame of numbers.
+        Column names, defined only when `fit` saw a DataFrame of numbers.
 
     See Also
     --------
-    read_audio : Reads one file; says what counts as an error.
-    load_audio_folder : Reads a folder, with labels.
+    read_audio : Reads one file and defines what counts as an error.
+    load_audio_folder : Reads a folder of sounds with their classes.
 
     Notes
     -----
-    Sounds that are already loaded, as an array (n_sounds, n_times) at `sample_rate`, pass
-    through: cropped or padded to `n_times_`, but without `offset`, which belongs to files.
-    So ``transform`` of its own output changes nothing. Floats keep their dtype, integers
-    become float64.
+    Sounds that are already loaded, as an array of shape (n_sounds, n_times) at `sample_rate`,
+    are cropped or padded to `n_times_`, without `offset`, which applies to files. Thus
+    ``transform`` of its own output changes nothing. Floats keep their dtype, integers become
+    float64.
 
-    With a `duration` and ``mono=True`` there is nothing to learn, and `fit` opens no file.
+    With a `duration` and ``mono=True``, `fit` has nothing to learn and opens no file.
 
-    A dask array of paths gives a lazy dask array of sounds: files are read block by block, where
-    the blocks are computed, so workers must find them by these paths. What was wrong with files
-    is then in the warnings of the workers, not in ``errors_``. Without a `duration`, `fit` has
-    the workers read the headers.
+    A dask array of paths gives a lazy dask array of sounds: files are read block by block where
+    the blocks are computed, so the workers must find them under these paths. Unusable files are
+    then reported by the warnings of the workers, not by ``errors_``. Without a `duration`, the
+    workers read the headers in `fit`.
 
     Examples
     --------
@@ -292,7 +279,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn the length of the sounds, from headers alone.
+        """Determine the length of the sounds from the headers alone.
 
         Parameters
         ----------
@@ -310,20 +297,21 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When `X` holds neither paths nor finite numbers, or no file can be used.
+            If `X` holds neither paths nor finite numbers, or no file can be used.
         AudioReadError
-            With ``on_error="raise"``, for a file whose header tells that it cannot be used.
+            With ``on_error="raise"``, if the header of a file shows that it cannot be used.
         """
-        paths = _paths(X)
+        filenames = _lazy_filenames(X)
         self.errors_: dict[str, str] = {}
-        if paths is None:
+        if filenames is None:
             sounds = self._loaded(X, reset=True)
             n_longest, self.n_channels_ = sounds.shape[-1], 1 if self.mono else sounds.shape[1]
         else:
             for name in {"n_features_in_", "feature_names_in_"} & set(vars(self)):
                 delattr(self, name)
-            n_longest, self.n_channels_ = self._scan(paths)
-        self.n_times_ = self._n_samples(n_longest)
+            n_longest, self.n_channels_ = self._scan(filenames)
+        wanted = count_samples(self.duration, self.sample_rate, max_duration=np.inf)
+        self.n_times_ = n_longest if wanted is None else wanted
         return self
 
     def transform(self, X):
@@ -337,51 +325,56 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray or dask array of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            The latter with ``mono=False``. float32 from files. Lazy for a dask array, with the
-            same blocks.
+            The sounds, with channels if ``mono=False``. Their dtype is float32 if they are read
+            from files. A dask array gives a lazy dask array with the same blocks.
 
         Raises
         ------
         AudioReadError
             With ``on_error="raise"``, for the first file that cannot be used.
         ValueError
-            When `X` holds neither paths nor finite numbers.
+            If `X` holds neither paths nor finite numbers.
+
+        Warns
+        -----
+        UserWarning
+            With ``on_error="warn"``, for files that cannot be used.
         """
         check_is_fitted(self)
-        paths = _paths(X)
-        if is_dask(X):
-            return self._lazy(X, paths)
-        if paths is None:
-            self.errors_ = {}
-            return self._fixed(X)
-        sounds, self.errors_, message = self._read(paths)
-        if message:
-            warn_of_errors(message)
-        return sounds
-
-    def _lazy(self, X: Any, paths: Any) -> Any:
-        """Read, or crop and pad, every block when it is computed."""
+        filenames = _lazy_filenames(X)
         self.errors_ = {}
+        if not is_dask(X):
+            return self._fixed(X) if filenames is None else self._read_or_warn(filenames)
         shape = (self.n_times_,) if self.mono else (self.n_channels_, self.n_times_)
         # A copy: fitting again must not change what is still to be computed.
-        if paths is not None:
-            return map_samples(paths, copy(self)._read_block, shape, np.float32)
+        if filenames is not None:
+            return map_samples(filenames, copy(self)._read_block, shape, np.float32)
         sounds = self._loaded(X, reset=False)
         return map_samples(sounds, copy(self)._fixed, shape, sounds.dtype)
 
-    def _fixed(self, sounds: Any) -> np.ndarray:
-        return fix_length(self._loaded(sounds, reset=False), self.n_times_)
+    def read(self, filenames):
+        """Read the files, and return the errors of unusable ones instead of warning.
 
-    def _read_block(self, block: np.ndarray) -> np.ndarray:
-        sounds, _, message = self._read(as_paths(block) or [])
-        if message:
-            warnings.warn(message, UserWarning, stacklevel=2)
-        return sounds
+        Parameters
+        ----------
+        filenames : sequence of str
+            Paths of the sound files.
 
-    def _read(self, paths: list[str]) -> tuple[np.ndarray, dict[str, str], str]:
-        """Read files; also what was wrong with which, by path and in one message."""
-        sounds, errors = read_many(
-            paths,
+        Returns
+        -------
+        sounds : ndarray of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
+            As from `transform`; the rows of unusable files are silent.
+        errors : dict of int to AudioReadError
+            The errors of unusable files by row.
+
+        Raises
+        ------
+        AudioReadError
+            With ``on_error="raise"``, for the first file that cannot be used.
+        """
+        check_is_fitted(self)
+        return read_many(
+            filenames,
             n_times=self.n_times_,
             sample_rate=self.sample_rate,
             offset=self.offset,
@@ -390,49 +383,64 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        reasons = {paths[row]: error.reason for row, error in errors.items()}
-        message = ""
-        if errors:
-            found = list(errors.values())
-            message = summarize_errors(found, len(paths), "became rows of silence")
-        return sounds, reasons, message
 
-    def _n_samples(self, n_longest: int) -> int:
-        wanted = count_samples(self.duration, self.sample_rate, max_duration=np.inf)
-        return n_longest if wanted is None else wanted
+    def _read_or_warn(self, filenames: Sequence[str]) -> np.ndarray:
+        sounds, errors = self.read(filenames)
+        skipped = skipped_files(errors.values())
+        self.errors_ = dict(skipped)
+        if skipped:
+            n_files = len(filenames)
+            warn_user(
+                describe_skipped(
+                    skipped,
+                    f"{len(skipped)} of {n_files} sound files cannot be used and became rows of "
+                    "silence",
+                )
+            )
+        return sounds
 
-    def _scan(self, paths: Any) -> tuple[int, int]:
-        """Longest sound and usual number of channels, of the files whose headers are good."""
+    def _read_block(self, block: np.ndarray) -> np.ndarray:
+        return copy(self)._read_or_warn(as_filenames(block) or [])
+
+    def _fixed(self, sounds: Any) -> np.ndarray:
+        return fix_length(self._loaded(sounds, reset=False), self.n_times_)
+
+    def _scan(self, filenames: Any) -> tuple[int, int]:
+        """Find the longest sound and the usual number of channels from the readable headers."""
         if self.duration is not None and self.mono:
             return 0, 1
-        if is_dask(paths):
-            found = reduce_blocks(paths, copy(self)._headers, _joined)
+        if is_dask(filenames):
+            found = reduce_blocks(filenames, copy(self)._headers, _joined)
         else:
-            found = self._headers(paths)
+            found = self._headers(filenames)
         errors = [item for item in found if isinstance(item, AudioReadError)]
         infos = [item for item in found if isinstance(item, AudioInfo)]
         if errors and self.on_error == "raise":
             raise errors[0]
-        if not infos:
-            raise ValueError(summarize_errors(errors, len(paths), "there is nothing to fit on"))
         if errors:
-            # Only logged: transform of the same files is to be the one that warns.
-            logger.warning(summarize_errors(errors, len(paths), "were left out of fit"))
-            self.errors_ = {str(error.path): error.reason for error in errors}
+            skipped = skipped_files(errors)
+            count = f"{len(errors)} of {len(filenames)} sound files cannot be used and"
+            if not infos:
+                raise ValueError(describe_skipped(skipped, f"{count} there is nothing to fit on"))
+            # Only logged, because transform of the same files warns.
+            logger.warning(describe_skipped(skipped, f"{count} were left out of fit"))
+            self.errors_ = dict(skipped)
         n_longest = max(info.n_times(self.sample_rate, self.offset) for info in infos)
-        return n_longest, 1 if self.mono else common_channels(infos)
+        if self.mono:
+            return n_longest, 1
+        # The number of channels that most files have, so that one odd file is the bad one.
+        return n_longest, Counter(info.n_channels for info in infos).most_common(1)[0][0]
 
-    def _headers(self, paths: Any) -> list[AudioInfo | AudioReadError]:
-        return scan_headers(
-            as_paths(paths) or [],
-            sample_rate=self.sample_rate,
+    def _headers(self, filenames: Any) -> list[AudioInfo | AudioReadError]:
+        return read_headers(
+            as_filenames(filenames) or [],
             duration=self.duration,
             offset=self.offset,
             n_jobs=self.n_jobs,
         )
 
     def _loaded(self, X: Any, *, reset: bool) -> Any:
-        """Check sounds that are already loaded; (n_sounds, n_channels, n_times) if not mono."""
+        """Check sounds that are already loaded; add the axis of channels if not mono."""
         if is_dask(X):
             X = check_lazy_array(self, X)
             self._loaded(shape_proxy(X), reset=reset)
@@ -455,28 +463,28 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         return sounds
 
     def __sklearn_tags__(self):
-        """Say that arrays of channels may come in with ``mono=False``, and floats stay."""
+        """Tell scikit-learn the kinds of input and output."""
         tags = super().__sklearn_tags__()
-        # `string` stays False although paths go in: with it scikit-learn would demand that
-        # an array of numbers with something else among them is accepted.
+        # `string` stays False although paths are accepted: with it scikit-learn would demand
+        # that an array of numbers with other objects among them is accepted.
         tags.input_tags.three_d_array = not self.mono
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
-def _paths(X: Any) -> Any:
-    """Give paths as a list, or as a dask array in blocks of whole ones; None for sounds."""
+def _lazy_filenames(X: Any) -> Any:
+    """Return paths as a list, or as a dask array cut along the first axis; None for sounds."""
     if not is_dask(X):
-        return as_paths(X)
+        return as_filenames(X)
     if X.dtype.kind not in "OUST":
         return None
-    paths = whole_samples(X, "AudioLoader")
-    if paths.ndim > 2 or (paths.ndim == 2 and paths.shape[1] != 1):
+    filenames = whole_samples(X, "AudioLoader")
+    if filenames.ndim > 2 or (filenames.ndim == 2 and filenames.shape[1] != 1):
         raise ValueError(
-            f"AudioLoader got a dask array of paths of shape {paths.shape}: expected (n_sounds,) "
-            "or (n_sounds, 1). Pass the column of paths alone."
+            f"AudioLoader got a dask array of paths of shape {filenames.shape}: expected "
+            "(n_sounds,) or (n_sounds, 1). Pass the column of paths alone."
         )
-    return paths
+    return filenames
 
 
 def _joined(parts: Sequence[list[Any]]) -> list[Any]:

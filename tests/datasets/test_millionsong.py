@@ -168,7 +168,7 @@ def test_labels_of_more_songs_than_are_at_hand(tree):
         np.testing.assert_allclose(values[:12], number, rtol=1e-6)
         np.testing.assert_allclose(values[12:, 0], np.linspace(0, 1, 12), atol=1e-6)
         assert bunch.target_names[code] == GENRES[number % 3]
-    assert "12 songs of 12 artists at hand, 20 labeled" in bunch.DESCR
+    assert "12 songs of 12 artists available, 20 labeled" in bunch.DESCR
     for inner in (home / "data",):
         again = load_million_song_genres(labels, inner, duration=4.0, frame_rate=5.0, n_jobs=2)
         np.testing.assert_array_equal(again.data, bunch.data)

@@ -6,7 +6,7 @@ import soundfile
 from scipy.signal import correlate
 
 from skstrf.datasets import AudioReadError, audio_info, read_audio
-from skstrf.datasets.headers import count_mp3_frames
+from skstrf.datasets.headers import count_mp3_samples
 
 SIZE = (5032).to_bytes(4, "little")
 APE_ENDS = [
@@ -26,7 +26,7 @@ def headerless(tmp_path):
         path = tmp_path / "a.mp3"
         noise = 0.1 * np.random.default_rng(0).standard_normal((seconds * sample_rate, n_channels))
         soundfile.write(path, noise, sample_rate, bitrate_mode=mode, compression_level=0.5)
-        assert count_mp3_frames(path) is None
+        assert count_mp3_samples(path) is None
         assert audio_info(path).n_frames == seconds * sample_rate
         content = path.read_bytes()
         tagged = max(content[:200].find(b"Xing"), content[:200].find(b"Info"))
@@ -61,8 +61,8 @@ def test_constant_bit_rate_is_read_to_its_end(headerless, sample_rate, n_channel
 @pytest.mark.parametrize("sample_rate", [16000, 44100])
 def test_variable_bit_rate_without_a_length_is_refused(headerless, sample_rate):
     path = headerless(sample_rate, "VARIABLE")
-    length = count_mp3_frames(path)
-    assert 0 <= length.n_samples - 2 * sample_rate < 3 * 1152 and length.is_complete
+    n_samples, is_complete = count_mp3_samples(path)
+    assert 0 <= n_samples - 2 * sample_rate < 3 * 1152 and is_complete
     with pytest.raises(AudioReadError, match=r"a.mp3: is mp3 of variable bit rate.*ffmpeg"):
         read_audio(path)
 
@@ -82,4 +82,4 @@ def test_truncated_without_a_length(headerless, halve):
 def test_what_has_no_frames_has_no_count(tmp_path, content):
     path = tmp_path / "a.mp3"
     path.write_bytes(content)
-    assert count_mp3_frames(path) is None
+    assert count_mp3_samples(path) is None
