@@ -359,8 +359,8 @@ def _division(split: str, random_state: Any) -> _Division:
     if split == "fault-filtered":
         return _Division(fault_filtered(), repetition_groups())
     if split == "artist-folds":
-        names = dict(zip(SHARES, ("fold-1", "fold-2", "fold-3"), strict=True))
-        folds = {clip: names[part] for clip, part in fault_filtered().items()}
+        fold_of = dict(zip(SHARES, ("fold-1", "fold-2", "fold-3"), strict=True))
+        folds = {clip: fold_of[part] for clip, part in fault_filtered().items()}
         return _Division(folds, folds)
     random = check_random_state(random_state)
     bounds = np.cumsum([round(CLIPS_PER_GENRE * share) for share in SHARES.values()])
