@@ -1,4 +1,4 @@
-"""Multilinear principal component analysis as an estimator."""
+"""Multilinear principal component analysis as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from skstrf.multilinear import (
 )
 from skstrf.multilinear.products import like
 from skstrf.utils.arrays import is_torch
-from skstrf.utils.lazy import is_dask, map_samples, stored, whole_samples
+from skstrf.utils.lazy import is_dask, map_samples, whole_samples
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -39,15 +39,15 @@ from skstrf.utils.validation import (
 __all__ = ["MPCA"]
 
 
-def _gives_features(estimator):
+def _is_vectorized(estimator):
     return estimator.vectorize
 
 
-def _learns_in_one_pass(estimator):
+def _supports_partial_fit(estimator):
     if estimator.whiten:
         raise AttributeError(
-            "MPCA(whiten=True) has no partial_fit: the variance of the outputs takes a second "
-            "pass over the data. Use fit, or leave whitening out."
+            "MPCA(whiten=True) has no partial_fit: the variance of the outputs requires a second "
+            "pass over the data. Use fit, or whiten=False."
         )
     return True
 
@@ -55,58 +55,58 @@ def _learns_in_one_pass(estimator):
 class MPCA(TransformerMixin, BaseEstimator):
     """Multilinear principal component analysis of tensors.
 
-    Finds for every axis of the samples an orthonormal basis such that the samples, projected on
-    all of them at once, keep as much of their variation as tensors that small can [1]_. An STRF
-    tensor of scale x rate x frequency x time stays one, only smaller; flattening it for ordinary
-    PCA would need a covariance of its whole size squared.
+    MPCA finds an orthonormal basis for every axis of the samples such that the samples, projected
+    on all bases at once, keep as much of their variation as tensors of that size can [1]_. An
+    STRF tensor of scale x rate x frequency x time remains such a tensor, only smaller. Ordinary
+    PCA of the flattened tensors would need a covariance matrix of their whole size squared.
 
     Parameters
     ----------
-    n_components : float, int or tuple, default 0.95
-        How much to keep of each axis. A float in (0, 1] is a share of variation and, unless
-        `criterion` says otherwise, a share **per mode**: every axis loses up to 5 % at 0.95, so
-        the tensors as a whole lose more, about 5.5 to 9 % of their total variance in practice
-        (see ``explained_variance_ratio_``). An int is a number of components, the same for every
-        axis. A tuple has a float, an int or None for every axis; None leaves an axis as it is,
-        time for instance. A share of 1.0 drops only what is nothing but rounding.
-    criterion : {"per-mode", "total"}, default "per-mode"
-        What a float `n_components` is a share of. "per-mode": of the variation along each axis,
-        whatever the other axes keep; the rule of the paper. "total": of the total variance of
-        the tensors, which ``explained_variance_ratio_`` then reaches. The ranks are those of
-        smallest product (fewest entries in the output) that keep the share with the initial
-        bases, looked for below the ranks at which each of N modes loses a share
-        ``(1 - n_components) / N``, which are always enough.
-    max_iter : int, default 1
-        Most sweeps over the modes; with 0 every axis keeps its initial basis. On the data of the
-        tests, twenty keep at most 0.0002 of the total variance more than one.
-    tol : float, default 0.0
-        Stop when a sweep adds less than this share of the total variation. With 0 all `max_iter`
-        sweeps are made.
-    vectorize : bool, default False
-        Whether transform gives vectors, ordered by descending variance in the training data,
+    n_components : float, int or tuple, default=0.95
+        Amount to keep of each axis. A float in (0, 1] is a share of variation, by default (see
+        `criterion`) a share **per mode**: with 0.95 every axis loses up to 5 %, and the tensors
+        as a whole lose more, about 5.5 to 9 % of their total variance in practice (see
+        ``explained_variance_ratio_``). An int is the number of components of every axis. A tuple
+        holds a float, an int or None for every axis; None leaves that axis unchanged, time for
+        instance. A share of 1.0 removes only components that are rounding noise.
+    criterion : {"per-mode", "total"}, default="per-mode"
+        Quantity that a float `n_components` is a share of. "per-mode" is the variation along
+        each axis, whatever the other axes keep; this is the rule of the paper. "total" is the
+        total variance of the tensors, so that ``explained_variance_ratio_`` reaches the share.
+        The ranks are then those of smallest product (fewest entries in the output) that keep the
+        share with the initial bases. They are searched below the ranks at which each of N modes
+        loses a share ``(1 - n_components) / N``, which are sufficient for any data.
+    max_iter : int, default=1
+        Maximum number of sweeps over the modes. With 0 every axis keeps its initial basis. On
+        the data of the tests, 20 sweeps keep at most 0.0002 of the total variance more than one.
+    tol : float, default=0.0
+        Sweeps stop when one adds less than this share of the total variation. With 0 all
+        `max_iter` sweeps are made.
+    vectorize : bool, default=False
+        Whether transform returns vectors, ordered by descending variance in the training data,
         instead of tensors.
-    whiten : bool, default False
-        Whether transform gives every output entry unit variance over the training data.
+    whiten : bool, default=False
+        Whether transform scales every output entry to unit variance over the training data.
 
     Attributes
     ----------
     components_ : list of ndarray of shape (P_n, I_n)
-        The orthonormal rows of each axis, by descending variance; the entry of largest magnitude
-        in a row is positive. The identity where `n_components` has None.
+        Orthonormal rows of each axis, by descending variance. The entry of largest magnitude in
+        a row is positive. The identity where `n_components` is None.
     mean_ : ndarray of shape (I_1, ..., I_N)
         Mean of the training samples.
     mode_explained_variance_ratio_ : ndarray of shape (N,)
-        Share of each axis's variation that its initial basis keeps: what a float `n_components`
-        with ``criterion="per-mode"`` is compared with. 1 for constant data.
+        Share of each axis's variation that its initial basis keeps, which is compared with a
+        float `n_components` if ``criterion="per-mode"``. 1 for constant data.
     explained_variance_ratio_ : float
         Share of the total variance that the projected tensors keep. 1 for constant data.
     explained_variance_ : ndarray of shape (P_1, ..., P_N)
         Variance (dividing by n - 1) of every entry of the projected training tensors.
     mode_eigenvalues_ : list of ndarray of shape (I_n,)
-        Descending eigenvalues of each axis's total scatter matrix (sums over samples).
+        Eigenvalues of each axis's total scatter matrix (sums over samples), descending.
     scatter_ : ndarray of shape (n_sweeps + 1,)
-        Sum of squares of the projected training tensors: with the initial bases, then after each
-        sweep. Never decreases but for rounding.
+        Sum of squares of the projected training tensors with the initial bases, then after each
+        sweep. Never decreases except for rounding.
     feature_order_ : ndarray of shape (prod(P_n),)
         Positions, in C order, of the entries of a projected tensor by descending variance.
     input_shape_ : tuple of int
@@ -114,36 +114,36 @@ class MPCA(TransformerMixin, BaseEstimator):
     output_shape_ : tuple of int
         Shape of one transformed sample: (P_1, ..., P_N), or (prod(P_n),) with `vectorize`.
     n_iter_ : int
-        Sweeps made.
+        Number of sweeps made.
     n_samples_seen_ : int
-        Samples the bases were found on, over all calls of `partial_fit` since the last `fit`.
+        Number of samples in `fit` and all calls of `partial_fit` since.
     n_features_in_ : int
         Length of axis 1 of X.
 
     See Also
     --------
-    skstrf.multilinear.mpca : The same as a function.
-    skstrf.preprocessing.TensorScaler : MPCA depends on the scale of X; this is the usual step
-        before it.
-    sklearn.decomposition.PCA : What MPCA amounts to on two-dimensional X.
+    skstrf.multilinear.mpca : The same analysis as a function.
+    skstrf.TensorScaler : The usual step before MPCA, which depends on the scale of X.
+    sklearn.decomposition.PCA : Equivalent to MPCA of two-dimensional X.
 
     Notes
     -----
-    X is read in chunks of samples, three times for one sweep, and neither changed nor copied; the
-    extra memory is some chunks and at most a quarter of X or 512 MB, whichever is less. torch
-    tensors are worked on where they are and transform to torch tensors; the fitted attributes are
-    numpy arrays in the dtype of X (statistics in float64). Data that do not vary keep one
-    component a mode and transform to zeros.
+    X is read in chunks of samples, three times for one sweep, and is neither changed nor copied.
+    The additional memory is a few chunks and at most a quarter of X or 512 MB, whichever is
+    less. torch tensors stay on their device and transform to torch tensors; the fitted
+    attributes are numpy arrays in the dtype of X (statistics in float64). Constant data keep one
+    component per mode and transform to zeros.
 
-    X may be larger than memory. A `numpy.memmap` or zarr array is read in chunks from the disk. Of
-    a dask array, cut into blocks of whole samples, every block is reduced where it is computed
-    and the results are put together in a tree; transform and inverse_transform are lazy. dask
-    computes X anew in each pass, so persist or store one that was dear to make. For data that can
-    be seen only once there is `partial_fit`, which ends at the bases of ``max_iter=0``. Mode
-    scatter does not tell which entries of the core vary most together, so after it there are no
-    ``scatter_``, ``explained_variance_`` and ``explained_variance_ratio_`` (the last is at least
-    one minus what the modes lose, added up), ``feature_order_`` follows products of the modes'
-    eigenvalues, and ``criterion="total"`` keeps the ranks that are always enough.
+    X may be larger than memory. A `numpy.memmap` or zarr array is read from the disk in chunks. A
+    dask array must be cut into blocks of whole samples: every block is reduced where it is
+    computed, and the results are combined in a tree. transform and inverse_transform of a dask
+    array are lazy. dask computes X anew in each pass, so persist or store an array that is
+    expensive to compute. For data that can be read only once there is `partial_fit`, which ends
+    at the bases of ``max_iter=0``. Mode scatter matrices do not determine which entries of the
+    projected tensors vary together. After `partial_fit` there are therefore no ``scatter_``,
+    ``explained_variance_`` and ``explained_variance_ratio_`` (the last is at least one minus the
+    sum of what the modes lose), ``feature_order_`` follows the products of the modes'
+    eigenvalues, and ``criterion="total"`` keeps the ranks that are sufficient for any data.
 
     References
     ----------
@@ -198,7 +198,7 @@ class MPCA(TransformerMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Find the bases.
+        """Compute the bases from all samples of X.
 
         Parameters
         ----------
@@ -215,10 +215,11 @@ class MPCA(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            On one sample, NaN or infinity in X (the sample is named), chunks of unknown size or
-            blocks of differing shapes, or an `n_components` that does not fit its axes.
+            If X has a single sample, contains NaN or infinity (the message names the sample),
+            is a dask array with chunks of unknown size or blocks of different shapes, or if
+            `n_components` does not fit its axes.
         """
-        X = self._checked(X, reset=True, ensure_min_samples=2)
+        X = check_batch(self, X, reset=True, ensure_min_samples=2, keep_lazy=True)
         found = mpca(
             X,
             self.n_components,
@@ -234,15 +235,14 @@ class MPCA(TransformerMixin, BaseEstimator):
         self.feature_order_ = np.argsort(-found.feature_scatter, axis=None, kind="stable")
         return self
 
-    @available_if(_learns_in_one_pass)
+    @available_if(_supports_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
-        """Add samples to those that the bases were found on; there unless ``whiten=True``.
+        """Update the bases with further samples; not available with ``whiten=True``.
 
-        The samples are seen once: their number, mean and mode scatter are added to what earlier
-        calls, or `fit`, have seen, and the bases are those of ``fit`` with ``max_iter=0`` on
-        all of them together, whatever the sizes and the order of the batches. Sweeps need the
-        data again.
+        The samples are read once: their number, mean and mode scatter matrices are combined with
+        those of earlier calls, or of `fit`. The bases are those of ``fit`` with ``max_iter=0`` on
+        all samples together, whatever the sizes and the order of the batches.
 
         Parameters
         ----------
@@ -254,20 +254,21 @@ class MPCA(TransformerMixin, BaseEstimator):
         Returns
         -------
         MPCA
-            This object, without the attributes that take a second pass: ``scatter_``,
-            ``explained_variance_`` and ``explained_variance_ratio_``.
+            This object, without the attributes that require a second pass over the data:
+            ``scatter_``, ``explained_variance_`` and ``explained_variance_ratio_``.
 
         Raises
         ------
         ValueError
-            On NaN or infinity in X, or samples of another shape than before. What was learned
-            before stays.
+            If X contains NaN or infinity, or samples of another shape than before. The fitted
+            state is then unchanged.
         """
         first = not hasattr(self, "n_samples_seen_")
-        X = self._checked(X, reset=first)
-        known, dtype = moments(X), np.dtype(_dtype(X))
+        X = check_batch(self, X, reset=first, keep_lazy=True)
+        known, dtype = moments(X), _dtype(X)
         if not first:
-            known = merge_moments([self._moments(), known])
+            seen = Moments(self.n_samples_seen_, self._mean, self._mode_scatters)
+            known = merge_moments([seen, known])
             dtype = np.promote_types(dtype, self.mean_.dtype)
         components, eigenvalues = mpca_from_moments(
             known, self.n_components, criterion=self.criterion, eps=np.finfo(dtype).eps
@@ -279,12 +280,6 @@ class MPCA(TransformerMixin, BaseEstimator):
         likely = reduce(np.multiply.outer, self._kept_eigenvalues())
         self.feature_order_ = np.argsort(-likely, axis=None, kind="stable")
         return self
-
-    def _checked(self, X, **options):
-        return check_batch(self, stored(X), keep_lazy=True, **options)
-
-    def _moments(self):
-        return Moments(self.n_samples_seen_, self._mean, self._mode_scatters)
 
     def _store_bases(self, components, eigenvalues, known, dtype):
         self.n_samples_seen_, self._mean, self._mode_scatters = known
@@ -315,19 +310,19 @@ class MPCA(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
-            The projections, float32 for float32; vectors of shape (prod(P_n),) with `vectorize`.
+            Projections, float32 for float32; vectors of shape (prod(P_n),) with `vectorize`.
             Lazy for a dask array, block by block.
 
         Raises
         ------
         ValueError
-            When the shape differs from that seen in fit, or X is not finite.
+            If the shape differs from that seen in fit, or X contains NaN or infinity.
         """
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, 1 + len(self.output_shape_))
         if is_dask(X):
-            # A copy: fitting again must not change what is still to be computed.
+            # A copy, because fitting again must not change a result that is still to be computed.
             return map_samples(X, copy(self)._transform, self.output_shape_, X.dtype)
         return self._transform(X)
 
@@ -340,26 +335,26 @@ class MPCA(TransformerMixin, BaseEstimator):
         return out
 
     def inverse_transform(self, X):
-        """Bring projections back to tensors of the shape seen in fit.
+        """Map projections back to tensors of the shape seen in fit.
 
-        What the bases leave out is lost: over the training data a share
-        ``1 - explained_variance_ratio_`` of the variance. With all components kept the result
-        equals the data up to rounding.
+        The result lacks what the bases do not span, over the training data a share
+        ``1 - explained_variance_ratio_`` of the variance. It equals the data up to rounding if
+        all components are kept.
 
         Parameters
         ----------
         X : array-like, torch.Tensor or dask array of shape (n_samples, P_1, ..., P_N)
-            As transform gives them.
+            Samples as returned by transform.
 
         Returns
         -------
         ndarray, torch.Tensor or dask array of shape (n_samples, I_1, ..., I_N)
-            The points of the projected subspace that X stands for; lazy for a dask array.
+            Points of the projected subspace; lazy for a dask array.
 
         Raises
         ------
         ValueError
-            When the samples of X do not have the shape ``output_shape_``.
+            If the samples of X do not have the shape ``output_shape_``.
         """
         check_is_fitted(self)
         if is_dask(X):
@@ -369,7 +364,7 @@ class MPCA(TransformerMixin, BaseEstimator):
         if tuple(X.shape[1:]) != self.output_shape_:
             raise ValueError(
                 f"MPCA.inverse_transform takes samples of shape {self.output_shape_}, as "
-                f"transform gives them, and got samples of shape {tuple(X.shape[1:])}."
+                f"transform returns them, and got samples of shape {tuple(X.shape[1:])}."
             )
         if is_dask(X):
             return map_samples(X, copy(self)._checked_inverse, self.input_shape_, X.dtype)
@@ -386,9 +381,9 @@ class MPCA(TransformerMixin, BaseEstimator):
             X = X * like(self._deviations(), X)
         return reconstruct(X, self.mean_, self._bases())
 
-    @available_if(_gives_features)
+    @available_if(_is_vectorized)
     def get_feature_names_out(self, input_features=None):
-        """Name the output's columns; there only with ``vectorize=True``.
+        """Names of the columns of the output; available only with ``vectorize=True``.
 
         Parameters
         ----------
@@ -404,15 +399,15 @@ class MPCA(TransformerMixin, BaseEstimator):
         return np.array([f"mpca{i}" for i in range(self.output_shape_[0])], dtype=object)
 
     def _bases(self):
-        """Components to multiply with: none for an axis left as it is."""
+        """Components to multiply with; None for an axis that stays unchanged."""
         return [None if np.array_equal(c, np.eye(c.shape[1])) else c for c in self.components_]
 
     def _deviations(self):
-        """Standard deviation of every output entry; 1 where it is nothing but rounding."""
+        """Standard deviation of every output entry; 1 where it is only rounding noise."""
         if not hasattr(self, "explained_variance_"):
             raise ValueError(
-                "whiten=True needs the variance of every output entry, which partial_fit does "
-                "not find in one pass: use MPCA(whiten=True).fit."
+                "whiten=True needs the variance of every output entry, which partial_fit cannot "
+                "compute in one pass: use MPCA(whiten=True).fit."
             )
         std = np.sqrt(self.explained_variance_)
         return np.where(std > 10 * np.finfo(self.mean_.dtype).eps * std.max(), std, 1.0)
@@ -424,10 +419,10 @@ class MPCA(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _dtype(X):
-    return str(X.dtype).removeprefix("torch.")
-
-
 def _share(part, whole):
-    """`part` of `whole`, all of it where there is nothing."""
+    """Ratio of `part` to `whole`; 1 if both are zero."""
     return float(part / whole) if whole > 0 else 1.0
+
+
+def _dtype(X):
+    return np.dtype(str(X.dtype).removeprefix("torch."))

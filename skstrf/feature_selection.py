@@ -28,7 +28,7 @@ from sklearn.utils.validation import check_memory
 
 from skstrf.utils.arrays import is_torch, to_numpy
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
-from skstrf.utils.lazy import is_dask, map_samples, whole_samples
+from skstrf.utils.lazy import Stored, is_dask, map_samples, whole_samples
 from skstrf.utils.validation import (
     HasMethods,
     Integral,
@@ -505,7 +505,7 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         reject_dataframe_output(self, 1 + len(self._kept_shape()))
         if is_dask(X):
             return map_samples(X, copy(self)._take, self._kept_shape(), X.dtype)
-        return self._take(X)
+        return self._take(X[0 : len(X)] if isinstance(X, Stored) else X)
 
     def _take(self, X: Any) -> Any:
         return all_finite(self, X)[(slice(None), *self._index(X))]

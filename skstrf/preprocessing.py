@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skstrf.multilinear.moments import reduce_blocks
 from skstrf.multilinear.products import chunk_slices, double, empty_like, like, map_chunks
 from skstrf.utils.arrays import is_torch, to_numpy
-from skstrf.utils.lazy import is_dask, map_samples, stored
+from skstrf.utils.lazy import is_dask, map_samples, reduce_blocks
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -167,7 +166,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         ValueError
             On NaN or infinity in X, or an axis that X lacks.
         """
-        X = check_batch(self, stored(X), reset=True, keep_lazy=True)
+        X = check_batch(self, X, reset=True, keep_lazy=True)
         mean, var = axis_statistics(X, _shared_axes(self.axis, X.ndim))
         all_finite(self, var)
         # A deviation below the spacing of numbers around the mean is rounding, not variation.
@@ -196,7 +195,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
             When the shape differs from that seen in fit, or X is not finite.
         """
         check_is_fitted(self)
-        X = check_batch(self, stored(X), reset=False, keep_lazy=True)
+        X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, X.ndim)
         if is_dask(X):
             # A copy: fitting again must not change what is still to be computed.
@@ -231,7 +230,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
             When the shape differs from that seen in fit, or X is not finite.
         """
         check_is_fitted(self)
-        X = check_batch(self, stored(X), reset=False, keep_lazy=True)
+        X = check_batch(self, X, reset=False, keep_lazy=True)
         if is_dask(X):
             return map_samples(X, copy(self)._restore, self.input_shape_, X.dtype)
         return self._restore(X)
@@ -354,7 +353,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
         self : object
             This object.
         """
-        X = check_batch(self, stored(X), reset=True, keep_lazy=True)
+        X = check_batch(self, X, reset=True, keep_lazy=True)
         if isinstance(X, np.ndarray):
             all_finite(self, X)
         return self
@@ -378,7 +377,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
             When the shape differs from that seen in fit, or X is not finite.
         """
         check_is_fitted(self)
-        X = check_batch(self, stored(X), reset=False, keep_lazy=True)
+        X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, X.ndim)
         first, *others = self.input_shape_
         if is_dask(X):

@@ -26,8 +26,7 @@ from skstrf.datasets.audio import (
     read_audio,
 )
 from skstrf.datasets.headers import AudioInfo, AudioReadError, audio_info
-from skstrf.multilinear.moments import reduce_blocks
-from skstrf.utils.lazy import is_dask, map_samples, whole_samples
+from skstrf.utils.lazy import is_dask, map_samples, reduce_blocks, whole_samples
 from skstrf.utils.messages import describe_skipped, warn_user
 from skstrf.utils.validation import (
     Integral,

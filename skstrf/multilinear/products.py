@@ -1,4 +1,8 @@
-"""Going over a batch in chunks of samples, on several threads, with reused work arrays."""
+"""Products of tensors with matrices, over batches that are worked on in chunks of samples.
+
+A batch is a numpy array, a torch tensor on any device, an array on disk (`Stored`) or a dask
+array. Chunks are numpy arrays or torch tensors, the blocks of a dask array are numpy arrays.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,13 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from skstrf.utils.arrays import is_torch, to_numpy
-from skstrf.utils.lazy import is_dask, map_samples
+from skstrf.utils.arrays import to_numpy
+from skstrf.utils.lazy import Stored, is_dask, map_samples
 
 __all__ = [
+    "NUMPY",
     "Bases",
     "Scratch",
-    "around",
     "chunk_slices",
     "double",
     "empty_like",
@@ -42,26 +46,60 @@ __all__ = [
 
 T = TypeVar("T")
 
+# ---------------------------------------------------------------- numpy or torch
+
+# Batches whose chunks are numpy arrays; those of torch tensors are torch tensors.
+NUMPY = (np.ndarray, Stored)
+
+
+def numpy_view(x: Any) -> Any:
+    """View a torch tensor on the CPU as numpy, which is faster here thanks to threads."""
+    return x.numpy() if x.device.type == "cpu" and not x.requires_grad else x
+
+
+def like(array: Any, x: Any) -> Any:
+    """Cast `array` to the kind, dtype and device of `x`."""
+    if isinstance(x, NUMPY):
+        array = array if isinstance(array, np.ndarray) else to_numpy(array)
+        return array.astype(x.dtype, copy=False)
+    import torch
+
+    return torch.as_tensor(array, dtype=x.dtype, device=x.device)
+
+
+def empty_like(x: Any, shape: tuple[int, ...]) -> Any:
+    """Make an empty array of the kind, dtype and device of `x`."""
+    return np.empty(shape, x.dtype) if isinstance(x, NUMPY) else x.new_empty(shape)
+
+
+def double(x: Any) -> Any:
+    """Cast to float64."""
+    return x.astype(np.float64, copy=False) if isinstance(x, np.ndarray) else x.double()
+
+
+# ---------------------------------------------------------------- chunks and threads
+
 # A chunk should stay in the last-level cache while every mode's scatter is summed from it; a GPU
 # wants fewer and larger ones. The bound on rows keeps float32 sums over a chunk accurate.
 CHUNK_BYTES = {"cpu": 4 * 2**20, "cuda": 256 * 2**20}
 CHUNK_ROWS = 4096
 # Slices of several chunks are made only where there are at least this many.
 MANY_SLICES = 16
-# Up to this size, threads in BLAS mostly wait for each other, on a busy machine for long.
+# Up to this size, BLAS threads mostly wait for each other, on a busy machine for long.
 SMALL_BYTES = 2**20
 
-# The number of BLAS threads is one for the whole process: only one caller at a time may change
-# it, or the last to leave would restore what was not the first's.
+# The number of BLAS threads is a setting of the whole process: with two callers that change it
+# at a time, the last to leave would restore what the first had set.
 _BLAS_LOCK = threading.Lock()
 
 
 def chunk_slices(x: Any, span: slice | None = None, together: int = 1) -> list[slice]:
-    """Cut the first axis of `x` into slices of a size the machine likes."""
-    device = x.device.type if is_torch(x) else "cpu"
-    sample_bytes = prod(x.shape[1:]) * (x.element_size() if is_torch(x) else x.itemsize)
+    """Cut the first axis of `x` into slices of a size that suits the device."""
+    device, item = (
+        ("cpu", x.itemsize) if isinstance(x, NUMPY) else (x.device.type, x.element_size())
+    )
     limit = CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"])
-    rows = min(max(1, limit // max(1, sample_bytes)), CHUNK_ROWS)
+    rows = min(max(1, limit // max(1, prod(x.shape[1:]) * item)), CHUNK_ROWS)
     on_disk = getattr(x, "rows_together", 1)
     rows = max(rows // on_disk, 1) * on_disk
     start, stop = (0, x.shape[0]) if span is None else (span.start, span.stop)
@@ -70,21 +108,19 @@ def chunk_slices(x: Any, span: slice | None = None, together: int = 1) -> list[s
 
 
 def map_chunks(task: Callable[[slice], T], x: Any, together: int = 1) -> Iterator[T]:
-    """Run `task` on every chunk of `x` and yield what it returns, in order.
-
-    Several chunks at once, each with single-threaded BLAS, is faster than one chunk with
-    threaded BLAS: the products are many and narrow, and the additions between them count too.
-    """
+    """Run `task` on every chunk of `x` and yield the results in order."""
 
     def quiet(rows: slice) -> T:
-        # NaN and infinity are for the caller to find in the sums, which they never leave.
+        # The caller looks for NaN and infinity in the sums, where they always show.
         with np.errstate(all="ignore"):
             return task(rows)
 
     slices = chunk_slices(x, together=together)
-    if is_torch(x) or (len(slices) == 1 and x.nbytes > SMALL_BYTES):
+    if not isinstance(x, NUMPY) or (len(slices) == 1 and x.nbytes > SMALL_BYTES):
         yield from map(quiet, slices)
         return
+    # Several chunks at once, each with single-threaded BLAS, are faster than one chunk with
+    # threaded BLAS: the products are many and narrow, and the additions between them count too.
     with single_threaded_blas() as n_threads:
         if min(n_threads, len(slices)) == 1:
             yield from map(quiet, slices)
@@ -101,12 +137,9 @@ def map_chunks(task: Callable[[slice], T], x: Any, together: int = 1) -> Iterato
 
 @contextmanager
 def single_threaded_blas() -> Iterator[int]:
-    """Hold BLAS to one thread for a while.
-
-    Around small products too that come before chunks on several threads: for some milliseconds
-    after a threaded product OpenBLAS's threads wait in a loop for the next, on cores that the
-    chunks need.
-    """
+    """Limit BLAS to one thread, and yield the number of threads that it had."""
+    # Small products that come before threaded chunks need this too: for some milliseconds after
+    # a threaded product, the threads of OpenBLAS spin on the cores that the chunks need.
     if not _BLAS_LOCK.acquire(blocking=False):
         yield 1
         return
@@ -125,17 +158,16 @@ def _blas() -> ThreadpoolController:
 
 
 class Scratch(threading.local):
-    """Work arrays that live as long as one pass, a set for each thread.
+    """Work arrays that live as long as one pass over the data, one set per thread."""
 
-    Allocating several megabytes anew for every chunk costs more in page faults than the
-    subtraction that fills them.
-    """
+    # Allocating several megabytes anew for every chunk costs more in page faults than the
+    # subtraction that fills them.
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
 
     def get(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Hand out the work array called `name`, made or made larger if need be."""
+        """Return the work array called `name`, enlarged if necessary."""
         size = prod(shape)
         held = self.arrays.get(name)
         if held is None or held.size < size or held.dtype != dtype:
@@ -143,7 +175,14 @@ class Scratch(threading.local):
         return held[:size].reshape(shape)
 
 
-def sum_in_double(terms: Iterable[list[Any]]) -> list[Any]:
+def subtract(x: Any, offset: Any, scratch: Scratch) -> Any:
+    """``x - offset`` in a work array that the next call in the same thread overwrites."""
+    if not isinstance(x, np.ndarray):
+        return x - offset
+    return np.subtract(x, offset, out=scratch.get("centered", x.shape, x.dtype))
+
+
+def sum_in_double(terms: Iterable[list[Any]]) -> list[np.ndarray]:
     """Add up lists of arrays entry by entry, in float64."""
     totals: list[Any] = []
     for arrays in terms:
@@ -152,59 +191,32 @@ def sum_in_double(terms: Iterable[list[Any]]) -> list[Any]:
             continue
         for total, array in zip(totals, arrays, strict=True):
             total += array
-    return totals
+    return [total if isinstance(total, np.ndarray) else to_numpy(total) for total in totals]
 
 
-def subtract(x: Any, offset: Any, scratch: Scratch) -> Any:
-    """``x - offset`` in a work array that the next call in the same thread overwrites."""
-    if is_torch(x):
-        return x - offset
-    return np.subtract(x, offset, out=scratch.get("centered", x.shape, x.dtype))
+# ---------------------------------------------------------------- Gram matrices
 
-
-def like(array: Any, x: Any) -> Any:
-    """Cast `array` to the kind, dtype and device of `x`."""
-    if not is_torch(x):
-        return to_numpy(array).astype(x.dtype, copy=False)
-    import torch
-
-    return torch.as_tensor(array, dtype=x.dtype, device=x.device)
-
-
-def numpy_view(x: Any) -> Any:
-    """See a torch tensor as numpy where that costs nothing.
-
-    On the CPU numpy, with the threads and work arrays of this module, is the faster of the two.
-    """
-    if is_torch(x) and x.device.type == "cpu" and not x.requires_grad:
-        return x.numpy()
-    return x
-
-
-def empty_like(x: Any, shape: tuple[int, ...]) -> Any:
-    """Make an empty array of the kind, dtype and device of `x`."""
-    return x.new_empty(shape) if is_torch(x) else np.empty(shape, x.dtype)
-
-
-def double(x: Any) -> Any:
-    """Cast to float64."""
-    return x.double() if is_torch(x) else x.astype(np.float64, copy=False)
-
-
-# Measured with OpenBLAS on an AVX-512 machine: up to this size of a mode small products are
-# faster than symmetric ones, in blocks of this many columns, if there are this many at least.
+# Measured with OpenBLAS on an AVX-512 machine: for modes of at most NARROW entries, small
+# products are faster than symmetric ones, in blocks of NARROW_BLOCK columns, if there are at
+# least NARROW_LEAST columns.
 NARROW, NARROW_BLOCK, NARROW_LEAST = 40, 1024, 128
 
 
 def gram(x: Any, axis: int, scratch: Scratch) -> Any:
-    """Sum the products of all pairs of slices along an axis."""
-    before, size, after = around(x.shape, axis)
+    """Sum the products of all pairs of slices along an axis, (I_axis, I_axis)."""
+    before, size, after = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
     view = x.reshape(before, size, after)
-    narrow = size <= NARROW and not is_torch(x)
+    narrow = size <= NARROW and isinstance(x, np.ndarray)
     if after == 1:
         view = view.reshape(1, before, size).swapaxes(1, 2)
     elif before > 1 and after < (NARROW_LEAST if narrow else 4 * size):
-        view = _unfold(view, scratch)  # one long product instead of a great many short ones
+        # One long product instead of a great many short ones: bring `axis` to the front.
+        if isinstance(view, np.ndarray):
+            wide = scratch.get("unfolded", (1, size, before * after), view.dtype)
+            np.copyto(wide.reshape(size, before, after), view.swapaxes(0, 1))
+            view = wide
+        else:
+            view = view.swapaxes(0, 1).reshape(1, size, -1)
     if not narrow:
         return (view @ view.swapaxes(1, 2)).sum(0)
     whole = view.shape[2] // NARROW_BLOCK * NARROW_BLOCK
@@ -213,12 +225,23 @@ def gram(x: Any, axis: int, scratch: Scratch) -> Any:
     return found if whole == view.shape[2] else found + _narrow_gram(view[:, :, whole:])
 
 
+def _narrow_gram(blocks: np.ndarray) -> np.ndarray:
+    """Sum of ``b @ b.T`` over blocks (..., I, K), as two products of half the rows each."""
+    # numpy passes a product of an array with itself to the symmetric BLAS routine, which spends
+    # its time on repacking when there are few rows. numpy does not recognize half times whole,
+    # and the general product of small matrices is three times as fast.
+    half, over = (blocks.shape[-2] + 1) // 2, tuple(range(blocks.ndim - 2))
+    turned = blocks.swapaxes(-1, -2)
+    upper, lower = blocks[..., :half, :] @ turned, blocks[..., half:, :] @ turned
+    return np.concatenate([upper.sum(over), lower.sum(over)])
+
+
 def grams(x: Any) -> list[Any]:
-    """`gram` along every axis, the axes shared among threads where they are worth it."""
+    """`gram` along every axis but the first; threads share the axes of large arrays."""
     scratch = Scratch()
     axes = sorted(range(1, x.ndim), key=lambda axis: -x.shape[axis])  # the longest work first
     with single_threaded_blas() as n_threads:
-        if is_torch(x) or x.nbytes <= SMALL_BYTES or n_threads == 1:
+        if not isinstance(x, np.ndarray) or x.nbytes <= SMALL_BYTES or n_threads == 1:
             found = [gram(x, axis, scratch) for axis in axes]
         else:
             with ThreadPoolExecutor(n_threads) as pool:
@@ -226,53 +249,30 @@ def grams(x: Any) -> list[Any]:
     return [found[axes.index(axis)] for axis in range(1, x.ndim)]
 
 
-def _unfold(view: Any, scratch: Scratch) -> Any:
-    """Bring the middle axis of three to the front: (before, I, after) to (1, I, the rest)."""
-    before, size, after = view.shape
-    if is_torch(view):
-        return view.swapaxes(0, 1).reshape(1, size, -1)
-    wide = scratch.get("unfolded", (1, size, before * after), view.dtype)
-    np.copyto(wide.reshape(size, before, after), view.swapaxes(0, 1))
-    return wide
+# ---------------------------------------------------------------- mode products
 
-
-def _narrow_gram(blocks: np.ndarray) -> np.ndarray:
-    """Sum of ``b @ b.T`` over blocks (..., I, K), as two products of half the rows each.
-
-    numpy gives a product of an array with itself to the symmetric BLAS routine, which for few
-    rows spends its time on repacking. Half against whole it does not see through, and the
-    general product of small matrices is three times as fast.
-    """
-    half, over = (blocks.shape[-2] + 1) // 2, tuple(range(blocks.ndim - 2))
-    turned = blocks.swapaxes(-1, -2)
-    upper, lower = blocks[..., :half, :] @ turned, blocks[..., half:, :] @ turned
-    return np.concatenate([upper.sum(over), lower.sum(over)])
-
-
-# One matrix a mode; None leaves that axis as it is.
+# One matrix per mode; None leaves that axis unchanged.
 Bases = Sequence[np.ndarray | None]
 
 
 def mode_product(x: Any, matrix: Any, axis: int) -> Any:
-    """Multiply every fibre of `x` along `axis` by `matrix`."""
-    before, size, after = around(x.shape, axis)
+    """Multiply every fiber of `x` along `axis` by `matrix`."""
+    before, size, after = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
     view = x.reshape(before, size, after)
     if after < 16:  # one long product instead of a great many tiny ones
         rows = view.swapaxes(1, 2).reshape(before * after, size)
         out = (rows @ matrix.T).reshape(before, after, matrix.shape[0]).swapaxes(1, 2)
-    elif is_torch(x):
-        out = matrix @ view
-    else:
+    elif isinstance(x, np.ndarray):
         out = _blocked_product(matrix, view)
+    else:
+        out = matrix @ view
     return out.reshape(*x.shape[:axis], matrix.shape[0], *x.shape[axis + 1 :])
 
 
 def _blocked_product(matrix: np.ndarray, view: np.ndarray) -> np.ndarray:
-    """``matrix @ view`` in blocks of columns.
-
-    Below about a million multiplications OpenBLAS works straight on the operands instead of
-    repacking them first, which for few rows makes a product up to four times as fast.
-    """
+    """``matrix @ view`` in blocks of columns."""
+    # Below about a million multiplications OpenBLAS works directly on the operands instead of
+    # repacking them first, which makes a product of few rows up to four times as fast.
     (rows, size), (before, _, after) = matrix.shape, view.shape
     out = np.empty((before, rows, after), view.dtype)
     width = min(4096, 10**6 // (rows * size) // 64 * 64)
@@ -287,7 +287,7 @@ def _blocked_product(matrix: np.ndarray, view: np.ndarray) -> np.ndarray:
 
 
 def multi_mode_product(x: Any, matrices: Bases) -> Any:
-    """Multiply the trailing axes of `x` by one matrix each, cheapest order first."""
+    """Multiply the trailing axes of `x` by one matrix each, in the cheapest order."""
     given = [(axis, m) for axis, m in enumerate(matrices, start=1) if m is not None]
     # Comparing the work of two neighbors in either order shows that this key sorts any chain
     # of products by total work.
@@ -297,13 +297,17 @@ def multi_mode_product(x: Any, matrices: Bases) -> Any:
     return x
 
 
+# ---------------------------------------------------------------- projection and back
+
+
 def project(x: Any, mean: Any, components: Bases) -> Any:
-    """Center `x` and project it, chunk by chunk."""
-    if numpy_view(x) is not x:
-        return like(project(numpy_view(x), mean, components), x)
+    """Center a batch and project it on the components, chunk by chunk."""
     sizes = [i if c is None else c.shape[0] for i, c in zip(x.shape[1:], components, strict=True)]
-    if is_dask(x):
-        return map_samples(x, project, tuple(sizes), x.dtype, mean, components)
+    if not isinstance(x, NUMPY):
+        if is_dask(x):
+            return map_samples(x, project, tuple(sizes), x.dtype, mean, components)
+        if numpy_view(x) is not x:
+            return like(project(numpy_view(x), mean, components), x)
     out, projected = empty_like(x, (x.shape[0], *sizes)), projector(x, mean, components)
 
     def task(rows: slice) -> None:
@@ -314,11 +318,12 @@ def project(x: Any, mean: Any, components: Bases) -> Any:
 
 
 def reconstruct(y: Any, mean: Any, components: Bases) -> Any:
-    """Bring projections back to the space of the data: the transpose of `project`."""
-    if numpy_view(y) is not y:
-        return like(reconstruct(numpy_view(y), mean, components), y)
-    if is_dask(y):
-        return map_samples(y, reconstruct, mean.shape, y.dtype, mean, components)
+    """Map projections back to the space of the data: the transpose of `project`."""
+    if not isinstance(y, NUMPY):
+        if is_dask(y):
+            return map_samples(y, reconstruct, mean.shape, y.dtype, mean, components)
+        if numpy_view(y) is not y:
+            return like(reconstruct(numpy_view(y), mean, components), y)
     mean = like(mean, y)
     bases = [None if c is None else like(c, y).T for c in components]
     out = empty_like(y, (y.shape[0], *mean.shape))
@@ -331,29 +336,18 @@ def reconstruct(y: Any, mean: Any, components: Bases) -> Any:
 
 
 def projector(x: Any, mean: Any, components: Bases) -> Callable[[slice], Any]:
-    """Prepare the projection of chunks of `x`."""
+    """Return a function that centers and projects a slice of samples of `x`."""
     bases = [None if c is None else like(c, x) for c in components]
     if mean is None:
         return lambda rows: multi_mode_product(x[rows], bases)
     mean, scratch = like(mean, x), Scratch()
-    if _mean_is_harmless(x, mean):
+    # Subtracting the mean after the product changes far fewer entries. It costs the digits by
+    # which the mean exceeds the deviations from it: at most one is accepted.
+    first = x[chunk_slices(x)[0]]
+    with np.errstate(all="ignore"):
+        harmless = ((first - mean) ** 2).sum() * 100 >= (mean**2).sum() * len(first)
+    if harmless:
         with single_threaded_blas():
             offset = multi_mode_product(mean[None], bases)
         return lambda rows: multi_mode_product(x[rows], bases) - offset
     return lambda rows: multi_mode_product(subtract(x[rows], mean, scratch), bases)
-
-
-def _mean_is_harmless(x: Any, mean: Any) -> bool:
-    """Whether the mean may be taken off after the product, with far fewer entries to change.
-
-    That costs the digits the mean has more than the deviation from it: up to one is let go.
-    """
-    first = x[chunk_slices(x)[0]]
-    with np.errstate(all="ignore"):
-        spread = first - mean
-        return bool((spread**2).sum() * 100 >= (mean**2).sum() * len(first))
-
-
-def around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
-    """Fold a shape to three axes: what lies before `axis`, `axis` itself, and what lies after."""
-    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])

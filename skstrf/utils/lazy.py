@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from math import prod
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "map_pairs",
     "map_samples",
     "on_block",
+    "reduce_blocks",
     "spool",
     "stored",
     "whole_samples",
@@ -101,6 +102,45 @@ def _paired_block(
     block: Any, other: Any, function: Any, number: int, shape: tuple[int, ...], start: int
 ) -> Any:
     return on_block(function, block, (other,), number=number, shape=shape, start=start)
+
+
+# Number of results that one task combines: fewer make a deeper tree, more hold more memory.
+_FAN_IN = 8
+
+
+def reduce_blocks(
+    x: Any,
+    function: Callable[..., Any],
+    combine: Callable[[Sequence[Any]], Any],
+    *args: Any,
+    needs_start: bool = False,
+) -> Any:
+    """Apply `function` to every block of samples and combine the results in a tree."""
+    from dask import delayed
+
+    starts = np.cumsum([0, *x.chunks[0]])
+    shared = delayed((function, args), pure=True, traverse=False)
+    level = [
+        delayed(_reduced_block)(block, k, (rows, *x.shape[1:]), shared, int(start), needs_start)
+        for k, (block, rows, start) in enumerate(
+            zip(x.to_delayed().ravel(), x.chunks[0], starts[:-1], strict=True)
+        )
+        if rows
+    ]
+    while len(level) > 1:
+        level = [
+            delayed(combine)(level[i : i + _FAN_IN]) if level[i + 1 : i + 2] else level[i]
+            for i in range(0, len(level), _FAN_IN)
+        ]
+    return level[0].compute()
+
+
+def _reduced_block(
+    block: Any, number: int, shape: tuple[int, ...], shared: Any, start: int, needs_start: bool
+) -> Any:
+    function, args = shared
+    args = (*args, start) if needs_start else args
+    return on_block(function, block, args, number=number, shape=shape, start=start)
 
 
 def on_block(

@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skstrf.utils.arrays import is_torch
-from skstrf.utils.lazy import Stored, is_dask, whole_samples
+from skstrf.utils.lazy import Stored, is_dask, stored, whole_samples
 
 __all__ = [
     "HasMethods",
@@ -151,17 +151,19 @@ def check_same_shape(estimator: Any, shape: tuple[int, ...]) -> None:
 def check_batch(
     estimator: Any, X: Any, *, reset: bool, ensure_min_samples: int = 1, keep_lazy: bool = False
 ) -> Any:
-    """Check shape and dtype of a batch of tensors of any kind; leave its values unread.
-
-    Reading hundreds of megabytes to look for NaN takes as long as projecting them, and NaN
-    survives every sum: the estimator looks for it in its result instead.
-    """
+    """Check the shape and dtype of a batch of tensors of any kind, but not its values."""
+    # Reading hundreds of megabytes to find NaN takes as long as projecting them, and NaN
+    # survives every sum: the estimator looks for it in its result instead.
     options: dict[str, Any] = {"reset": reset, "ensure_min_samples": ensure_min_samples}
     with config_context(assume_finite=True):
-        if keep_lazy and (isinstance(X, Stored) or is_dask(X)):
-            X = check_lazy_array(estimator, X)
-            validate_tensors(estimator, shape_proxy(X), **options)
-            return X
+        if type(X) is np.ndarray:  # a memory map is a subclass
+            return validate_tensors(estimator, X, **options)
+        if keep_lazy:
+            X = stored(X)
+            if isinstance(X, Stored) or is_dask(X):
+                X = check_lazy_array(estimator, X)
+                validate_tensors(estimator, shape_proxy(X), **options)
+                return X
         if not is_torch(X):
             return validate_tensors(estimator, X, **options)
         import torch

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skstrf import MPCA
-from skstrf.multilinear import mpca as algorithm
 from skstrf.multilinear import products as streaming
 from tests.decomposition.tensors import assert_same_fit, tensors
 
+# The package has a function of the same name.
+algorithm = import_module("skstrf.multilinear.mpca")
 few = settings(max_examples=15, deadline=None)
 
 

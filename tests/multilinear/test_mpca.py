@@ -1,5 +1,6 @@
 """MPCA: the original program's results, and laws."""
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skstrf.multilinear import mpca, multi_mode_product, project, rank_for_share, reconstruct
-from skstrf.multilinear import mpca as algorithm
 from tests.multilinear.tensors import few, shapes, tensors, unfolded_scatter
 
+# The package has a function of the same name.
+algorithm = import_module("skstrf.multilinear.mpca")
 REFERENCE = Path(__file__).parents[1] / "reference" / "mpca"
 RESULTS = sorted(REFERENCE.glob("*_K*.npz"))
 
@@ -179,7 +181,7 @@ def test_rank_for_share_is_the_first_that_reaches_it(values, share):
         ((2, 0, 2), "per-mode", "n_components=0 for axis 2"),
         ((2, 1.5, 2), "per-mode", "n_components=1.5 for axis 2"),
         ((2, "all", 2), "total", "n_components='all' for axis 2"),
-        ((2, 0.9, 2), "total", "needs n_components to be one float"),
+        ((2, 0.9, 2), "total", "requires n_components to be one float"),
     ],
 )
 def test_components_that_do_not_fit(n_components, criterion, message):

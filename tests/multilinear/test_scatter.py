@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from skstrf.multilinear import mode_scatter, mpca, project
-from skstrf.multilinear import mpca as algorithm
+from skstrf.multilinear import moments, mpca, project
 from skstrf.multilinear import products as streaming
 from tests.multilinear.tensors import few, shapes, tensors, unfolded_scatter
 
-gram_module = import_module("skstrf.multilinear.products")
+# The package has a function of the same name.
+algorithm = import_module("skstrf.multilinear.mpca")
 
 
 @few
 @given(shape=shapes, n=st.integers(1, 5), long=st.sampled_from([1, 2, 51, 128]))
 def test_mode_scatter_equals_unfolding(shape, n, long):
     x = tensors(n, (*shape, long))
-    mean, scatters = mode_scatter(x)
+    _, mean, scatters = moments(x)
     np.testing.assert_allclose(mean, x.mean(0), atol=1e-12)
     for axis, scatter in enumerate(scatters, start=1):
         np.testing.assert_allclose(scatter, unfolded_scatter(x, axis), atol=1e-10)
@@ -31,7 +31,7 @@ def test_mode_scatter_equals_unfolding(shape, n, long):
 @pytest.mark.parametrize("change", ["fortran", "strided", "read-only", "torch", "gradient"])
 def test_mode_scatter_takes_any_layout(change):
     x = tensors(9, (4, 5, 96))
-    expected = mode_scatter(x)[1]
+    expected = moments(x).scatters
     if change == "fortran":
         x = np.asfortranarray(x)
     elif change == "strided":
@@ -41,7 +41,7 @@ def test_mode_scatter_takes_any_layout(change):
     else:
         torch = pytest.importorskip("torch")
         x = torch.tensor(x, requires_grad=change == "gradient")
-    for scatter, wanted in zip(mode_scatter(x)[1], expected, strict=True):
+    for scatter, wanted in zip(moments(x).scatters, expected, strict=True):
         assert isinstance(scatter, np.ndarray)
         np.testing.assert_allclose(scatter, wanted, atol=1e-10)
 
@@ -52,7 +52,7 @@ def test_float32_survives_a_mean_a_thousand_times_the_spread(tiny_chunks):
     exact = (exact - exact.mean(0)) / exact.std() + 1000 + 10 * rng.standard_normal((5, 6, 7))
     x = exact.astype(np.float32)
     tiny_chunks(x)
-    for axis, scatter in enumerate(mode_scatter(x)[1], start=1):
+    for axis, scatter in enumerate(moments(x).scatters, start=1):
         expected = np.linalg.eigvalsh(unfolded_scatter(x.astype(np.float64), axis))
         found = np.linalg.eigvalsh(scatter)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * expected[-1])
@@ -123,8 +123,8 @@ def test_blas_threads_are_given_back_even_between_threads(tiny_chunks):
 
 def test_grams_of_all_axes_in_threads_equal_einsum(monkeypatch):
     x = np.random.default_rng(0).standard_normal((3, 5, 4, 45, 6))
-    monkeypatch.setattr(gram_module, "SMALL_BYTES", 0)
-    for axis, found in enumerate(gram_module.grams(x), start=1):
+    monkeypatch.setattr(streaming, "SMALL_BYTES", 0)
+    for axis, found in enumerate(streaming.grams(x), start=1):
         letters = "nabcd"
         other = letters.replace(letters[axis], "z")
         expected = np.einsum(f"{letters},{other}->{letters[axis]}z", x, x)
