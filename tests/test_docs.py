@@ -12,10 +12,12 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [
     *sorted(p for p in (DOCS / "guide").glob("*.rst") if "code-block:: python" in p.read_text()),
     DOCS / "development" / "adding_a_transform.rst",
+    DOCS / "first_steps.rst",
 ]
 GENERATED = {"_build", "_templates", "auto_examples", "generated"}
 WRITTEN = sorted(p for p in DOCS.rglob("*.rst") if not GENERATED.intersection(p.parts))
-SLOW = {"caching", "channels", "classification", "reconstruction"}  # networks, searches, inverses
+# Networks, searches and inverses.
+SLOW = {"caching", "channels", "classification", "first_steps", "reconstruction"}
 
 
 @pytest.fixture(autouse=True)
