@@ -20,13 +20,13 @@ from skstrf.experiments import make_separable_classifier
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 COLUMNS = ("valid", "shifted", "test", "new_library")
-NONE = {"pitch": 0, "equalizer": 0, "room": 0, "noise": np.inf}
+NONE = {"pitch": 0, "equalizer": 0, "room": 0, "noise_snr_db": np.inf}
 COPIES = {
     "pitch within 2 semitones": {"pitch": 2.0},
     "equalizer, 3 dB an octave": {"equalizer": 3.0},
     "room": {"room": 0.4},
-    "noise, 25 to 60 dB": {"noise": 25.0},
-    "all four": {"pitch": 2.0, "equalizer": 3.0, "room": 0.4, "noise": 25.0},
+    "noise, 25 to 60 dB": {"noise_snr_db": 25.0},
+    "all four": {"pitch": 2.0, "equalizer": 3.0, "room": 0.4, "noise_snr_db": 25.0},
 }
 NETWORK = {
     "no mixup": {"mixup": 0.0},
@@ -93,7 +93,7 @@ def rows(X, y, split, seeds, groups):
         parts = parts_of(raw, X, y, split)
         Z, labels = parts["train"]
         yield "levels as recorded", scored(Z, parts, labels, EPOCHS, seeds)
-        copy = raw(augment_sounds(X[train], random_state=0, gain=12, **NONE))
+        copy = raw(augment_sounds(X[train], random_state=0, gain_db=12, **NONE))
         both, twice = np.concatenate([Z, copy]), np.tile(labels, 2)
         name = "levels as recorded, copy: gain within 12 dB"
         yield name, scored(both, parts, twice, EPOCHS // 2, seeds)

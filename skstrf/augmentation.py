@@ -1,4 +1,4 @@
-"""Sounds as another instrument, room and microphone might have given them."""
+"""Augmentation of sounds: random changes of instrument, room and microphone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from skstrf.auditory import resample
+from skstrf.auditory.cochlea import resample
 from skstrf.utils.validation import (
     HasMethods,
     Integral,
     Interval,
     Real,
+    check_array,
     check_is_fitted,
     checked_number,
     fit_context,
@@ -28,15 +29,17 @@ __all__ = [
     "augment_sounds",
 ]
 
-
-# The equalizer is drawn at octaves, from below the lowest cochlear channel upward.
+# Frequencies in Hz at which the gain of the equalizer is drawn: octaves, from below the lowest
+# cochlear channel upward.
 _KNOTS = 62.5 * 2.0 ** np.arange(8)
-# Beyond what any sound needs, and within what double precision holds.
-_MOST_SEMITONES = 96  # the largest change of rate that `resample` takes
-_STEEPEST_DB = 60
-_MOST_ROOM = 1000
-_LEAST_RATIO_DB = -200
-_MOST_GAIN_DB = 200
+# Limits beyond what any sound needs, and within what double precision represents.
+_MAX_SEMITONES = 96  # the largest change of rate that `resample` accepts
+_MAX_EQUALIZER_DB = 60
+_MAX_ROOM = 1000
+_MIN_SNR_DB = -200
+_MAX_GAIN_DB = 200
+# Width in dB of the range that signal-to-noise ratios are drawn from.
+_SNR_RANGE_DB = 35
 
 
 def augment_sounds(
@@ -46,50 +49,51 @@ def augment_sounds(
     pitch: float = 2.0,
     equalizer: float = 3.0,
     room: float = 0.4,
-    noise: float = 25.0,
-    gain: float = 0.0,
+    noise_snr_db: float = 25.0,
+    gain_db: float = 0.0,
     random_state: Any = None,
 ) -> np.ndarray:
-    """Change every sound at random in pitch, spectrum, room, noise and level.
+    """Change the pitch, spectrum, reverberation, noise and level of sounds at random.
 
     Parameters
     ----------
     X : array-like of shape (n_sounds, n_times)
         Sounds.
     sample_rate : float, default=16000
-        Hz.
+        Sampling rate of the sounds in Hz.
     pitch : float, default=2.0
-        Largest shift in semitones, up or down; speed changes along, as with a tape. What a
-        faster sound lacks at its end is filled by its own beginning. 0 for none, 96 at most.
+        Largest pitch shift in semitones, up or down, at most 96. The speed changes with the
+        pitch, as on a tape. The end of a faster sound is filled with its own beginning. 0 leaves
+        the pitch unchanged.
     equalizer : float, default=3.0
-        Standard deviation of the step from one octave to the next, in dB, of a random smooth
-        gain over frequency. 0 for none, 60 at most.
+        Standard deviation in dB, at most 60, of the step from one octave to the next of a
+        random, smooth gain over frequency. 0 leaves the spectrum unchanged.
     room : float, default=0.4
-        Largest amplitude of a reverberant tail relative to the sound (root mean square);
-        its decay time is drawn from 0.1 to 0.8 s. 0 for none, 1000 at most.
-    noise : float, default=25.0
-        Lowest signal-to-noise ratio in dB, at least -200; each is drawn from this to
-        this + 35 dB.
-        ``numpy.inf`` for none.
-    gain : float, default=0.0
-        Largest change of level in dB, up or down, 200 at most. It makes a difference only to
-        what follows the level, such as ``STRFTransformer(normalize=False)``.
-    random_state : int, RandomState instance or None
-        Same seed, same result.
+        Largest root-mean-square amplitude of a reverberant tail relative to the sound, at most
+        1000. Its decay time is drawn from 0.1 to 0.8 s. 0 adds no reverberation.
+    noise_snr_db : float, default=25.0
+        Lowest signal-to-noise ratio in dB, at least -200. The ratio of each sound is drawn from
+        this value to this value + 35 dB. ``numpy.inf`` adds no noise.
+    gain_db : float, default=0.0
+        Largest change of level in dB, up or down, at most 200. It matters only for features that
+        depend on the level, such as those of ``STRFTransformer(normalize=False)``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the random changes.
 
     Returns
     -------
     ndarray of shape (n_sounds, n_times)
-        Same dtype as `X`; without `gain` the root-mean-square level of each sound is kept.
+        Changed sounds in the dtype of `X`. Without `gain_db` each sound keeps its
+        root-mean-square level.
 
     Raises
     ------
     ValueError
-        On misshapen or non-finite sounds, or a setting that makes no sense.
+        If the sounds are not a finite two-dimensional array, or a setting is out of range.
 
-    Notes
-    -----
-    Pitch and time are coupled so that the change is free of artifacts of its own.
+    See Also
+    --------
+    skstrf.AugmentedClassifier : Classifier that is fitted on sounds and changed copies.
 
     Examples
     --------
@@ -100,51 +104,51 @@ def augment_sounds(
     >>> changed.shape, changed.dtype.name
     ((3, 8000), 'float32')
     """
-    from sklearn.utils import check_array, check_random_state
-
     X = check_array(X, dtype=[np.float64, np.float32])
-    checked_number(pitch, "pitch", low=0, high=_MOST_SEMITONES, unit="semitones")
-    checked_number(equalizer, "equalizer", low=0, high=_STEEPEST_DB, unit="dB")
-    checked_number(room, "room", low=0, high=_MOST_ROOM)
-    if noise != np.inf:
-        checked_number(noise, "noise", low=_LEAST_RATIO_DB, unit="dB")
-    checked_number(gain, "gain", low=0, high=_MOST_GAIN_DB, unit="dB")
+    checked_number(pitch, "pitch", low=0, high=_MAX_SEMITONES, unit="semitones")
+    checked_number(equalizer, "equalizer", low=0, high=_MAX_EQUALIZER_DB, unit="dB")
+    checked_number(room, "room", low=0, high=_MAX_ROOM)
+    if noise_snr_db != np.inf:
+        checked_number(noise_snr_db, "noise_snr_db", low=_MIN_SNR_DB, unit="dB")
+    checked_number(gain_db, "gain_db", low=0, high=_MAX_GAIN_DB, unit="dB")
     checked_number(sample_rate, "sample_rate", low=1, high=1e9, unit="Hz")
     rng = check_random_state(random_state)
-    rows = [_augment(x, rng, sample_rate, pitch, equalizer, room, noise) for x in X]
+    rows = [_augment(x, rng, sample_rate, pitch, equalizer, room, noise_snr_db) for x in X]
     changed = np.stack(rows)
-    if gain:  # drawn after all else: the other changes of a seed are the same with and without
-        changed *= 10 ** (gain * rng.uniform(-1, 1, (len(X), 1)) / 20)
+    if gain_db:  # drawn last: a seed gives the same other changes with and without it
+        changed *= 10 ** (gain_db * rng.uniform(-1, 1, (len(X), 1)) / 20)
         if np.abs(changed).max() > np.finfo(X.dtype).max:
             raise ValueError(
-                f"gain={gain} dB makes these sounds overflow {X.dtype}: scale X down."
+                f"gain_db={gain_db} makes these sounds overflow {X.dtype}: scale X down."
             )
     return changed.astype(X.dtype)
 
 
-def _augment(x, rng, sample_rate, pitch, equalizer, room, noise) -> np.ndarray:
+def _augment(x, rng, sample_rate, pitch, equalizer, room, noise_snr_db) -> np.ndarray:
     n_times = len(x)
     level = np.sqrt(np.mean(np.square(x, dtype=np.float64)))
-    # All numbers are drawn whatever the settings, so that each setting changes its part alone.
+    # All numbers are drawn whatever the settings, so that a setting affects its own change only.
     factor = 2.0 ** (pitch * rng.uniform(-1, 1) / 12)
     steps = equalizer * rng.standard_normal(len(_KNOTS))
     tail_level, decay = room * rng.uniform(), rng.uniform(0.1, 0.8)
-    ratio = noise + 35 * rng.uniform()
+    snr_db = noise_snr_db + _SNR_RANGE_DB * rng.uniform()
     seeds = rng.randint(2**31, size=2)
     changed = np.asarray(x, dtype=np.float64)
     if pitch:
         changed = resample(changed, sample_rate * factor, sample_rate)
-        changed = np.resize(changed, n_times)  # repeats from the start where it is too short
-    changed = _filtered(changed, sample_rate, steps, tail_level, decay, int(seeds[0]))
-    if np.isfinite(ratio):
-        hiss = np.random.default_rng(seeds[1]).standard_normal(n_times)
-        changed = changed + hiss * level * 10 ** (-ratio / 20)
+        changed = np.resize(changed, n_times)  # repeats a sound that is too short
+    changed = _equalize_and_reverberate(
+        changed, sample_rate, steps, tail_level, decay, int(seeds[0])
+    )
+    if np.isfinite(snr_db):
+        noise = np.random.default_rng(seeds[1]).standard_normal(n_times)
+        changed = changed + noise * level * 10 ** (-snr_db / 20)
     after = np.sqrt(np.mean(changed**2))
     return changed * (level / after) if after > 0 else changed
 
 
-def _filtered(x, sample_rate, steps, tail_level, decay, seed) -> np.ndarray:
-    """Equalize and add the reverberant tail, in one multiplication of spectra."""
+def _equalize_and_reverberate(x, sample_rate, steps, tail_level, decay, seed) -> np.ndarray:
+    """Apply the equalizer and add the reverberant tail, in one product of spectra."""
     n_fft = 2 * len(x)
     spectrum = np.fft.rfft(x, n_fft)
     frequency = np.maximum(np.fft.rfftfreq(n_fft, 1 / sample_rate), _KNOTS[0])
@@ -161,51 +165,60 @@ def _filtered(x, sample_rate, steps, tail_level, decay, seed) -> np.ndarray:
     return np.fft.irfft(spectrum, n_fft)[: len(x)]
 
 
-def _has_probabilities(self) -> bool:
-    return hasattr(getattr(self, "estimator_", _inside(self)), "predict_proba")
+def _given_estimator(model):
+    return LogisticRegression() if model.estimator is None else model.estimator
 
 
-def _inside(self):
-    """What is fitted: a plain logistic regression where nothing was given."""
-    return LogisticRegression() if self.estimator is None else self.estimator
-
-
-_CHANGES = ("pitch", "equalizer", "room", "noise", "gain")
+def _has_probabilities(model):
+    return hasattr(getattr(model, "estimator_", _given_estimator(model)), "predict_proba")
 
 
 class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Fit a classifier on sounds and on randomly changed copies of them.
+    """Classifier that is fitted on sounds and on randomly changed copies of them.
 
-    Recordings differ in instrument, player, room and microphone. A classifier that has heard
-    each training sound through several of them relies less on any one. Only `fit` augments.
+    Recordings differ in instrument, player, room and microphone. A classifier fitted on several
+    versions of each training sound relies less on any one of these. Only `fit` augments.
 
     Parameters
     ----------
     estimator : classifier or None, default=None
-        Takes sounds (n_sounds, n_times): usually a Pipeline that begins with
-        :class:`STRFTransformer`. None is a plain logistic regression of the samples.
+        Classifier of sounds (n_sounds, n_times), usually a Pipeline that begins with
+        :class:`STRFTransformer`. None is a logistic regression of the samples.
     n_copies : int, default=3
-        Changed copies beside each original; 0 for none.
+        Number of changed copies of each sound, which are added to the original.
     sample_rate : float, default=16000
-        Of the sounds, in Hz.
-    pitch, equalizer, room, noise, gain : float
-        How much changes, see :func:`skstrf.augmentation.augment_sounds`.
+        Sampling rate of the sounds in Hz.
+    pitch : float, default=2.0
+        Largest pitch shift in semitones, see :func:`skstrf.augmentation.augment_sounds`.
+    equalizer : float, default=3.0
+        Standard deviation in dB of the random gain from one octave to the next.
+    room : float, default=0.4
+        Largest amplitude of the reverberant tail relative to the sound.
+    noise_snr_db : float, default=25.0
+        Lowest signal-to-noise ratio in dB. ``numpy.inf`` adds no noise.
+    gain_db : float, default=0.0
+        Largest change of level in dB, up or down.
     random_state : int, RandomState instance or None, default=None
-        Of the changes; the estimator has its own.
+        Seed of the random changes. The estimator has its own.
 
     Attributes
     ----------
     estimator_ : classifier
-        The fitted one.
+        Fitted classifier.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        Class labels.
     n_features_in_ : int
-        Samples of every sound.
+        Number of samples of each sound.
+
+    See Also
+    --------
+    skstrf.augmentation.augment_sounds : Function that changes the sounds.
 
     Notes
     -----
-    A validation part that the estimator itself holds back holds changed copies of training
-    sounds too, so its score is too good to choose by. Choose on sounds that `fit` has not seen.
+    If the estimator itself holds out a validation set, this set contains changed copies of
+    training sounds, and its score is too optimistic for model selection. Select models on sounds
+    that were not passed to `fit`.
 
     Examples
     --------
@@ -226,8 +239,8 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "pitch": [Interval(Real, 0, None, closed="left")],
         "equalizer": [Interval(Real, 0, None, closed="left")],
         "room": [Interval(Real, 0, None, closed="left")],
-        "noise": [Real],
-        "gain": [Real],
+        "noise_snr_db": [Real],
+        "gain_db": [Real],
         "random_state": ["random_state"],
     }
 
@@ -240,8 +253,8 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         pitch=2.0,
         equalizer=3.0,
         room=0.4,
-        noise=25.0,
-        gain=0.0,
+        noise_snr_db=25.0,
+        gain_db=0.0,
         random_state=None,
     ):
         self.estimator = estimator
@@ -250,8 +263,8 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.pitch = pitch
         self.equalizer = equalizer
         self.room = room
-        self.noise = noise
-        self.gain = gain
+        self.noise_snr_db = noise_snr_db
+        self.gain_db = gain_db
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -264,8 +277,10 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Sounds.
         y : array-like of shape (n_sounds,)
             Labels.
-        **fit_params
-            Handed to the estimator's fit as they are.
+        **fit_params : dict
+            Parameters of the estimator's fit, such as ``sample_weight``, or
+            ``stepname__sample_weight`` for a step of a Pipeline. A parameter with one entry per
+            sound is repeated for the copies, as the labels are.
 
         Returns
         -------
@@ -275,19 +290,29 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X, y = validate_tensors(self, X, y, reset=True)
         check_classification_targets(y)
         rng = check_random_state(self.random_state)
-        settings = {name: getattr(self, name) for name in _CHANGES}
         copies = [
-            augment_sounds(X, sample_rate=self.sample_rate, random_state=rng, **settings)
+            augment_sounds(
+                X,
+                sample_rate=self.sample_rate,
+                pitch=self.pitch,
+                equalizer=self.equalizer,
+                room=self.room,
+                noise_snr_db=self.noise_snr_db,
+                gain_db=self.gain_db,
+                random_state=rng,
+            )
             for _ in range(self.n_copies)
         ]
-        estimator = clone(_inside(self))
-        repeated = np.tile(y, self.n_copies + 1)
-        self.estimator_ = estimator.fit(np.concatenate([X, *copies]), repeated, **fit_params)
+        times = self.n_copies + 1
+        repeated = {name: _repeat(value, len(X), times) for name, value in fit_params.items()}
+        self.estimator_ = clone(_given_estimator(self)).fit(
+            np.concatenate([X, *copies]), np.tile(y, times), **repeated
+        )
         self.classes_ = self.estimator_.classes_
         return self
 
     def predict(self, X):
-        """Predict labels of unchanged sounds.
+        """Predict the classes of sounds, which are not changed.
 
         Parameters
         ----------
@@ -297,14 +322,14 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_sounds,)
-            Labels.
+            Predicted labels.
         """
         check_is_fitted(self)
         return self.estimator_.predict(validate_tensors(self, X, reset=False))
 
     @available_if(_has_probabilities)
     def predict_proba(self, X):
-        """Predict probabilities of the classes, where the estimator can.
+        """Predict class probabilities; available if the estimator provides them.
 
         Parameters
         ----------
@@ -314,7 +339,15 @@ class AugmentedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_sounds, n_classes)
-            Rows sum to 1.
+            Probabilities of the classes, in the order of ``classes_``.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(validate_tensors(self, X, reset=False))
+
+
+def _repeat(value, n_sounds, times):
+    """Repeat a fit parameter that has one entry per sound; return others unchanged."""
+    is_sequence = hasattr(value, "__len__") and not isinstance(value, str | bytes | dict | set)
+    if not is_sequence or np.ndim(value) == 0 or len(value) != n_sounds:
+        return value
+    return np.concatenate([np.asarray(value)] * times)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skstrf import MPCA, AugmentedClassifier, STRFTransformer
 from skstrf.auditory import moving_ripple
 from skstrf.augmentation import augment_sounds
 
-NONE = {"pitch": 0, "equalizer": 0, "room": 0, "noise": np.inf}
+NONE = {"pitch": 0, "equalizer": 0, "room": 0, "noise_snr_db": np.inf}
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +23,9 @@ def test_nothing_asked_nothing_changed(sounds):
     np.testing.assert_allclose(augment_sounds(sounds, **NONE, random_state=0), sounds, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["pitch", "equalizer", "room", "noise"])
+@pytest.mark.parametrize("name", ["pitch", "equalizer", "room", "noise_snr_db"])
 def test_each_change_works_alone_and_keeps_the_level(sounds, name):
-    defaults = {"pitch": 2.0, "equalizer": 3.0, "room": 0.4, "noise": 25.0}
+    defaults = {"pitch": 2.0, "equalizer": 3.0, "room": 0.4, "noise_snr_db": 25.0}
     changed = augment_sounds(sounds, **{**NONE, name: defaults[name]}, random_state=0)
     assert np.abs(changed - sounds).max() > 1e-3
     level = np.sqrt((sounds**2).mean(axis=1))
@@ -45,7 +46,7 @@ def test_pitch_moves_a_tone_within_its_bounds():
 def test_noise_keeps_to_its_ratio():
     tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)[None]
     for seed in range(10):
-        changed = augment_sounds(tone, **{**NONE, "noise": 20}, random_state=seed)[0]
+        changed = augment_sounds(tone, **{**NONE, "noise_snr_db": 20}, random_state=seed)[0]
         gain = changed @ tone[0] / (tone[0] @ tone[0])
         residue = changed - gain * tone[0]
         ratio = 10 * np.log10(np.mean((gain * tone[0]) ** 2) / np.mean(residue**2))
@@ -62,20 +63,20 @@ def test_room_rings_on_after_the_sound():
 
 def test_gain_moves_the_level_within_its_bounds_and_nothing_else(sounds):
     many = np.repeat(sounds, 20, axis=0)
-    changed = augment_sounds(many, **NONE, gain=12, random_state=0)
+    changed = augment_sounds(many, **NONE, gain_db=12, random_state=0)
     decibels = 20 * np.log10(np.std(changed, axis=1) / np.std(many, axis=1))
     assert np.abs(decibels).max() <= 12 + 1e-6
     assert decibels.min() < -9 < 9 < decibels.max()
     np.testing.assert_allclose(changed, many * 10 ** (decibels[:, None] / 20), atol=1e-9)
-    with_all = augment_sounds(sounds, gain=12, random_state=0)
+    with_all = augment_sounds(sounds, gain_db=12, random_state=0)
     without = augment_sounds(sounds, random_state=0)
     shares = with_all / without
     np.testing.assert_allclose(shares, np.broadcast_to(shares[:, :1], shares.shape), rtol=1e-6)
 
 
 def test_a_gain_that_overflows_is_refused():
-    with pytest.raises(ValueError, match="gain=200"):
-        augment_sounds(np.full((9, 64), 1e37, np.float32), **NONE, gain=200, random_state=0)
+    with pytest.raises(ValueError, match="gain_db=200"):
+        augment_sounds(np.full((9, 64), 1e37, np.float32), **NONE, gain_db=200, random_state=0)
 
 
 def test_same_seed_same_sounds_and_float32_stays(sounds):
@@ -96,8 +97,8 @@ def test_silence_stays_silence():
         ({"pitch": -1}, "pitch"),
         ({"equalizer": np.inf}, "equalizer"),
         ({"room": np.nan}, "room"),
-        ({"noise": np.nan}, "noise"),
-        ({"gain": -3}, "gain"),
+        ({"noise_snr_db": np.nan}, "noise_snr_db"),
+        ({"gain_db": -3}, "gain_db"),
         ({"sample_rate": 0}, "sample_rate"),
     ],
 )
@@ -129,6 +130,28 @@ def test_classifier_sees_copies_in_fit_alone():
     assert np.abs(given[6:12] - X).max() > 0.01
     assert np.abs(given[12:] - given[6:12]).max() > 0.01
     np.testing.assert_array_equal(model.predict_proba(X), model.estimator_.predict_proba(X))
+
+
+class Recorder(LogisticRegression):
+    def fit(self, X, y, sample_weight=None, names=None, settings=None):
+        self.recorded_ = sample_weight, names, settings
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_parameters_of_fit_with_an_entry_per_sound_are_repeated(in_pipeline):
+    X = np.random.default_rng(0).standard_normal((6, 400))
+    weights, names, settings = np.arange(6.0), list("uvwxyz"), {"a": 1}
+    model = make_pipeline(StandardScaler(), Recorder()) if in_pipeline else Recorder()
+    prefix = "recorder__" if in_pipeline else ""
+    params = {"sample_weight": weights, "names": names, "settings": settings}
+    fitted = AugmentedClassifier(model, n_copies=2, random_state=0).fit(
+        X, list("ababab"), **{prefix + name: value for name, value in params.items()}
+    )
+    last = fitted.estimator_[-1] if in_pipeline else fitted.estimator_
+    np.testing.assert_array_equal(last.recorded_[0], np.tile(weights, 3))
+    np.testing.assert_array_equal(last.recorded_[1], names * 3)
+    assert last.recorded_[2] is settings
 
 
 def test_copies_help_with_a_microphone_never_heard():

@@ -19,8 +19,9 @@ NOISE = np.random.default_rng(0).standard_normal((2, 4000))
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("pitch", 1e300), ("room", 1e300), ("equalizer", 1e4), ("noise", -1e300), ("noise", -np.inf),
-     ("noise", np.nan), ("sample_rate", 1e-300), ("sample_rate", np.inf)],
+    [("pitch", 1e300), ("room", 1e300), ("equalizer", 1e4), ("noise_snr_db", -1e300),
+     ("noise_snr_db", -np.inf), ("noise_snr_db", np.nan), ("sample_rate", 1e-300),
+     ("sample_rate", np.inf)],
 )  # fmt: skip
 def test_changes_that_no_sound_survives(name, value):
     with pytest.raises(ValueError, match=name):
@@ -29,7 +30,7 @@ def test_changes_that_no_sound_survives(name, value):
 
 @pytest.mark.parametrize("noise", [np.inf, -200.0])
 def test_extremes_of_noise(noise):
-    assert np.isfinite(augment_sounds(NOISE, noise=noise, random_state=0)).all()
+    assert np.isfinite(augment_sounds(NOISE, noise_snr_db=noise, random_state=0)).all()
 
 
 def test_surrogates_of_loud_lines():

@@ -120,7 +120,7 @@ def test_scalers(x, axis, parts):
     options=st.fixed_dictionaries({}, optional={
         "sample_rate": numbers(4000, 48000) | st.sampled_from([1, 1e9]),
         "pitch": numbers(0, 4) | st.just(96), "equalizer": numbers(0, 6) | st.just(60),
-        "room": numbers(0, 1) | st.just(1000), "noise": numbers(0, 60) | st.just(-200),
+        "room": numbers(0, 1) | st.just(1000), "noise_snr_db": numbers(0, 60) | st.just(-200),
     }),
 )  # fmt: skip
 def test_changed_copies(x, options):
