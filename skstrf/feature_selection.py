@@ -1,9 +1,8 @@
-"""How much every (scale, rate) channel tells alone, and keeping the channels that tell most."""
+"""Univariate scoring and selection of (scale, rate) channels."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from sklearn.utils.validation import check_memory
 from skstrf.utils.arrays import is_torch, to_numpy
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 from skstrf.utils.lazy import Stored, is_dask, map_samples, whole_samples
+from skstrf.utils.messages import warn_user
 from skstrf.utils.validation import (
     HasMethods,
     Integral,
@@ -49,21 +49,21 @@ __all__ = [
 ]
 
 
-MOST_FOLDS = 5
+_MAX_FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelScores:
-    """Cross-validated scores of every channel alone; unpacks to `mean` and `std`.
+    """Cross-validated scores of every channel alone, which unpack to `mean` and `std`.
 
     Parameters
     ----------
     folds : ndarray of shape (n_scales, n_rates, n_folds)
         Score of each channel on each fold.
     chance : float
-        Mean score, on the same folds, of predicting the most frequent class.
+        Mean score, on the same folds, of always predicting the most frequent class.
     test_share : float
-        Samples tested on over samples trained on, in the mean of the folds.
+        Ratio of test samples to training samples, averaged over the folds.
 
     Examples
     --------
@@ -90,16 +90,10 @@ class ChannelScores:
 
     @property
     def standard_error(self) -> np.ndarray:
-        """Standard error of `mean`, (n_scales, n_rates); NaN for a single fold.
-
-        Folds share training samples, so dividing by the root of their number would promise too
-        much: this is the corrected one of Nadeau and Bengio.
-
-        References
-        ----------
-        .. [1] C. Nadeau and Y. Bengio, "Inference for the generalization error", Machine
-           Learning 52, 239-281, 2003, section 3.
-        """
+        """Corrected standard error of `mean`, (n_scales, n_rates); NaN for a single fold."""
+        # Folds share training samples, so that dividing by the root of their number would
+        # underestimate the error. C. Nadeau and Y. Bengio, "Inference for the generalization
+        # error", Machine Learning 52, 239-281, 2003, section 3.
         n_folds = self.folds.shape[-1]
         if n_folds < 2:
             return np.full(self.folds.shape[:-1], np.nan)
@@ -107,27 +101,7 @@ class ChannelScores:
         return np.sqrt(factor * self.folds.var(axis=-1, ddof=1))
 
     def best(self, k: int) -> np.ndarray:
-        """Return the k best channels as rows (scale, rate) of indices, best first.
-
-        Parameters
-        ----------
-        k : int
-            At most the number of channels.
-
-        Returns
-        -------
-        ndarray of shape (k, 2), int
-            Of equal channels the first goes first.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skstrf.feature_selection import ChannelScores
-        >>> ChannelScores(np.array([[[0.1], [0.9]], [[0.5], [0.9]]]), 0.5, 1.0).best(3)
-        array([[0, 1],
-               [1, 1],
-               [1, 0]])
-        """
+        """Scale and rate indices of the k best channels, (k, 2), best first; stable for ties."""
         mean = self.mean
         order = np.argsort(-mean, axis=None, kind="stable")[:k]
         return np.stack(np.unravel_index(order, mean.shape), axis=1)
@@ -165,49 +139,53 @@ def channel_scores(
     Parameters
     ----------
     estimator : classifier or None
-        Gets one channel: (n_samples, n_freqs, n_frames) if it takes such data (as
-        `CNNClassifier` does, or a Pipeline that begins with `MPCA`), else
-        (n_samples, n_freqs * n_frames). None: standardized features and logistic regression.
+        Classifier of one channel. It gets data of shape (n_samples, n_freqs, n_frames) if it
+        accepts more than two axes, as `CNNClassifier` or a Pipeline that begins with `MPCA`
+        does, and (n_samples, n_freqs * n_frames) otherwise. None is a logistic regression of
+        standardized features.
     X : array-like or torch.Tensor of shape (n_samples, n_scales, n_rates, ...)
-        Tensors, computed once; a memory map is read a channel at a time.
+        Tensors. A memory map is read one channel at a time.
     y : array-like of shape (n_samples,)
-        Labels.
-    cv : int, cross-validation splitter, iterable or None
-        The folds, the same for all channels. None: 5 stratified ones (fewer if a class has
-        fewer samples), with whole groups if `groups` are given.
-    groups : array-like of shape (n_samples,) or None
-        Samples that stay on one side of each fold.
-    scoring : str, callable or None
-        As in scikit-learn. None: accuracy (the estimator's own score).
-    n_jobs : int or None
-        Channels worked on at a time, as joblib counts them. The result does not depend on it.
-    memory : str, Path, joblib.Memory or None
-        Where each channel's scores are kept: what was interrupted goes on where it stopped, and
-        the same channels, labels, folds and settings are never scored twice.
-    verbose : bool
-        Show a progress bar.
+        Class labels.
+    cv : int, cross-validation splitter, iterable or None, default=None
+        Folds, the same for all channels. None is 5 stratified folds, or fewer if a class has
+        fewer samples; groups are not split if `groups` is given.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Group labels of the samples, passed to the splitter.
+    scoring : str, callable or None, default=None
+        Scoring method as in scikit-learn. None is the accuracy (the estimator's own score).
+    n_jobs : int or None, default=None
+        Number of channels scored in parallel. None means 1 unless in a
+        :func:`joblib.parallel_config` context, -1 all processors. The result does not depend on
+        it.
+    memory : str, Path, joblib.Memory or None, default=None
+        Folder in which the scores of each channel are cached. An interrupted run continues with
+        the channels that are missing, and the same data, folds and settings are never scored
+        twice.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     ChannelScores
-        With `mean`, `std` and `standard_error` of shape (n_scales, n_rates), the scores of each
-        fold, and the level of `chance`.
+        Object with the attributes `mean`, `std` and `standard_error` of shape
+        (n_scales, n_rates), `folds` with the score of each fold, and the score of `chance`.
 
     Raises
     ------
     ValueError
-        When X has fewer than three axes or is not finite, y does not fit it or has one class,
-        or a fold cannot be scored.
+        If X has fewer than three axes or contains NaN or infinity, y does not match it or has a
+        single class, or the score of a fold is undefined.
 
     See Also
     --------
-    ChannelSelector : Keeps the best channels, inside a Pipeline.
-    skstrf.inspection.ChannelScoreDisplay : Draws the scores.
+    ChannelSelector : Transformer that keeps the best channels.
+    skstrf.inspection.ChannelScoreDisplay : Plot of the scores.
 
     Notes
     -----
-    Choosing the best of many channels and quoting their score from here is optimistic. Choose
-    with `ChannelSelector` inside a Pipeline, and score that.
+    The score of the best of many channels is an optimistic estimate. Select channels with
+    `ChannelSelector` inside a Pipeline, and score the Pipeline.
 
     References
     ----------
@@ -220,7 +198,7 @@ def channel_scores(
     >>> from skstrf import channel_scores
     >>> X = np.random.default_rng(0).standard_normal((40, 2, 3, 4, 5))
     >>> y = np.arange(40) % 2
-    >>> X[:, 1, 2] += y[:, None, None]  # one channel carries the class
+    >>> X[:, 1, 2] += y[:, None, None]  # one channel depends on the class
     >>> mean, std = channel_scores(None, X, y)
     >>> mean.shape
     (2, 3)
@@ -231,21 +209,25 @@ def channel_scores(
     folds = _folds(cv, X, y, groups)
     if estimator is None:
         estimator = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    from tqdm import tqdm
+
     shape = X.shape[1:3]
-    estimator = clone(estimator)  # what it was fitted on before is no part of the key in memory
-    # Absolute: a worker of a cluster may stand in another folder.
+    estimator = clone(estimator)  # a fitted state must not be part of the cache key
+    # Workers of a cluster may run in another folder.
     memory = os.path.abspath(memory) if isinstance(memory, str | os.PathLike) else memory
-    as_tensors = _takes_tensors(estimator)
+    as_tensors = _accepts_tensors(estimator)
     if current_client() is None:
         score = check_memory(memory).cache(_score_channel)
-        # Workers get the arrays themselves: the key of a memory map is not that of its array.
+        # Without memory maps, whose cache keys differ from those of the arrays they hold.
         outcomes = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)(
             delayed(score)(estimator, _channel(X, place, as_tensors), y, folds, scoring)
             for place in np.ndindex(shape)
         )
     else:
         outcomes = _on_cluster(np.ndindex(shape), estimator, X, y, folds, scoring, memory)
-    scores = np.array(list(_with_progress(outcomes, np.prod(shape), verbose)))
+    n_channels = int(np.prod(shape))
+    outcomes = tqdm(outcomes, total=n_channels, desc="Channels", disable=not verbose)
+    scores = np.array(list(outcomes))
     dummy = DummyClassifier(strategy="prior")
     chance = _score_channel(dummy, np.zeros((len(y), 1)), y, folds, scoring)
     return ChannelScores(
@@ -271,7 +253,7 @@ def _score_place(
     scoring: Any,
     memory: Any,
 ) -> np.ndarray:
-    channel = _channel(X, place, _takes_tensors(estimator))
+    channel = _channel(X, place, _accepts_tensors(estimator))
     return check_memory(memory).cache(_score_channel)(estimator, channel, y, folds, scoring)
 
 
@@ -281,22 +263,22 @@ def _check_data(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     )
     if X.ndim < 3 or X.size == 0:
         raise ValueError(
-            f"X has shape {X.shape}: expected (n_samples, n_scales, n_rates, ...), no axis empty, "
-            "such as STRFTransformer gives."
+            f"X has shape {X.shape}: expected (n_samples, n_scales, n_rates, ...) without empty "
+            "axes, such as the output of STRFTransformer."
         )
     y = column_or_1d(y)
     check_consistent_length(X, y)
     check_classification_targets(y)
     if len(np.unique(y)) < 2:
-        raise ValueError(f"y has 1 class ({y[0]}): there is nothing to tell apart. Add another.")
+        raise ValueError(f"y has 1 class ({y[0]}); at least 2 are required.")
     return X, y
 
 
 def _folds(cv: Any, X: np.ndarray, y: np.ndarray, groups: Any) -> list[Any]:
-    """Divide once, so that all channels meet the same folds."""
+    """Split once, so that all channels have the same folds."""
     if cv is None:
         counts = np.unique(y, return_counts=True)[1]
-        n_folds = int(np.clip(counts.min(), 2, MOST_FOLDS))
+        n_folds = int(np.clip(counts.min(), 2, _MAX_FOLDS))
         cv = StratifiedKFold(n_folds) if groups is None else StratifiedGroupKFold(n_folds)
     return list(check_cv(cv, y, classifier=True).split(np.empty((len(X), 1)), y, groups))
 
@@ -308,65 +290,61 @@ def _channel(X: np.ndarray, place: tuple[int, int], as_tensor: bool) -> np.ndarr
     return np.ascontiguousarray(channel.reshape(len(X), -1))
 
 
-def _takes_tensors(estimator: Any) -> bool:
-    """Whether an estimator, or what it begins with, is made for data of more than two axes."""
+def _accepts_tensors(estimator: Any) -> bool:
+    """Whether an estimator, or the first one inside it, accepts data of more than two axes."""
     while True:
         if hasattr(estimator, "steps"):
-            estimator = next(step for _, step in estimator.steps if step != "passthrough")
-        elif hasattr(estimator, "estimator"):
-            estimator = estimator.estimator
+            steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+            inner = steps[0] if steps else None
         else:
+            inner = getattr(estimator, "estimator", None)
+        if inner is None:  # meta-estimators such as BaggingClassifier have a default inside
             return bool(get_tags(estimator).input_tags.three_d_array)
+        estimator = inner
 
 
 def _score_channel(
     estimator: Any, channel: np.ndarray, y: np.ndarray, folds: list[Any], scoring: Any
 ) -> np.ndarray:
-    """Score of each fold; NaN is an error here, because a mean over what is left would mislead."""
+    """Score of each fold. NaN is an error, because a mean over the other folds would mislead."""
     scores = cross_val_score(estimator, channel, y, cv=folds, scoring=scoring, error_score="raise")
     if not np.isfinite(scores).all():
         raise ValueError(
             f"scoring={scoring!r} gave {scores} on the folds: choose a score that is defined on "
-            "each of them, or fewer folds."
+            "every fold, or fewer folds."
         )
     return scores
 
 
-def _with_progress(outcomes: Any, total: int, verbose: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(outcomes, total=int(total), desc="Channels", disable=not verbose)
-
-
 class ChannelSelector(TransformerMixin, BaseEstimator):
-    """Keep the (scale, rate) channels from which a classifier learns most.
+    """Selector of the (scale, rate) channels with the best cross-validated scores.
 
     Parameters
     ----------
     estimator : classifier or None, default=None
-        What every channel is scored with, see `channel_scores`. None: standardized features and
-        logistic regression.
+        Classifier that every channel is scored with, see :func:`channel_scores`. None is a
+        logistic regression of standardized features.
     k : int or "all", default=10
-        Channels to keep. More than there are: all, with a warning.
+        Number of channels to keep. All are kept, with a warning, if there are fewer.
     cv : int, cross-validation splitter, iterable or None, default=None
-        The folds, see `channel_scores`.
+        Folds, see :func:`channel_scores`.
     scoring : str, callable or None, default=None
-        As in scikit-learn.
+        Scoring method as in scikit-learn. None is the accuracy.
     n_jobs : int or None, default=None
-        Channels scored at a time.
+        Number of channels scored in parallel. None means 1, -1 all processors.
     memory : str, Path, joblib.Memory or None, default=None
-        Where scores are kept.
+        Folder in which scores are cached.
     verbose : bool, default=False
-        Show a progress bar.
+        Whether to show a progress bar.
 
     Attributes
     ----------
     scores_ : ChannelScores
-        Of all channels.
+        Scores of all channels.
     mask_ : ndarray of shape (n_scales, n_rates), bool
-        Which are kept; (n_features,) for data of two axes.
+        Mask of the channels that are kept; (n_features,) for data of two axes.
     channels_ : ndarray of shape (k, 2), int
-        Index of scale and rate of each channel of the result, in the order of the data.
+        Indices of the scale and the rate of each kept channel, in the order of the data.
     input_shape_ : tuple of int
         Shape of one sample.
     n_features_in_ : int
@@ -374,13 +352,14 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    skstrf.MPCA : Combines channels where this one selects them.
+    skstrf.MPCA : Reduction by combination of channels instead of selection.
 
     Notes
     -----
-    Each channel is scored alone: two that tell the same are both kept. As a stage of a Pipeline
-    it selects anew in every fold, so cross-validating the Pipeline is honest. ``fit`` takes
-    `groups` (``pipeline.fit(X, y, channelselector__groups=groups)``).
+    Each channel is scored alone, so that two redundant channels may both be kept. In a Pipeline
+    the selection is repeated on the training samples of every fold, and the cross-validated
+    score of the Pipeline is unbiased. ``fit`` accepts `groups`:
+    ``pipeline.fit(X, y, channelselector__groups=groups)``.
 
     Examples
     --------
@@ -427,16 +406,16 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, groups=None):
-        """Score all channels and choose the best.
+        """Score all channels and select the best.
 
         Parameters
         ----------
         X : array-like or torch.Tensor of shape (n_samples, n_scales, n_rates, ...)
-            Tensors. With two axes every feature is a channel.
+            Tensors. In data of two axes every feature is a channel.
         y : array-like of shape (n_samples,)
-            Labels.
+            Class labels.
         groups : array-like of shape (n_samples,) or None, default=None
-            Samples that stay on one side of each fold.
+            Group labels of the samples, passed to the splitter.
 
         Returns
         -------
@@ -446,12 +425,12 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As from `channel_scores`.
+            If :func:`channel_scores` raises one.
         """
         if y is None:
             raise ValueError(
-                "ChannelSelector requires y to be passed, but the target y is None: it scores "
-                "channels by what they tell of y."
+                "ChannelSelector requires y to be passed, but the target y is None: channels are "
+                "scored by how well they predict y."
             )
         X = all_finite(self, check_batch(self, X, reset=True, ensure_min_samples=2))
         self.scores_ = channel_scores(
@@ -475,15 +454,11 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         if self.k == "all":
             return n_channels
         if self.k > n_channels:
-            warnings.warn(
-                f"k={self.k} is more than the {n_channels} channels: all are kept.",
-                UserWarning,
-                stacklevel=4,
-            )
+            warn_user(f"k={self.k} is more than the {n_channels} channels: all are kept.")
         return min(int(self.k), n_channels)
 
     def transform(self, X):
-        """Take the chosen channels.
+        """Select the channels of X.
 
         Parameters
         ----------
@@ -493,12 +468,13 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray, torch.Tensor or dask array of shape (n_samples, k, ...)
-            A copy, lazy for a dask array; (n_samples, k, n_freqs, n_frames) of STRF tensors.
+            Copy of the selected channels, (n_samples, k, n_freqs, n_frames) for STRF tensors.
+            Lazy for a dask array.
 
         Raises
         ------
         ValueError
-            When the shape differs from that seen in fit, or X is not finite.
+            If the shape differs from that seen in fit, or X contains NaN or infinity.
         """
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
@@ -514,12 +490,12 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         return (len(self.channels_), *self.input_shape_[self.mask_.ndim :])
 
     def inverse_transform(self, X):
-        """Put channels back to where they were; those left out become zero, so they are lost.
+        """Put the selected channels back in their places; all others are zero.
 
         Parameters
         ----------
         X : array-like, torch.Tensor or dask array of shape (n_samples, k, ...)
-            As from `transform`.
+            Samples as returned by `transform`.
 
         Returns
         -------
@@ -529,7 +505,7 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When the shape is not that of the output of `transform`.
+            If the shape is not that of the output of `transform`.
         """
         check_is_fitted(self)
         if is_dask(X):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import (
     GridSearchCV,
@@ -83,6 +85,24 @@ def test_standard_error_is_the_corrected_one(scores):
 def test_scores_do_not_depend_on_the_number_of_workers(data, scores):
     found = channel_scores(None, *data, n_jobs=2)
     np.testing.assert_array_equal(found.folds, scores.folds)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BaggingClassifier(n_estimators=2, random_state=0),
+        AdaBoostClassifier(n_estimators=2, random_state=0),
+        CalibratedClassifierCV(cv=2),
+        GridSearchCV(make_pipeline("passthrough", RidgeClassifier()), {}, cv=2),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_estimators_with_a_default_inside_get_features(data, model):
+    X, y = data
+    found = channel_scores(model, X[:, :1, :2], y, cv=2)
+    flat = X[:, 0, 1].reshape(len(X), -1)
+    expected = cross_val_score(clone(model), flat, y, cv=StratifiedKFold(2))
+    np.testing.assert_array_equal(found.folds[0, 1], expected)
 
 
 def test_order_of_channels_carries_over(data, scores):
@@ -249,7 +269,7 @@ def nan_data():
     ("X", "y", "match"),
     [
         (np.ones((6, 4)), np.arange(6) % 2, r"shape \(6, 4\): expected \(n_samples, n_scales"),
-        (np.ones((6, 0, 3, 2)), np.arange(6) % 2, "no axis empty"),
+        (np.ones((6, 0, 3, 2)), np.arange(6) % 2, "without empty axes"),
         (np.ones((6, 2, 2)), np.arange(5) % 2, "inconsistent numbers of samples"),
         (np.ones((6, 2, 2)), np.zeros(6), "y has 1 class"),
         (np.ones((6, 2, 2)), np.linspace(0, 1, 6), "Unknown label type: continuous"),
