@@ -29,13 +29,13 @@ COPIES = {
     "all four": {"pitch": 2.0, "equalizer": 3.0, "room": 0.4, "noise_snr_db": 25.0},
 }
 NETWORK = {
-    "no mixup": {"mixup": 0.0},
-    "bands masked": {"mask": 0.2},
-    "channels masked": {"mask_channels": 0.2},
-    "moved in frequency and time": {"shift": 0.05},
-    "spectral tilt": {"tilt": 1.0},
-    "gain": {"gain": 1.0},
-    "noise": {"noise": 0.3},
+    "no mixup": {"augmentation__mixup": 0.0},
+    "bands masked": {"augmentation__mask": 0.2},
+    "channels masked": {"augmentation__mask_channels": 0.2},
+    "moved in frequency and time": {"augmentation__shift": 0.05},
+    "spectral tilt": {"augmentation__tilt": 1.0},
+    "gain": {"augmentation__gain": 1.0},
+    "noise": {"augmentation__noise": 0.3},
     "no label smoothing": {"label_smoothing": 0.0},
 }
 EPOCHS = 24  # of the train split alone; half with a copy

@@ -17,6 +17,7 @@ from skstrf.experiments import compare_channels
 from skstrf.experiments._evaluation import linear_classifier
 from skstrf.experiments._splits import plan_split
 from skstrf.inspection import ChannelScoreDisplay
+from skstrf.neural import ConvolutionalNetwork
 
 
 def tensors(folder, kept):
@@ -56,7 +57,9 @@ def main():
     Z, y, split = tensors(args.data, args.tensors)
     learner = linear_classifier()
     if args.learner == "network":
-        learner = CNNClassifier(factorize=True, max_epochs=args.max_epochs)
+        learner = CNNClassifier(
+            ConvolutionalNetwork(separable_kernels=True), max_epochs=args.max_epochs
+        )
     results = compare_channels(
         Z,
         y,

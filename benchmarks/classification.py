@@ -12,6 +12,7 @@ from pathlib import Path
 
 import librosa
 import numpy as np
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -27,6 +28,7 @@ from skstrf import (
 )
 from skstrf.augmentation import augment_sounds
 from skstrf.experiments import make_separable_classifier
+from skstrf.neural import ConvolutionalNetwork, make_eremeeva2017_classifier
 
 SPLITS = ("valid", "test", "new_library")
 N_COPIES = 3
@@ -89,18 +91,18 @@ def seeded_rows(Z, M, y, split, seeds):
     """Models with a network, by seed."""
     train = split == "train"
     rows = {
-        "STRF + MPCA(0.95) + CNN, all defaults": (Z["default"], (MPCA(0.95),), {}),
+        "STRF + MPCA(0.95) + CNN, all defaults": (Z["default"], (MPCA(0.95),), CNNClassifier()),
         "STRF + TensorScaler + MPCA(0.95) + CNN": (
-            Z["default"], (TensorScaler(), MPCA(0.95)), {}),
-        "STRF without contrast + MPCA(0.95) + CNN": (Z["log"], (MPCA(0.95),), {}),
+            Z["default"], (TensorScaler(), MPCA(0.95)), CNNClassifier()),
+        "STRF without contrast + MPCA(0.95) + CNN": (Z["log"], (MPCA(0.95),), CNNClassifier()),
         "STRF + MPCA(0.95) + the report's bare network": (
-            Z["default"], (MPCA(0.95),), {"recipe": "report", "lr": 1e-3}),
-        "MFCC + CNN": (M, (), {"factorize": True}),
+            Z["default"], (MPCA(0.95),), make_eremeeva2017_classifier(lr=1e-3)),
+        "MFCC + CNN": (M, (), CNNClassifier(ConvolutionalNetwork(separable_kernels=True))),
     }  # fmt: skip
-    for name, (data, steps, options) in rows.items():
+    for name, (data, steps, network) in rows.items():
         results = []
         for seed in seeds:
-            model = make_pipeline(*steps, CNNClassifier(random_state=seed, **options))
+            model = make_pipeline(*steps, clone(network).set_params(random_state=seed))
             results.append(score([model.fit(data[train], y[train])], data, y, split))
         yield name, results
 
@@ -117,7 +119,11 @@ def augmented_row(X, Z, y, split, seeds):
     single, averaged = [], []
     for seed in seeds:
         models = [
-            CNNClassifier(factorize=True, max_epochs=30, random_state=100 * seed + i)
+            CNNClassifier(
+                ConvolutionalNetwork(separable_kernels=True),
+                max_epochs=30,
+                random_state=100 * seed + i,
+            )
             for i in range(N_NETWORKS)
         ]
         models = [model.fit(cores, y_train) for model in models]

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from skstrf import MPCA, AudioLoader, CachedPipeline, CNNClassifier, STRFTransformer
 from skstrf.datasets import load_instruments
+from skstrf.neural import ConvolutionalNetwork
 
 COUNTS = Counter()
 N_FOLDS, N_STRFS, N_MPCAS = 3, 2, 2
@@ -48,13 +49,15 @@ class CountingMPCA(MPCA):
 GRID = {
     "strf__contrast": [True, False],
     "mpca__n_components": [0.8, 0.95],
-    "cnn__n_filters": [4, 8, 16],
+    "cnn__network__n_filters": [4, 8, 16],
 }
 
 
 def search(memory, kind, paths, y):
     COUNTS.clear()
-    network = CNNClassifier(max_epochs=3, n_hidden=32, random_state=0, device="cpu")
+    network = CNNClassifier(
+        ConvolutionalNetwork(n_hidden=32), max_epochs=3, random_state=0, device="cpu"
+    )
     steps = [
         ("loader", CountingLoader(duration=5.0)),
         ("strf", CountingSTRF()),

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from skstrf import CNNClassifier
+from skstrf.neural import SeparableNetwork
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 N_CLASSES, SCALES, RATES, FREQS = 10, 11, 18, 128
@@ -25,8 +26,8 @@ OPTIONS = {
     "amp and compile": {"amp": True, "compile": True},
 }
 NETWORKS = {
-    "report": {},
-    "separable": {"network": "separable", "kernel_sizes": (3, 3, 3, 3)},
+    "convolutional": {},
+    "separable": {"network": SeparableNetwork(kernel_sizes=(3, 3, 3, 3))},
 }
 
 

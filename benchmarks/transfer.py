@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     args = parser.parse_args()
     pipeline = make_classification_pipeline(max_epochs=args.max_epochs)
-    pipeline.set_params(cnn__factorize=True)
+    pipeline.set_params(cnn__network__separable_kernels=True)
     for name, source, target in tasks(args.data, args.tensors):
         if args.only and name not in args.only:
             continue

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, CNNClassifier, STRFTransformer, load_instruments
 from skstrf.inspection import ConfusionDisplay, MPCADisplay, TrainingDisplay
+from skstrf.neural import ConvolutionalNetwork
 
 clips = load_instruments()
 train = np.isin(clips.split, ["train", "valid"])
@@ -23,7 +24,9 @@ print("one tensor per clip, scale x rate x frequency x time:", tensors.shape)
 
 # %%
 # MPCA keeps 95 % of the variation in each mode.
-network = CNNClassifier(factorize=True, max_epochs=20, random_state=0)
+network = CNNClassifier(
+    ConvolutionalNetwork(separable_kernels=True), max_epochs=20, random_state=0
+)
 model = make_pipeline(MPCA(0.95), network)
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
 scores = cross_val_score(

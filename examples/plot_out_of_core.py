@@ -26,6 +26,7 @@ from skstrf import (
 )
 from skstrf.corpus_store import store_tensors
 from skstrf.inspection import MPCADisplay
+from skstrf.neural import ConvolutionalNetwork
 
 rng = np.random.default_rng(0)
 folder = tempfile.TemporaryDirectory()
@@ -80,9 +81,8 @@ display = MPCADisplay.from_estimator(
 
 # %%
 # A network learns from either, with the same random numbers. Predictions of a dask array are lazy.
-network = CNNClassifier(
-    8, (3, 3), 1, n_hidden=16, max_epochs=8, device="cpu", random_state=0
-)
+layers = ConvolutionalNetwork(8, (3, 3), 1, n_hidden=16)
+network = CNNClassifier(layers, max_epochs=8, device="cpu", random_state=0)
 proba = network.fit(core, y).predict_proba(core)
 print(type(proba).__name__, proba.shape)
 again = network.fit(expected, y).predict_proba(expected)

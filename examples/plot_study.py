@@ -32,7 +32,7 @@ pipeline = make_classification_pipeline(
 space = {
     "mpca__n_components": [0.8, 0.95],
     "cnn__lr": [1e-4, 5e-3, 2e-2],
-    "cnn__n_filters": [4, 16],
+    "cnn__network__n_filters": [4, 16],
 }
 results = run_search(
     paths,

@@ -24,7 +24,9 @@ target = Bunch(data=tensors[y >= 4], target=y[y >= 4])
 # Every method learns from the same few labels and is tested on the same sounds. Three seeds give
 # the spread; take more of them before you believe in a small difference.
 pipeline = make_classification_pipeline(max_epochs=15)
-pipeline.set_params(cnn__factorize=True, cnn__n_filters=16)
+pipeline.set_params(
+    cnn__network__separable_kernels=True, cnn__network__n_filters=16
+)
 results = run_transfer(
     source, target, fractions=[0.1, 0.2, 1.0], pipeline=pipeline
 )
@@ -41,12 +43,14 @@ display = TransferDisplay.from_results(results)
 # `frozen_layers` holds some, and `layer_lr` lets those that were copied learn more slowly than
 # the new output layer.
 from skstrf import MPCA, CNNClassifier
+from skstrf.neural import ConvolutionalNetwork
 
 reduction = MPCA(0.95).fit(source.data)
-first = CNNClassifier(n_filters=16, max_epochs=15, random_state=0)
+network = ConvolutionalNetwork(n_filters=16)
+first = CNNClassifier(network, max_epochs=15, random_state=0)
 first.fit(reduction.transform(source.data), source.target)
 second = CNNClassifier(
-    n_filters=16,
+    network,
     max_epochs=15,
     warm_start_from=first,
     layer_lr=0.1,

@@ -186,13 +186,15 @@ def _names(trusted: Iterable[str | type]) -> set[str]:
     """Names of the types to trust: every public estimator of skstrf, what it holds, and these."""
     import skstrf
     from skstrf.feature_selection import ChannelScores
+    from skstrf.neural import ConvolutionalNetwork, SeparableNetwork, TensorAugmentation
     from skstrf.transforms.base import Axis
 
     public = [getattr(skstrf, name) for name in skstrf.__all__]
     own = [item for item in public if isinstance(item, type) and hasattr(item, "get_params")]
+    parts = (ConvolutionalNetwork, SeparableNetwork, TensorAugmentation)
     return {
         item if isinstance(item, str) else f"{item.__module__}.{item.__qualname__}"
-        for item in [*own, Axis, ChannelScores, *trusted]
+        for item in [*own, *parts, Axis, ChannelScores, *trusted]
     }
 
 

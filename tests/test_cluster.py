@@ -65,7 +65,9 @@ def files(tmp_path_factory):
 
 def small_pipeline():
     pipeline = make_classification_pipeline(duration=0.5, rates=[4, 8], scales=[1.0], max_epochs=2)
-    return pipeline.set_params(cnn__n_filters=4, cnn__n_hidden=8, cnn__device="cpu")
+    return pipeline.set_params(
+        cnn__network__n_filters=4, cnn__network__n_hidden=8, cnn__device="cpu"
+    )
 
 
 def wait_until(condition, seconds=20):
@@ -153,7 +155,7 @@ def test_classification_channels_and_search(address, files, tmp_path):
     y = np.array(["a", "b"])[np.arange(12) % 2]
     X = STRF.fit_transform(AudioLoader(duration=0.5).fit_transform(files))
     pipeline = small_pipeline()
-    space = {"cnn__n_filters": [2, 4], "mpca__n_components": [0.8, 0.9]}
+    space = {"cnn__network__n_filters": [2, 4], "mpca__n_components": [0.8, 0.9]}
     options = {"search_space": space, "pipeline": pipeline, "cv": 2, "n_trials": 3}
     options |= {"sampler": "random", "prune": False}
     one = run_classification(files, y, cv=3, pipeline=pipeline)
@@ -209,7 +211,7 @@ def test_other_commands(address, files, tmp_path, capsys):
         accuracies.append(json.loads((out / "results.json").read_text())["accuracy"])
         assert main(["channels", folder, "-o", str(out / "c"), *options[:-2], *more]) == 0
     assert accuracies[0] == accuracies[1]
-    trials = ["--search", "cnn__n_filters=2,4", "--n-trials", "2", "--cluster", address]
+    trials = ["--search", "cnn__network__n_filters=2,4", "--n-trials", "2", "--cluster", address]
     assert main(["search", folder, "-o", str(tmp_path / "s"), *options, *trials]) == 0
     assert (tmp_path / "s" / "model.skops").exists()
 

@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skstrf import MPCA, AudioLoader, CNNClassifier, STRFTransformer, TensorScaler
 from skstrf.model_io import load_model, read_metadata, replacing, save_model
+from skstrf.neural import ConvolutionalNetwork
 
 
 class Writer:
@@ -56,7 +57,7 @@ def fitted():
         STRFTransformer(rates=(4,), scales=(1,), channel_step=8),
         TensorScaler(),
         MPCA(0.8),
-        CNNClassifier(n_filters=4, max_epochs=2, random_state=0),
+        CNNClassifier(ConvolutionalNetwork(n_filters=4), max_epochs=2, random_state=0),
     )
     return model.fit(X, y), X
 

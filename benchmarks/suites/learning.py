@@ -4,9 +4,13 @@ import numpy as np
 
 from skstrf import MPCA, CNNClassifier, StationarityScorer, STRFTransformer
 from skstrf.auditory import moving_ripple
+from skstrf.neural import ConvolutionalNetwork, SeparableNetwork
 
 SHAPES = {"50 x 11 x 18 x 64 x 32": (50, 11, 18, 64, 32), "200 x 32 x 32 x 16": (200, 32, 32, 16)}
-NETWORKS = {"report": {"factorize": True}, "separable": {"kernel_sizes": (3, 3), "strides": 1}}
+NETWORKS = {
+    "convolutional": ConvolutionalNetwork(separable_kernels=True),
+    "separable": SeparableNetwork(kernel_sizes=(3, 3), strides=1),
+}
 
 
 def low_rank(shape, seed=0):
@@ -65,8 +69,9 @@ class Network:
         rng = np.random.default_rng(0)
         self.y = np.arange(200) % 10
         self.X = rng.standard_normal((200, 5, 6, 24, 5), dtype=np.float32)
-        options = {"network": network, "max_epochs": 2, "device": "cpu", "random_state": 0}
-        self.classifier = CNNClassifier(**options, **NETWORKS[network])
+        self.classifier = CNNClassifier(
+            NETWORKS[network], max_epochs=2, device="cpu", random_state=0
+        )
 
     def time_two_epochs(self, network):
         self.classifier.fit(self.X, self.y)

@@ -33,7 +33,7 @@ from skstrf.inspection import (
     STRFDisplay,
     TrainingDisplay,
 )
-from skstrf.neural import CNNClassifier
+from skstrf.neural import CNNClassifier, SeparableNetwork
 from skstrf.preprocessing import LogContrast, TensorScaler
 from skstrf.transforms import STRFTransformer
 
@@ -145,10 +145,10 @@ def classification_search_space() -> dict[str, list[Any]]:
         "scaler": ["passthrough", TensorScaler()],
         "mpca__n_components": [0.9, 0.95, 0.98],
         "cnn__lr": [2e-3, 4e-3, 8e-3],
-        "cnn__dropout": [0.1, 0.3, 0.5],
-        "cnn__mixup": [0.0, 0.3, 1.0],
+        "cnn__network__dropout": [0.1, 0.3, 0.5],
+        "cnn__augmentation__mixup": [0.0, 0.3, 1.0],
         "cnn__weight_decay": [1e-3, 1e-2, 1e-1],
-        "cnn__n_filters": [32, 64],
+        "cnn__network__n_filters": [32, 64],
     }
 
 
@@ -278,7 +278,6 @@ def run_classification(
 
 # Small filters, and neither strides nor pools in time: a tensor has one frame a second.
 LAYERS = {
-    "network": "separable",
     "kernel_sizes": (3, 3, 3, 3),
     "strides": ((1, 1), (2, 1), (2, 1), (2, 1)),
     "pool_size": ((3, 1),) * 4,
@@ -304,10 +303,10 @@ def make_separable_classifier(**options: Any) -> CNNClassifier:
     Examples
     --------
     >>> from skstrf.experiments import make_separable_classifier
-    >>> make_separable_classifier(max_epochs=12, random_state=0).network
-    'separable'
+    >>> make_separable_classifier(max_epochs=12, network__dropout=0.2).network.dropout
+    0.2
     """
-    return CNNClassifier(**(LAYERS | options))
+    return CNNClassifier(SeparableNetwork(**LAYERS)).set_params(**options)
 
 
 def make_separable_pipeline(

@@ -50,6 +50,7 @@ from skstrf.experiments.classification import (
 )
 from skstrf.feature_selection import ChannelScores, ChannelSelector, channel_scores
 from skstrf.inspection import ChannelScoreDisplay, ComparisonDisplay, Report
+from skstrf.neural import make_eremeeva2017_classifier
 from skstrf.pipeline import stage_settings
 from skstrf.preprocessing import LogContrast
 
@@ -525,14 +526,14 @@ def genres_experiment(**options: Any) -> tuple[Pipeline, list[dict[str, dict[str
         strf__compression=None, strf__contrast=False, scaler=LogContrast(envelope=False)
     )
     modern = pipeline[-1]
+    chosen = {name: getattr(modern, name) for name in ("max_epochs", "device", "random_state")}
     # At the default rate a network without batch normalization learns worse.
-    report = clone(modern).set_params(recipe="report", lr=1e-3)
+    report = make_eremeeva2017_classifier(lr=1e-3, **chosen)
     behind_mpca = {
         "the report's network": report,
         "the library's network": modern,
         "logistic regression": linear_classifier(),
     }
-    chosen = {name: getattr(modern, name) for name in ("max_epochs", "device", "random_state")}
     whole: dict[str, dict[str, Any]] = {
         "cnn": {"separable network without MPCA": make_separable_classifier(**chosen)},
         "mpca": {"": "passthrough"},

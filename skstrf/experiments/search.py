@@ -503,7 +503,7 @@ def run_search(
     >>> clips = load_instruments(load_content=False)
     >>> few = [i for i, name in enumerate(clips.split) if name != "new_library"][::6]
     >>> pipeline = make_classification_pipeline(duration=0.5, max_epochs=1)
-    >>> space = {"mpca__n_components": [0.8, 0.9], "cnn__n_filters": [4, 8]}
+    >>> space = {"mpca__n_components": [0.8, 0.9], "cnn__network__n_filters": [4, 8]}
     >>> results = run_search(
     ...     clips.filenames[few],
     ...     clips.target[few],
@@ -513,7 +513,7 @@ def run_search(
     ...     n_trials=3,
     ... )
     >>> len(results.trials), sorted(results.best)
-    (3, ['cnn__n_filters', 'mpca__n_components'])
+    (3, ['cnn__network__n_filters', 'mpca__n_components'])
     """
     sounds = Sounds.checked(filenames, y, groups, split)
     if pipeline is None:

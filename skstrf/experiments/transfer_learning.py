@@ -450,7 +450,7 @@ def run_transfer(
     >>> y = np.repeat([0, 1], 20)
     >>> X = rng.standard_normal((40, 2, 4, 6)) + y[:, None, None, None]
     >>> pipeline = make_classification_pipeline(duration=1, max_epochs=2)
-    >>> pipeline = pipeline.set_params(cnn__n_filters=4, cnn__n_hidden=8)
+    >>> pipeline = pipeline.set_params(cnn__network__n_filters=4, cnn__network__n_hidden=8)
     >>> results = run_transfer((X, y), (-X, y), fractions=[0.5], pipeline=pipeline, n_seeds=1)
     >>> [row["n_labels"] for row in results.table()]
     [12, 12, 12, 12, 12]
@@ -526,7 +526,7 @@ def _check_fractions(fractions: Any, n_seeds: int) -> list[float]:
 def _check_methods(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     if not methods:
         raise ValueError("methods is empty: there is nothing to compare.")
-    known = set(CNNClassifier().get_params(deep=False)) | set(ABOUT_THE_SOURCE)
+    known = set(CNNClassifier().get_params()) | set(ABOUT_THE_SOURCE)
     for name, method in methods.items():
         if odd := sorted(set(method) - known):
             raise ValueError(f"method {name!r} has {odd}, which the network does not have.")

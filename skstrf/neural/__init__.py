@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from skstrf.neural.classifier import CNNClassifier
+from skstrf.neural.architecture import ConvolutionalNetwork, SeparableNetwork, TensorAugmentation
+from skstrf.neural.classifier import CNNClassifier, make_eremeeva2017_classifier
+from skstrf.neural.exceptions import TrainingDivergedError
 
-__all__ = ["CNNClassifier", "pretrain_masked"]
+__all__ = [
+    "CNNClassifier",
+    "ConvolutionalNetwork",
+    "SeparableNetwork",
+    "TensorAugmentation",
+    "TrainingDivergedError",
+    "make_eremeeva2017_classifier",
+    "pretrain_masked",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
+from skstrf.neural.architecture import ConvolutionalNetwork, SeparableNetwork, TensorAugmentation
 from skstrf.neural.samples import (
     check_labels,
     check_sample_weight,
@@ -33,260 +34,186 @@ from skstrf.utils.validation import (
     fit_context,
 )
 
-__all__ = ["CNNClassifier"]
+__all__ = ["CNNClassifier", "make_eremeeva2017_classifier"]
 
 logger = logging.getLogger("skstrf")
 
-# What recipe="report" puts in the place of these arguments.
-REPORT = {
-    "batch_norm": False,
-    "dropout": 0.0,
-    "factorize": False,
-    "gain": 0.0,
-    "label_smoothing": 0.0,
-    "lr_schedule": None,
-    "mask": 0.0,
-    "mask_channels": 0.0,
-    "mixup": 0.0,
-    "noise": 0.0,
-    "shift": 0.0,
-    "standardize": "all",
-    "tilt": 0.0,
-    "weight_decay": 0.0,
-}
+# The parameters whose default None stands for an object with parameters of its own.
+_PARTS = {"network": ConvolutionalNetwork, "augmentation": TensorAugmentation}
 
 
 class CNNClassifier(ClassifierMixin, StoredNetwork):
     """Convolutional neural network for samples of any order.
 
-    The last two axes of `X` are the image the filters move over; all axes
-    between the samples and these are folded into its channels. An STRF tensor
-    `(n_sounds, n_scales, n_rates, n_freqs, n_frames)` is an image of frequency
-    by time with scale x rate channels. 3-D data have one channel, and 2-D data
-    are images of a single row.
+    The last two axes of `X` are the image that the filters move over; the axes
+    between the samples and the image are folded into its channels. An STRF
+    tensor `(n_sounds, n_scales, n_rates, n_freqs, n_frames)` is an image of
+    frequency by time with n_scales x n_rates channels. 3-D data have one
+    channel, and 2-D data are images with a single row.
 
-    The network is that of [1]_ (section 7): four convolutional layers of 64
-    maps with kernels 11, 11, 5, 5 and strides 1, 2, 2, 2, each with a ReLU and
-    max-pooling over 3 x 3, then 300 hidden units. It adapts itself to its
-    input: where the image is too small for a kernel, stride or pool, that one
-    is cut, axis by axis, which the log tells. ``network="separable"`` keeps the
-    layout and makes its layers another way. The ``"modern"`` recipe, the
-    default, surrounds it with what learning from some hundred clips needs
-    (batch normalization, dropout, mixing and masking of the training data,
-    weight decay, a learning-rate schedule); ``recipe="report"`` is the network
-    alone.
+    The default network has the layers of [1]_ (section 7), adapted to the size
+    of the image. The other defaults add what learning from a few hundred clips
+    needs: batch normalization, dropout, mixup, label smoothing, weight decay and
+    a learning-rate schedule. `make_eremeeva2017_classifier` gives the network of
+    [1]_ without these.
 
     Parameters
     ----------
-    n_filters : int or sequence of int, default=64
-        Maps of every convolutional layer, or of each.
-    kernel_sizes : sequence of int or of pairs, default=(11, 11, 5, 5)
-        Kernel of each layer; their number is the number of layers. In a pair
-        the first is for the first image axis (frequency), the second for the
-        last (time). Even sizes become the next odd one.
-    strides : int, or sequence of int or of pairs, default=(1, 2, 2, 2)
-        Stride of every layer, or of each.
-    pool_size : int, or sequence of int or of pairs, default=3
-        Cells to take the maximum over after every layer, or after each; 1 for none.
-    pool_stride : int, or sequence of int or of pairs, default=2
-        Step between pools, which overlap where it is smaller than `pool_size`.
-    n_hidden : int, default=300
-        Units of the dense layer before the output; 0 leaves it out.
-    network : {"report", "separable"}, default="report"
-        "separable" has layers of attention over scale and rate (over whatever
-        axes are folded into the channels) [4]_, a mixture of the channels and a
-        filter for each mixture [5]_, and mean and deviation over time before
-        the dense layers: far fewer weights of filters than "report" has, and
-        when a sound begins has less part in it.
-    standardize : {"channel", "cell", "all"}, default="all"
-        What of the training data gives the mean and the standard deviation by
-        which the input is standardized inside the network: each channel, each
-        cell of each channel, or everything together. Cells suit input that is
-        no image, such as the components of an MPCA.
-    batch_norm : bool, default=True
-        Normalize the maps of every layer over the batch.
-    dropout : float, default=0.3
-        Share of the values that is dropped before each dense layer, in training.
-    factorize : bool, default=False
-        Build a k x k kernel as a k x 1 filter along the first image axis, to
-        half the maps, followed by a 1 x k filter along the last, in layers
-        where this takes fewer multiplications: a tenth for 11 x 11, and as few
-        weights to learn.
-    mixup : float, default=0.3
-        Blend each training sample with another, in a share from Beta(`mixup`,
-        `mixup`) [2]_; 0 for none.
-    mask : float, default=0.0
-        Widest band that is blanked in each image axis of each training sample,
-        as a share of the axis [3]_; 0 for none.
-    mask_channels : float, default=0.0
-        The same for each of the axes that are folded into the channels, scale
-        and rate of an STRF tensor.
-    shift, noise, gain, tilt : float, default=0.0
-        Random changes of each training sample: move it by up to this share of
-        each image axis; add Gaussian noise; add a random constant; add a random
-        slope along the first image axis. The last three are standard
-        deviations in units of the standardized input.
+    network : ConvolutionalNetwork, SeparableNetwork or None, default=None
+        Layout of the network; None stands for ``ConvolutionalNetwork()``.
+        Its parameters are reached by names such as ``network__dropout`` in
+        `set_params` and in parameter grids, also when it is None.
+    augmentation : TensorAugmentation or None, default=None
+        Random changes of the training samples; None stands for
+        ``TensorAugmentation()``, which is mixup. Its parameters are reached by
+        names such as ``augmentation__mixup``.
+    input_scaling : {"all", "channel", "cell"}, default="all"
+        Part of the training data over which the mean and the standard deviation
+        are computed that standardize the input: all values together, each
+        channel, or each cell of each channel. "cell" suits input that is not an
+        image, such as the components of an MPCA.
     label_smoothing : float, default=0.1
-        Share of each target that is spread over all classes.
-    recipe : {"modern", "report"}, default="modern"
-        "report" is the bare network of [1]_, with the arguments for size,
-        optimizer and early stopping as they stand, the input standardized as a
-        whole (``standardize="all"``), and no `batch_norm`,
-        `dropout`, `factorize`, `mixup`, `mask`, `mask_channels`, `shift`,
-        `noise`, `gain`, `tilt`, `label_smoothing`, `weight_decay` or
-        `lr_schedule`, whatever these say.
+        Fraction of each target that is distributed over all classes.
     optimizer : {"adamw", "adam", "sgd"}, default="adamw"
-        "sgd" comes with Nesterov momentum of 0.9.
+        Optimizer; "sgd" uses Nesterov momentum of 0.9.
     lr : float, default=5e-3
-        Learning rate; the highest one where there is a schedule.
+        Learning rate; the maximum of the schedule where there is one.
     weight_decay : float, default=1e-2
-        Decay of the weights; biases and normalization are left alone.
+        Weight decay, which biases and normalization layers are exempt from.
     lr_schedule : {"onecycle", "cosine", "plateau"} or None, default="onecycle"
-        "onecycle" rises and falls, "cosine" falls, both over `max_epochs`;
-        "plateau" multiplies by 0.3 after five epochs without a lower loss.
-    batch_size : int, default=50
-        Samples in a training batch at most. The "modern" recipe takes smaller
-        ones, down to 8, where there are less than twelve batches: a few dozen
-        sounds would otherwise be learned from in a handful of steps.
+        Learning-rate schedule. "onecycle" rises and falls and "cosine" falls,
+        both over `max_epochs`; "plateau" multiplies the rate by 0.3 after five
+        epochs without a lower loss.
+    batch_size : int or "auto", default="auto"
+        Number of samples in a training batch. "auto" is 50, or less, down to 8,
+        where an epoch of `fit` would otherwise have less than twelve batches:
+        a few dozen samples would be learned in a handful of steps.
     max_epochs : int, default=40
-        Times to go through the training data at most.
+        Maximum number of epochs.
     early_stopping : bool, default=False
-        Hold back a validation part (or take `validation_data`), stop when its
-        loss no longer falls, and bring back the weights of the lowest one.
-        Without it, or with too few samples for a validation part, training runs
-        for `max_epochs` and the last weights stay. Off, because what is held
-        back is missed more than a bad last epoch is feared: the learning rate
-        falls to nothing by then.
+        Whether to hold out a validation part (or use `validation_data`), stop
+        when its loss no longer decreases, and restore the weights of the lowest
+        one. Otherwise, or with too few samples for a validation part, training
+        takes `max_epochs` epochs and the last weights are kept. Disabled by
+        default: on small data sets the held-out samples are more useful for
+        training, and the learning rate ends near zero.
     validation_fraction : float, default=0.1
-        Share of the samples to hold back, every class in its proportion.
+        Fraction of the samples to hold out, stratified by class.
     patience : int, default=15
-        Epochs without a lower validation loss before training stops.
+        Number of epochs without a lower validation loss before training stops.
     class_weight : "balanced", dict or None, default=None
-        Weights of the classes in the loss; classes that a dict lacks have 1.
+        Weights of the classes in the loss; classes missing from a dict have
+        weight 1.
     warm_start_from : CNNClassifier, str, path-like or None, default=None
-        Fitted classifier, or a file one was saved to, whose layers are the
-        start: every layer of the same shape is copied, the output layer is
-        new, and with the first layer its standardization of the input comes
-        too. Cloning, and so a search or cross-validation, keeps it.
+        Fitted classifier, or a file with a saved one, whose layers initialize
+        the network: every layer of the same shape is copied except the output
+        layer, and the standardization of the input is copied with the first
+        layer. Clones keep this parameter, so that searches and cross-validation
+        can use it.
     frozen_layers : int or sequence of str, default=0
-        Layers to leave as they start: the first so many, or by name ("conv1",
-        "conv2", ..., "hidden", "output").
+        Layers that are not trained: the number of first layers, or names
+        ("conv1", "conv2", ..., "hidden", "output").
     layer_lr : float or dict of str to float, default=1.0
-        What `lr` is multiplied by in some layers: a number is for all that
-        `warm_start_from` filled (0.1 lets them move slowly under a new output
-        layer), a dict has names as in `frozen_layers`.
+        Factors of `lr` in some layers: a number applies to all layers copied
+        from `warm_start_from` (0.1 lets them change slowly under a new output
+        layer), a dict has the names of layers as in `frozen_layers`.
     device : str, default="auto"
-        "cpu", "cuda" (or "cuda:1" ...), or "auto": CUDA when there is one.
+        Device of the computation: "cpu", "cuda" ("cuda:1", ...), or "auto", which
+        is CUDA when available.
     compile : bool, default=False
-        Let torch compile the network: a slow start, then faster epochs. The
-        running statistics of `batch_norm` start from zero then, which shows in
-        very short trainings.
+        Whether to compile the network with `torch.compile`: the start is slow,
+        the epochs are faster. The running statistics of batch normalization then
+        start at zero, which affects very short trainings.
     amp : bool, default=False
-        Multiply in bfloat16 while training, and keep weights, normalization
-        and predictions in float32. Faster on a GPU; on a CPU only where it has
-        instructions for it.
+        Whether to train with automatic mixed precision in bfloat16; weights,
+        normalization and predictions stay in float32. Faster on a GPU, and on a
+        CPU with bfloat16 instructions only.
     random_state : int, RandomState instance or None, default=None
-        First weights, order of the samples, validation part and all random
-        changes. On the CPU the same integer gives the same bits.
+        Seed of the initial weights, the order of the samples, the validation
+        part and the augmentation. On the CPU the same integer gives the same
+        bits.
     verbose : bool, default=False
-        Show a progress bar over the epochs.
+        Whether to show a progress bar over the epochs.
 
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The trained net; ``net_.module_`` is the network of torch.
+        Trained net; ``net_.module_`` is the torch module.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        Class labels.
     history_ : list of dict
-        One an epoch, of plain numbers: ``epoch``, ``train_loss`` (of the
+        One entry per epoch with the keys ``epoch``, ``train_loss`` (on the
         augmented training data), ``lr`` (the highest of all layers),
         ``seconds`` and, with a validation part, ``valid_loss`` and
         ``valid_accuracy``.
     n_epochs_to_best_ : int
-        Epochs until the weights that were kept.
+        Number of epochs up to the weights that were kept.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs trained.
     architecture_ : dict
-        The network as it was built; ``architecture_["plan"]`` lists each
-        layer's kernel, stride, pool and outgoing image.
+        Description of the network as it was built; ``architecture_["plan"]``
+        lists the kernel, stride, pool and output image of each layer.
     device_ : str
-        Where the network is.
+        Device that the network is on.
     layer_lr_ : dict of str to float
-        Factors of the learning rate by layer, those that differ from 1.
+        Factors of the learning rate of the layers where it differs from 1.
     input_shape_ : tuple of int
-        Axes of a sample.
+        Shape of a sample.
     n_features_in_ : int
-        Length of the second axis seen in fit.
+        Length of the second axis of `X` in fit.
+
+    See Also
+    --------
+    make_eremeeva2017_classifier : The network of [1]_ without regularization.
+    pretrain_masked : Trains the convolutional layers without labels.
 
     Notes
     -----
-    The input may have any scale, as the network begins with its
-    standardization. Computation is in float32; float64 input is standardized
-    in float64 first.
+    The input may have any scale, since the network begins with its
+    standardization. Computation is in float32; float64 input is standardized in
+    float64 first.
 
-    X may be larger than memory. Of a `numpy.memmap` or zarr array each batch is
-    read when its turn comes; chunks of a zarr array should be of few samples,
-    as those of ``skstrf transform`` are. A dask array is computed once, block
-    after block, into a temporary file (into memory up to 64 MB), as every epoch
-    takes the samples in another order. The numbers are those of the same
-    samples in memory. `predict_proba` and `predict` read such arrays a batch at
-    a time, and are lazy for a dask array.
+    `X` may be larger than memory. Each batch of a `numpy.memmap` or zarr array
+    is read when it is needed; the chunks of a zarr array should hold few samples,
+    as those of ``skstrf transform`` do. A dask array is computed once, block by
+    block, into a temporary file (into memory up to 64 MB), since each epoch takes
+    the samples in another order. The results equal those of the same samples in
+    memory. `predict_proba` and `predict` read such arrays batch by batch, and are
+    lazy for a dask array.
 
-    Random numbers come from generators of its own: the global ones of torch
-    are neither read nor set, so several fits in threads do not disturb each
-    other. `random_state=None` draws its seed from numpy's, as all of
-    scikit-learn does.
+    The classifier has its own random generators: the global ones of torch are
+    neither read nor set, so that fits in several threads do not disturb each
+    other. With ``random_state=None`` the seed is drawn from numpy's global
+    generator, as in scikit-learn.
 
     References
     ----------
     .. [1] E. Eremeeva, "Transform analysis and music style transfer with deep
-       neural networks", ATIAM report, IRCAM, 2017, section 7.
-    .. [2] H. Zhang, M. Cisse, Y. N. Dauphin and D. Lopez-Paz, "mixup: beyond
-       empirical risk minimization", ICLR 2018.
-    .. [3] D. S. Park et al., "SpecAugment: a simple data augmentation method
-       for automatic speech recognition", Interspeech 2019.
-    .. [4] J. Hu, L. Shen and G. Sun, "Squeeze-and-excitation networks", CVPR 2018.
-    .. [5] D. Haase and M. Amthor, "Rethinking depthwise separable convolutions:
-       how intra-kernel correlations lead to improved MobileNets", CVPR 2020.
+       neural networks", ATIAM report, IRCAM, 2017.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from skstrf.neural import CNNClassifier
+    >>> from skstrf.neural import CNNClassifier, ConvolutionalNetwork
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat(["flat", "ramp"], 30)
     >>> X = rng.normal(size=(60, 2, 8, 6)) + 2 * (y == "ramp")[:, None, None, None] * np.arange(6)
-    >>> clf = CNNClassifier(n_filters=8, max_epochs=20, random_state=0).fit(X, y)
+    >>> network = ConvolutionalNetwork(n_filters=8)
+    >>> clf = CNNClassifier(network, max_epochs=20, random_state=0).fit(X, y)
     >>> clf.predict(X[[0, 59]])
     array(['flat', 'ramp'], dtype='<U4')
     """
 
     _parameter_constraints: dict = {
-        "n_filters": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "kernel_sizes": ["array-like"],
-        "strides": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "pool_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "pool_stride": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "n_hidden": [Interval(Integral, 0, None, closed="left")],
-        "network": [StrOptions({"report", "separable"})],
-        "standardize": [StrOptions({"channel", "cell", "all"})],
-        "batch_norm": ["boolean"],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "factorize": ["boolean"],
-        "mixup": [Interval(Real, 0, None, closed="left")],
-        "mask": [Interval(Real, 0, 1, closed="left")],
-        "mask_channels": [Interval(Real, 0, 1, closed="left")],
-        "shift": [Interval(Real, 0, 1, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
-        "gain": [Interval(Real, 0, None, closed="left")],
-        "tilt": [Interval(Real, 0, None, closed="left")],
+        "network": [ConvolutionalNetwork, SeparableNetwork, None],
+        "augmentation": [TensorAugmentation, None],
+        "input_scaling": [StrOptions({"all", "channel", "cell"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "recipe": [StrOptions({"modern", "report"})],
         "optimizer": [StrOptions({"adamw", "adam", "sgd"})],
         "lr": [Interval(Real, 0, 1e30, closed="right")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "lr_schedule": [StrOptions({"onecycle", "cosine", "plateau"}), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -304,32 +231,16 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
 
     def __init__(
         self,
-        n_filters=64,
-        kernel_sizes=(11, 11, 5, 5),
-        strides=(1, 2, 2, 2),
-        pool_size=3,
-        pool_stride=2,
-        n_hidden=300,
+        network=None,
+        augmentation=None,
         *,
-        network="report",
-        standardize="all",
-        batch_norm=True,
-        dropout=0.3,
-        factorize=False,
-        mixup=0.3,
-        mask=0.0,
-        mask_channels=0.0,
-        shift=0.0,
-        noise=0.0,
-        gain=0.0,
-        tilt=0.0,
+        input_scaling="all",
         label_smoothing=0.1,
-        recipe="modern",
         optimizer="adamw",
         lr=5e-3,
         weight_decay=1e-2,
         lr_schedule="onecycle",
-        batch_size=50,
+        batch_size="auto",
         max_epochs=40,
         early_stopping=False,
         validation_fraction=0.1,
@@ -344,26 +255,10 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         random_state=None,
         verbose=False,
     ):
-        self.n_filters = n_filters
-        self.kernel_sizes = kernel_sizes
-        self.strides = strides
-        self.pool_size = pool_size
-        self.pool_stride = pool_stride
-        self.n_hidden = n_hidden
         self.network = network
-        self.standardize = standardize
-        self.batch_norm = batch_norm
-        self.dropout = dropout
-        self.factorize = factorize
-        self.mixup = mixup
-        self.mask = mask
-        self.mask_channels = mask_channels
-        self.shift = shift
-        self.noise = noise
-        self.gain = gain
-        self.tilt = tilt
+        self.augmentation = augmentation
+        self.input_scaling = input_scaling
         self.label_smoothing = label_smoothing
-        self.recipe = recipe
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -547,12 +442,61 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
+    def get_params(self, deep=True):
+        """Get the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the parameters of `network` and `augmentation`, of
+            their defaults where these are None.
+
+        Returns
+        -------
+        dict of str to any
+            Parameter names mapped to their values.
+        """
+        params = super().get_params(deep)
+        for name, default in _PARTS.items():
+            if deep and params[name] is None:
+                nested = default().get_params()
+                params.update({f"{name}__{key}": value for key, value in nested.items()})
+        return params
+
+    def set_params(self, **params):
+        """Set the parameters of this estimator, of its network and of its augmentation.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters; names such as ``network__dropout`` reach those of an object. Where
+            it is None, its default object is set first.
+
+        Returns
+        -------
+        self : CNNClassifier
+            The classifier.
+        """
+        for name, default in _PARTS.items():
+            nested = any(key.startswith(f"{name}__") for key in params)
+            if nested and params.get(name, getattr(self, name)) is None:
+                params[name] = default()
+        return super().set_params(**params)
+
+    def _validate_params(self):
+        """Validate the parameters, and those of the network and the augmentation."""
+        super()._validate_params()
+        for part in (self.network, self.augmentation):
+            if part is not None:
+                part._validate_params()
+
     def _settings(self) -> dict[str, Any]:
-        """Collect the parameters as they count: the recipe and its consequences."""
+        """Collect the parameters, with the default objects in the place of None."""
         settings = self.get_params(deep=False)
-        if self.recipe == "report":
-            settings.update(REPORT)
-        return settings
+        for name, default in _PARTS.items():
+            settings[name] = default() if settings[name] is None else settings[name]
+        changes = settings["augmentation"].get_params(deep=False)
+        return settings | {"mixup": changes.pop("mixup"), "augmentation": changes}
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -586,3 +530,45 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def make_eremeeva2017_classifier(**params: Any) -> CNNClassifier:
+    """Make a classifier with the network of the 2017 report, without regularization.
+
+    The network of [1]_, section 7, has neither batch normalization nor dropout. It is
+    trained in batches of 50 without augmentation, label smoothing, weight decay and
+    learning-rate schedule.
+
+    Parameters
+    ----------
+    **params : dict
+        Parameters of :class:`CNNClassifier`, which take precedence. Names such as
+        ``network__n_filters`` change one parameter of the network.
+
+    Returns
+    -------
+    CNNClassifier
+        The classifier, not fitted.
+
+    References
+    ----------
+    .. [1] E. Eremeeva, "Transform analysis and music style transfer with deep
+       neural networks", ATIAM report, IRCAM, 2017.
+
+    Examples
+    --------
+    >>> from skstrf.neural import make_eremeeva2017_classifier
+    >>> clf = make_eremeeva2017_classifier(lr=1e-3, network__n_filters=32)
+    >>> clf.network
+    ConvolutionalNetwork(batch_norm=False, dropout=0.0, n_filters=32)
+    """
+    classifier = CNNClassifier(
+        network=ConvolutionalNetwork(batch_norm=False, dropout=0.0),
+        augmentation=TensorAugmentation(mixup=0.0),
+        input_scaling="all",
+        label_smoothing=0.0,
+        weight_decay=0.0,
+        lr_schedule=None,
+        batch_size=50,
+    )
+    return classifier.set_params(**params)

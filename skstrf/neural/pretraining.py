@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from skstrf.neural.classifier import CNNClassifier
+from skstrf.neural.exceptions import TrainingDivergedError
 from skstrf.neural.networks import LayeredNet
 from skstrf.neural.samples import fold_channels
 from skstrf.neural.training import raw_module
@@ -142,7 +143,10 @@ def _fill_in(
             decay.step()
             total += float(loss.detach()) * len(rows) / len(images)
         if not math.isfinite(total):
-            raise ValueError(f"the loss of epoch {epoch + 1} is not finite: use a smaller lr.")
+            raise TrainingDivergedError(
+                f"training diverged: the loss of epoch {epoch + 1} is not finite. "
+                "Use a smaller lr."
+            )
         if callback is not None:
             callback(epoch + 1, total)
 

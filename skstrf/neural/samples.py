@@ -1,4 +1,4 @@
-"""Labels as indices, and the weight of every sample in the loss."""
+"""Checks of samples, labels and weights, and samples read as images; all without torch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn import config_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_X_y
 from sklearn.utils.class_weight import compute_class_weight
 
-from skstrf.neural.augmentation import mixup
 from skstrf.utils.lazy import Stored, is_dask, spool, stored
 from skstrf.utils.validation import check_lazy_array, shape_proxy, validate_tensors
 
 __all__ = [
-    "ArrayDataset",
-    "Batches",
     "Images",
     "check_labels",
     "check_sample_weight",
@@ -31,7 +27,6 @@ __all__ = [
     "input_statistics",
     "parts",
     "readable",
-    "soft_targets",
     "split_validation",
 ]
 
@@ -201,19 +196,6 @@ def input_statistics(
     return np.broadcast_to(mean, shape).copy(), np.broadcast_to(scale, shape).copy()
 
 
-def soft_targets(
-    codes: np.ndarray, n_classes: int, weights: np.ndarray, smoothing: float = 0.0
-) -> torch.Tensor:
-    """Write each sample's weight under its class, a share of it spread over all.
-
-    With the weights in the targets, the mean cross-entropy of a batch is the
-    weighted one, and mixing two samples mixes their weights too.
-    """
-    onehot = np.eye(n_classes)[codes] * (1 - smoothing) + smoothing / n_classes
-    weights = weights / weights.mean()
-    return torch.as_tensor((onehot * weights[:, None]).astype(np.float32))
-
-
 def split_validation(
     codes: np.ndarray, fraction: float, random_state: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -243,51 +225,3 @@ def split_validation(
     )
     valid.sort()
     return np.setdiff1d(np.arange(len(codes)), valid), valid
-
-
-class ArrayDataset(torch.utils.data.Dataset):
-    """Some of the samples with their targets, read a whole batch at a time."""
-
-    def __init__(
-        self, X: np.ndarray | Images, targets: torch.Tensor, rows: np.ndarray | None = None
-    ):
-        self.X, self.targets = X, targets
-        self.rows = np.arange(len(X)) if rows is None else rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.from_numpy(self.X[self.rows[index]]), self.targets[index]
-
-
-class Batches:
-    """What skorch takes in place of torch's loader: batches of nearly one size.
-
-    torch's loader copies sample by sample, draws its seed from the global
-    generator, and may leave a last batch of one sample, which batch
-    normalization cannot use.
-    """
-
-    def __init__(
-        self,
-        dataset: ArrayDataset,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        alpha: float = 0.0,
-    ):
-        self.dataset, self.batch_size = dataset, batch_size
-        self.generator, self.alpha = generator, alpha
-
-    def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        order = np.arange(len(self.dataset))
-        if self.generator is not None:
-            order = torch.randperm(len(order), generator=self.generator).numpy()
-        for index in np.array_split(order, len(self)):
-            x, targets = self.dataset[index]
-            if self.generator is not None:
-                x, targets = mixup(x, targets, self.alpha, self.generator)
-            yield x, targets

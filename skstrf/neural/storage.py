@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skstrf.neural.architecture import ConvolutionalNetwork, SeparableNetwork, TensorAugmentation
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = ["StoredNetwork", "read_network", "write_network"]
@@ -34,6 +35,7 @@ FITTED = (
     "n_features_in_",
     "n_iter_",
 )
+PARTS = {p.__name__: p for p in (ConvolutionalNetwork, SeparableNetwork, TensorAugmentation)}
 FORMAT = "skstrf.CNNClassifier"
 VERSION = 1
 
@@ -56,6 +58,8 @@ def _encode(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         pairs = [[_encode(k, name), _encode(v, name)] for k, v in value.items()]
         return {"dict": pairs}
+    if type(value).__name__ in PARTS:
+        return {"part": type(value).__name__, "params": _encode(value.get_params(), name)}
     if isinstance(value, np.generic):
         return _encode(value.item(), name)
     if isinstance(value, np.ndarray) and value.ndim == 1 and _is_exact(value.dtype):
@@ -77,6 +81,8 @@ def _decode(value: Any) -> Any:
         return tuple(_decode(v) for v in value["tuple"])
     if "dict" in value:
         return {_decode(k): _decode(v) for k, v in value["dict"]}
+    if "part" in value:
+        return PARTS[value["part"]](**_decode(value["params"]))
     dtype = np.dtype(value["dtype"])
     if not _is_exact(dtype):
         raise ValueError(f"no labels of dtype {dtype} are known")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,22 +13,21 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 
+from skstrf.neural.architecture import design_network
+from skstrf.neural.augmentation import mixup
+from skstrf.neural.exceptions import TrainingDivergedError
 from skstrf.neural.networks import (
     BatchNorm,
     LayeredNet,
     allocate,
     build_network,
     copy_layers,
-    design_network,
     initialize,
 )
 from skstrf.neural.samples import (
-    ArrayDataset,
-    Batches,
     Images,
     fold_channels,
     input_statistics,
-    soft_targets,
     split_validation,
 )
 from skstrf.utils.arrays import resolve_device
@@ -65,6 +64,67 @@ OPTIMIZERS = {
 OPTIMISATION = ("optimizer", "lr", "layer_lr", "weight_decay", "batch_size")
 
 
+def soft_targets(
+    codes: np.ndarray, n_classes: int, weights: np.ndarray, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Write each sample's weight under its class, a share of it spread over all.
+
+    With the weights in the targets, the mean cross-entropy of a batch is the
+    weighted one, and mixing two samples mixes their weights too.
+    """
+    onehot = np.eye(n_classes)[codes] * (1 - smoothing) + smoothing / n_classes
+    weights = weights / weights.mean()
+    return torch.as_tensor((onehot * weights[:, None]).astype(np.float32))
+
+
+class ArrayDataset(torch.utils.data.Dataset):
+    """Some of the samples with their targets, read a whole batch at a time."""
+
+    def __init__(
+        self, X: np.ndarray | Images, targets: torch.Tensor, rows: np.ndarray | None = None
+    ):
+        self.X, self.targets = X, targets
+        self.rows = np.arange(len(X)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(self.X[self.rows[index]]), self.targets[index]
+
+
+class Batches:
+    """What skorch takes in place of torch's loader: batches of nearly one size.
+
+    torch's loader copies sample by sample, draws its seed from the global
+    generator, and may leave a last batch of one sample, which batch
+    normalization cannot use.
+    """
+
+    def __init__(
+        self,
+        dataset: ArrayDataset,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        alpha: float = 0.0,
+    ):
+        self.dataset, self.batch_size = dataset, batch_size
+        self.generator, self.alpha = generator, alpha
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order = np.arange(len(self.dataset))
+        if self.generator is not None:
+            order = torch.randperm(len(order), generator=self.generator).numpy()
+        for index in np.array_split(order, len(self)):
+            x, targets = self.dataset[index]
+            if self.generator is not None:
+                x, targets = mixup(x, targets, self.alpha, self.generator)
+            yield x, targets
+
+
 class Recorder(Callback):
     """Notes the learning rate and the share of validation samples that are right."""
 
@@ -94,9 +154,9 @@ class Divergence(Callback):
         """Look at the loss of the epoch."""
         row = net.history[-1]
         if not all(np.isfinite(row[key]) for key in ("train_loss", "valid_loss") if key in row):
-            raise ValueError(
+            raise TrainingDivergedError(
                 f"training diverged: the loss of epoch {len(net.history)} is not finite. Use a "
-                "smaller lr, or recipe='modern' with batch_norm=True."
+                "smaller lr, or a network with batch_norm=True."
             )
 
 
@@ -349,7 +409,8 @@ def train_network(
     return net
 
 
-FEWEST_BATCHES, SMALLEST_BATCH = 12, 8
+# Of batch_size="auto".
+BATCH_SIZE, SMALLEST_BATCH, FEWEST_BATCHES = 50, 8, 12
 # Floats in the largest layer of one batch at prediction: 64 MB.
 LARGEST_BATCH = 2**24
 
@@ -471,7 +532,12 @@ def _new_module(
     _, n_channels, height, width = images.shape
     shape = (n_channels, height, width)
     classifier.architecture_ = design_network(
-        shape, len(classifier.classes_), settings, images.channel_axes
+        settings["network"],
+        shape,
+        len(classifier.classes_),
+        channel_axes=images.channel_axes,
+        input_scaling=settings["input_scaling"],
+        augmentation=settings["augmentation"],
     )
     module = allocate(build_network(classifier.architecture_))
     initialize(module, torch.Generator().manual_seed(seed))
@@ -519,14 +585,14 @@ def fit_classifier(
         if held is not None:
             valid = _dataset(images, codes, weights, held, n_classes)
     if not is_standardized:
-        _standardize(module, images, rows, weights, settings["standardize"])
+        _standardize(module, images, rows, weights, settings["input_scaling"])
     train = _dataset(images, codes, weights, rows, n_classes, settings["label_smoothing"])
     stops = settings["early_stopping"] and valid is not None
     settings = {
         **settings,
         "layer_lr": classifier.layer_lr_,
         "patience": settings["patience"] if stops else None,
-        "batch_size": _batch_size(settings, len(rows)),
+        "batch_size": _batch_size(settings["batch_size"], len(rows)),
     }
     net = train_network(module, train, valid, settings=settings, device=device, seeds=seeds[2:])
     classifier.net_, classifier.device_ = net, device
@@ -543,12 +609,11 @@ def fit_classifier(
     )
 
 
-def _batch_size(settings: Mapping[str, Any], n_samples: int) -> int:
-    """Cut the batch so that a small training set still gives a dozen steps an epoch."""
-    asked = int(settings["batch_size"])
-    if settings["recipe"] == "report":
-        return asked
-    return min(asked, max(SMALLEST_BATCH, n_samples // FEWEST_BATCHES))
+def _batch_size(asked: int | str, n_samples: int) -> int:
+    """Choose the batch size "auto" so that a small training set still has a dozen batches."""
+    if asked != "auto":
+        return int(asked)
+    return min(BATCH_SIZE, max(SMALLEST_BATCH, n_samples // FEWEST_BATCHES))
 
 
 def continue_classifier(
@@ -567,13 +632,15 @@ def continue_classifier(
         seed = _seeds(classifier._seed)[0]
         module, is_standardized = _new_module(classifier, images, settings, seed)
         if not is_standardized:
-            _standardize(module, images, rows, weights, settings["standardize"])
+            _standardize(module, images, rows, weights, settings["input_scaling"])
         classifier.device_ = resolve_device(classifier.device)
         classifier.history_, classifier.n_iter_ = [], 0
     else:
         module = raw_module(classifier.net_)
     if not getattr(classifier, "_incremental", False):
-        settings = {**settings, "layer_lr": classifier.layer_lr_}
+        asked = settings["batch_size"]
+        size = BATCH_SIZE if asked == "auto" else asked
+        settings = {**settings, "layer_lr": classifier.layer_lr_, "batch_size": size}
         classifier.net_ = _plain_net(module, classifier.device_, settings)
         classifier._incremental = True
     net, seeds = classifier.net_, _seeds(classifier._seed, classifier.n_iter_ + 1)

@@ -278,7 +278,7 @@ def check_network(transfer: Any, representation: Any) -> None:
     if module.standardize.mean.shape[-1] > 1:
         raise ValueError(
             "the classifier standardizes every cell of its images, so that sounds of other "
-            "lengths have no place: fit one with standardize='channel' or 'all'."
+            "lengths have no place: fit one with input_scaling='channel' or 'all'."
         )
 
 

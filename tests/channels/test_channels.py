@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skstrf import MPCA, ChannelSelector, CNNClassifier, channel_scores
 from skstrf.feature_selection import ChannelScores
+from skstrf.neural import ConvolutionalNetwork
 
 SHAPE = (3, 4, 5, 6)
 CARRIERS = [(0, 1), (2, 3)]
@@ -178,7 +179,8 @@ def test_networks_get_images_and_others_get_rows(data):
     shapes.clear()
     channel_scores(reduced, X[:, :1, :1], y, cv=2)
     assert set(shapes) == {(30, 6)}
-    network = CNNClassifier(max_epochs=15, n_filters=4, n_hidden=8, random_state=0)
+    layers = ConvolutionalNetwork(n_filters=4, n_hidden=8)
+    network = CNNClassifier(layers, max_epochs=15, random_state=0)
     found = channel_scores(network, X[:, :1, :2], y, cv=2)
     again = channel_scores(network, X[:, :1, :2], y, cv=2)
     np.testing.assert_array_equal(found.folds, again.folds)
@@ -357,7 +359,9 @@ def test_it_works_with_mpca_and_a_network(data):
     model = make_pipeline(
         ChannelSelector(RidgeClassifier(), k=2),
         MPCA((2, 4, 4)),
-        CNNClassifier(max_epochs=30, n_filters=4, n_hidden=8, random_state=0),
+        CNNClassifier(
+            ConvolutionalNetwork(n_filters=4, n_hidden=8), max_epochs=30, random_state=0
+        ),
     )
     assert model.fit(X, y).score(X, y) > 0.9
     search = GridSearchCV(

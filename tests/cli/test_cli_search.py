@@ -24,13 +24,13 @@ def folder(tmp_path):
 def test_search_writes_report_results_and_a_model_that_predicts(folder, tmp_path, capsys):
     out = tmp_path / "out"
     options = ["--folds", "2", "--rates", "4", "--scales", "1", "--max-epochs", "2"]
-    options += ["--search", "cnn__n_filters=2,4", "scaler=passthrough", "--n-trials", "2"]
+    options += ["--search", "cnn__network__n_filters=2,4", "scaler=passthrough", "--n-trials", "2"]
     assert main(["search", str(folder), "-o", str(out), *options]) == 0
     printed = capsys.readouterr().out
     assert "best of 2 trials" in printed
     assert "the best of many" in printed
     results = json.loads((out / "results.json").read_text())
-    assert {trial["params"]["cnn__n_filters"] for trial in results["trials"]} <= {2, 4}
+    assert {trial["params"]["cnn__network__n_filters"] for trial in results["trials"]} <= {2, 4}
     assert (out / "study.journal").exists()
     assert (out / "cache").is_dir()
     assert "<h1>Search for settings for sounds</h1>" in (out / "report.html").read_text()

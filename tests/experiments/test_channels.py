@@ -116,12 +116,12 @@ def test_groups_stay_together_where_channels_are_chosen(tensors):
 
 
 def test_seeds_give_a_spread_to_what_has_one(tensors):
-    from skstrf import CNNClassifier
+    from skstrf.neural import CNNClassifier, ConvolutionalNetwork
 
     X, y = tensors
     plan = plan_split(y, ["train"] * 40 + ["test"] * 20)
-    options = {"n_filters": 4, "kernel_sizes": (3,), "strides": 1, "n_hidden": 8, "max_epochs": 3}
-    network = CNNClassifier(**options, device="cpu")
+    layers = ConvolutionalNetwork(4, (3,), 1, n_hidden=8)
+    network = CNNClassifier(layers, max_epochs=3, device="cpu")
     more = {"k": [1], "ratios": [0.9], "n_seeds": 2}
     a, b = (compare_channels(X, y, plan, network, **more) for _ in range(2))
     assert all(len(row["accuracy"]["values"]) == 2 for row in a.rows)

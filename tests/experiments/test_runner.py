@@ -12,6 +12,7 @@ from skstrf.experiments.__main__ import main
 from skstrf.experiments._base import ResultCache, divide_times
 from skstrf.experiments.registry import EXPERIMENTS
 from skstrf.inspection import ComparisonDisplay
+from skstrf.neural import SeparableNetwork
 
 
 @pytest.fixture
@@ -160,8 +161,9 @@ def test_networks_of_the_genres_learn_from_the_same_tensors():
     )
     networks = [*behind_mpca["cnn"].values(), *whole["cnn"].values()]
     assert [getattr(network, "max_epochs", None) for network in networks] == [3, 3, None, 3]
-    assert [getattr(network, "recipe", None) for network in networks[:2]] == ["report", "modern"]
-    assert networks[3].network == "separable"
+    assert [network.lr for network in networks[:2]] == [1e-3, 5e-3]
+    assert networks[0].network.batch_norm is False and networks[1].network is None
+    assert isinstance(networks[3].network, SeparableNetwork)
 
 
 def test_averaged_networks():
@@ -171,7 +173,7 @@ def test_averaged_networks():
     sounds = np.random.default_rng(0).standard_normal((8, 8000)).astype(np.float32)
     sounds[::2] = np.cumsum(sounds[::2], axis=1) / 30
     y = np.tile(["brown", "white"], 4)
-    options = {"n_filters": 4, "max_epochs": 2, "random_state": 5}
+    options = {"network__n_filters": 4, "max_epochs": 2, "random_state": 5}
     three = make_separable_pipeline(n_networks=3, **options).fit(sounds, y)
     ones = [
         make_separable_pipeline(n_networks=1, **{**options, "random_state": seed}).fit(sounds, y)

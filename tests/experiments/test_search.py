@@ -19,7 +19,7 @@ from skstrf.model_io import load_model, save_model
 SPACE = {
     "mpca__n_components": [0.8, 0.95],
     "cnn__lr": [1e-5, 5e-3, 2e-2],
-    "cnn__n_filters": [2, 8],
+    "cnn__network__n_filters": [2, 8],
 }
 
 
@@ -80,7 +80,7 @@ def test_scores_are_those_of_cross_validation(search, noises, make_small_pipelin
 
 
 def test_hopeless_candidates_are_stopped_by_epoch(search):
-    space = {"cnn__lr": [2e-2, 1e-7], "cnn__n_filters": [8, 7, 6, 5]}
+    space = {"cnn__lr": [2e-2, 1e-7], "cnn__network__n_filters": [8, 7, 6, 5]}
     options = {"search_space": space, "n_trials": 10, "sampler": "random"}
     results = search(**options)
     pruned = [trial for trial in results.trials if trial["state"] == "PRUNED"]
@@ -92,7 +92,7 @@ def test_hopeless_candidates_are_stopped_by_epoch(search):
 
 
 def test_the_same_candidate_is_not_run_twice(search):
-    results = search(search_space={"cnn__n_filters": [2, 8]}, n_trials=5, prune=False)
+    results = search(search_space={"cnn__network__n_filters": [2, 8]}, n_trials=5, prune=False)
     same = [trial for trial in results.trials if trial["same_as"] is not None]
     assert len(same) == 3
     for trial in same:
@@ -101,7 +101,7 @@ def test_the_same_candidate_is_not_run_twice(search):
 
 def test_stages_are_shared_between_candidates(search, caplog):
     caplog.set_level("INFO", logger="skstrf")
-    search(search_space={"cnn__n_filters": [2, 4, 8]}, n_trials=3)
+    search(search_space={"cnn__network__n_filters": [2, 4, 8]}, n_trials=3)
     text = caplog.text
     assert text.count("MPCA is fitted") == 3  # two folds and the model
     assert sum(int(line.split("memory: ")[1].split()[0]) for line in text.splitlines()
@@ -161,9 +161,9 @@ def test_other_classifiers_are_stopped_after_folds(search, make_small_pipeline):
 def test_choices_may_be_objects(search):
     from skstrf import TensorScaler
 
-    space = {"scaler": ["passthrough", TensorScaler()], "cnn__kernel_sizes": [(3,), (5,)]}
+    space = {"scaler": ["passthrough", TensorScaler()], "cnn__network__kernel_sizes": [(3,), (5,)]}
     results = search(search_space=space, n_trials=2)
-    assert set(results.best) == {"scaler", "cnn__kernel_sizes"}
+    assert set(results.best) == {"scaler", "cnn__network__kernel_sizes"}
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_report_model_and_figure(search, noises, tmp_path, page_faults):
     text = (tmp_path / "report.html").read_text()
     assert "A &lt;search&gt;" in text
     assert page_faults(text) == []
-    assert "cnn__n_filters" in text
+    assert "cnn__network__n_filters" in text
     save_model(results.model, tmp_path / "model.skops")
     np.testing.assert_array_equal(
         load_model(tmp_path / "model.skops").predict(noises[0]), results.model.predict(noises[0])
@@ -250,7 +250,7 @@ def command(folder, output, *options):
     return [
         *(sys.executable, "-m", "skstrf", "search", str(folder), "-o", str(output)),
         *("--rates", "4", "--scales", "1", "--max-epochs", "30", "--folds", "2"),
-        *("--search", "cnn__n_filters=2,4,6", "cnn__lr=0.001,0.002,0.005,0.01"),
+        *("--search", "cnn__network__n_filters=2,4,6", "cnn__lr=0.001,0.002,0.005,0.01"),
         *("--no-prune", "--device", "cpu", *options),
     ]
 

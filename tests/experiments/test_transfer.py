@@ -15,10 +15,16 @@ from skstrf.experiments import (
 )
 from skstrf.experiments._evaluation import linear_classifier
 from skstrf.experiments.transfer_learning import METHODS, Corpus, choose_labels, divide
+from skstrf.neural import ConvolutionalNetwork, TensorAugmentation
 
 SHAPE = (2, 3, 8, 4)
-SMALL = {"n_filters": 8, "kernel_sizes": (3,), "strides": 1, "pool_size": 1, "n_hidden": 16,
-         "dropout": 0.0, "mixup": 0.0, "lr": 2e-2, "batch_size": 8, "device": "cpu"}  # fmt: skip
+SMALL = {
+    "network": ConvolutionalNetwork(8, (3,), 1, pool_size=1, n_hidden=16, dropout=0.0),
+    "augmentation": TensorAugmentation(mixup=0.0),
+    "lr": 2e-2,
+    "batch_size": 8,
+    "device": "cpu",
+}
 
 
 def patterns(n_per_class, names, seed, noise=1.0):

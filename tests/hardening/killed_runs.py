@@ -39,7 +39,7 @@ def command(kind: str, sounds: Path, out: Path) -> int:
     if kind == "transform":
         return main(["transform", str(sounds), "-o", str(out / "a.zarr"), *BANK])
     if kind == "search":
-        space = ("--search", "cnn__n_filters=2,4", "cnn__lr=0.001,0.01", "--no-prune")
+        space = ("--search", "cnn__network__n_filters=2,4", "cnn__lr=0.001,0.01", "--no-prune")
         return main(["search", str(sounds), "-o", str(out), *QUICK, *space, "--n-trials", "3"])
     more = ("--seeds", "1", "--learner", "linear")
     return experiment(["genres", "--data", str(sounds), "--output", str(out), *QUICK, *more])

@@ -98,7 +98,8 @@ def test_pretraining_that_makes_no_sense(name, value):
 
 def test_kernels_of_infinite_size():
     with pytest.raises(ValueError, match="kernel_sizes"):
-        skstrf.CNNClassifier(kernel_sizes=(np.inf,)).fit(NOISE.reshape(4, 1, 40, 50), [0, 1, 0, 1])
+        network = skstrf.neural.ConvolutionalNetwork(kernel_sizes=(np.inf,))
+        skstrf.CNNClassifier(network).fit(NOISE.reshape(4, 1, 40, 50), [0, 1, 0, 1])
 
 
 def test_a_step_that_no_weight_holds():

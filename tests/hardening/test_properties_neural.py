@@ -6,11 +6,18 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from skstrf import CNNClassifier, LogContrast
-from skstrf.neural import pretrain_masked
+from skstrf.neural import (
+    ConvolutionalNetwork,
+    SeparableNetwork,
+    TensorAugmentation,
+    pretrain_masked,
+)
 from tests.hardening.laws import examples, numbers, result_of
 
+NETWORKS = [ConvolutionalNetwork, SeparableNetwork]
 SHAPES = [(7,), (5, 6), (2, 4, 5), (2, 3, 4, 5), (1, 1), (1,), (2, 1, 2, 3, 3), (3, 9, 1)]
 LABELS = [
     [0, 1], [-5, 7, 9], ["a", "ü"], [True, False], [0.0, 2.0], ["x"], [0.5, 1.25], [None, "a"],
@@ -40,7 +47,7 @@ def problems(draw):
 
 @examples(40)
 @given(
-    problem=problems(), network=st.sampled_from(["report", "separable"]),
+    problem=problems(), network=st.sampled_from(NETWORKS),
     kernel=numbers(1, 5, whole=True), n_filters=numbers(1, 6, whole=True),
     n_hidden=numbers(0, 6, whole=True), lr=numbers(1e-4, 1e-2), dropout=numbers(0, 0.6),
     mixup=numbers(0, 1), mask=numbers(0, 0.5), smoothing=numbers(0, 0.5),
@@ -52,8 +59,8 @@ def test_classifier(
 ):  # fmt: skip
     X, y = problem
     clf = CNNClassifier(
-        n_filters, kernel_sizes=(kernel,), strides=1, n_hidden=n_hidden, network=network, lr=lr,
-        dropout=dropout, mixup=mixup, mask=mask, label_smoothing=smoothing, batch_size=batch_size,
+        network(n_filters, (kernel,), strides=1, n_hidden=n_hidden, dropout=dropout),
+        TensorAugmentation(mixup, mask), lr=lr, label_smoothing=smoothing, batch_size=batch_size,
         early_stopping=early, max_epochs=2, device="cpu", random_state=0,
     )  # fmt: skip
     if result_of(clf.fit, X, y) is None:
@@ -67,7 +74,7 @@ def test_classifier(
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
     assert set(clf.predict(X).tolist()) <= set(y.tolist())
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), p)
-    again = CNNClassifier(**clf.get_params()).fit(X, y)
+    again = clone(clf).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), p)
 
 
@@ -77,7 +84,7 @@ def test_names_of_classes_do_not_matter(shift, seed):
     X = np.random.default_rng(seed).standard_normal((12, 2, 5, 6))
     y = np.arange(12) % 3
     options = {
-        "kernel_sizes": (3,), "strides": 1, "n_filters": 4, "n_hidden": 4, "max_epochs": 2,
+        "network": ConvolutionalNetwork(4, (3,), strides=1, n_hidden=4), "max_epochs": 2,
         "device": "cpu", "random_state": seed,
     }  # fmt: skip
     p = CNNClassifier(**options).fit(X, y).predict_proba(X)
@@ -88,14 +95,12 @@ def test_names_of_classes_do_not_matter(shift, seed):
 @examples(12)
 @given(
     problem=problems(), masked=numbers(0.1, 0.9), lr=numbers(1e-4, 1e-2),
-    batch_size=numbers(1, 20, whole=True), network=st.sampled_from(["report", "separable"]),
+    batch_size=numbers(1, 20, whole=True), network=st.sampled_from(NETWORKS),
 )  # fmt: skip
 def test_pretraining(problem, masked, lr, batch_size, network):
     X, _ = problem
     losses = []
-    clf = CNNClassifier(
-        4, kernel_sizes=(3,), strides=1, n_hidden=4, network=network, device="cpu", random_state=0
-    )
+    clf = CNNClassifier(network(4, (3,), strides=1, n_hidden=4), device="cpu", random_state=0)
     found = result_of(
         pretrain_masked, clf, X, masked=masked, max_epochs=2, batch_size=batch_size, lr=lr,
         random_state=0, callback=lambda epoch, loss: losses.append(loss),

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from skstrf.neural import CNNClassifier
-from tests.neural.small_networks import FAST, patterns
+from tests.neural.small_networks import FAST, classifier, patterns
 from tests.threads import one_thread
 
 __all__ = ["one_thread"]  # a fixture of every test here
@@ -16,4 +15,4 @@ def data():
 @pytest.fixture(scope="module")
 def fitted(data):
     X, y = data
-    return CNNClassifier(**FAST).fit(X, np.array(["bass", "flute", "ümlaut"])[y])
+    return classifier(**FAST).fit(X, np.array(["bass", "flute", "ümlaut"])[y])

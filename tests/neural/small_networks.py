@@ -1,21 +1,40 @@
 """Small networks, and images that they learn in seconds."""
 
 import numpy as np
+from sklearn.base import clone
+
+from skstrf.neural import CNNClassifier
 
 FAST = {
-    "n_filters": 8,
-    "kernel_sizes": (3, 3),
-    "strides": 1,
-    "n_hidden": 16,
+    "network__n_filters": 8,
+    "network__kernel_sizes": (3, 3),
+    "network__strides": 1,
+    "network__n_hidden": 16,
     "max_epochs": 4,
-    "batch_size": 16,
-    "factorize": True,
+    "network__separable_kernels": True,
     "early_stopping": True,
     "device": "cpu",
     "random_state": 0,
 }
+# The settings of make_eremeeva2017_classifier.
+REPORT = {
+    "network__batch_norm": False,
+    "network__dropout": 0.0,
+    "network__separable_kernels": False,
+    "augmentation__mixup": 0.0,
+    "label_smoothing": 0.0,
+    "weight_decay": 0.0,
+    "lr_schedule": None,
+}
 # No chance but the first weights: what is left of the law of weights can be seen.
-PLAIN = {"recipe": "report", "early_stopping": False, "batch_size": 1000}
+PLAIN = {**REPORT, "early_stopping": False, "batch_size": 1000}
+
+
+def classifier(**params):
+    """Make a classifier with parameters of its network and augmentation too."""
+    if "network" in params:  # its parameters are set here, and others hold the same object
+        params["network"] = clone(params["network"], safe=False)
+    return CNNClassifier().set_params(**params)
 
 
 def patterns(n=60, shape=(2, 8, 10), n_classes=3, seed=0, noise=0.3):

@@ -11,15 +11,16 @@ import soundfile
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
 
-from skstrf import MPCA, AudioLoader, CNNClassifier, STRFTransformer, TensorScaler
+from skstrf import MPCA, AudioLoader, STRFTransformer, TensorScaler
 from skstrf.utils import lazy as spool_module
 from skstrf.utils.lazy import stored
+from tests.neural.small_networks import REPORT, classifier
 
 FAST = {
-    "n_filters": 4,
-    "kernel_sizes": (3,),
-    "strides": 1,
-    "n_hidden": 8,
+    "network__n_filters": 4,
+    "network__kernel_sizes": (3,),
+    "network__strides": 1,
+    "network__n_hidden": 8,
     "max_epochs": 2,
     "batch_size": 8,
     "device": "cpu",
@@ -77,9 +78,9 @@ def made(kind, X, folder, monkeypatch):
 def test_the_numbers_are_those_of_the_array_in_memory(data, kind, tmp_path, monkeypatch):
     lazy, X = made(kind, data[0], tmp_path, monkeypatch)
     labels = cut(data[1]) if kind == "dask" else data[1]
-    for options in ({"early_stopping": True}, {"standardize": "cell", "recipe": "report"}):
-        expected = CNNClassifier(**FAST, **options).fit(X, data[1])
-        found = CNNClassifier(**FAST, **options).fit(lazy, labels)
+    for options in ({"early_stopping": True}, {"input_scaling": "cell", **REPORT}):
+        expected = classifier(**FAST, **options).fit(X, data[1])
+        found = classifier(**FAST, **options).fit(lazy, labels)
         assert found.n_features_in_ == 2
         assert found.input_shape_ == (2, 6, 7)
         for ours, theirs in zip(found.history_, expected.history_, strict=True):
@@ -98,11 +99,11 @@ def test_the_numbers_are_those_of_the_array_in_memory(data, kind, tmp_path, monk
 def test_partial_fit_and_validation_data_too(data, kind, tmp_path, monkeypatch):
     lazy, X = made(kind, data[0], tmp_path, monkeypatch)
     y = data[1]
-    one = CNNClassifier(**FAST).partial_fit(X, y).partial_fit(X, y)
-    two = CNNClassifier(**FAST).partial_fit(lazy, y).partial_fit(lazy, y)
+    one = classifier(**FAST).partial_fit(X, y).partial_fit(X, y)
+    two = classifier(**FAST).partial_fit(lazy, y).partial_fit(lazy, y)
     np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
-    one = CNNClassifier(**FAST).fit(X, y, validation_data=(X, y))
-    two = CNNClassifier(**FAST).fit(X, y, validation_data=(lazy, y))
+    one = classifier(**FAST).fit(X, y, validation_data=(X, y))
+    two = classifier(**FAST).fit(X, y, validation_data=(lazy, y))
     assert one.history_[-1]["valid_loss"] == two.history_[-1]["valid_loss"]
 
 
@@ -116,7 +117,7 @@ def test_predictions_of_dask_arrays_are_lazy_and_keep_the_network_they_had(data)
         return block
 
     lazy = cut(X).map_blocks(watch, dtype=X.dtype, meta=np.empty((0,) * 4, X.dtype))
-    clf = CNNClassifier(**FAST).fit(X, y)
+    clf = classifier(**FAST).fit(X, y)
     expected, answer = clf.predict_proba(X), clf.predict(X)
     proba, labels = clf.predict_proba(lazy), clf.predict(lazy)
     assert computed == []
@@ -143,7 +144,7 @@ def test_a_block_of_a_dask_array_is_computed_once(data, monkeypatch):
     for held in (0, 10**9):
         monkeypatch.setattr(spool_module, "HELD_BYTES", held)
         computed.clear()
-        CNNClassifier(**FAST).fit(lazy, y)
+        classifier(**FAST).fit(lazy, y)
         assert sorted(computed) == [5, 7, 7, 7, 7, 7]
 
 
@@ -158,7 +159,7 @@ def test_the_whole_pipeline_from_a_dask_array_of_paths(tmp_path):
         STRFTransformer(rates=[4, 8], scales=[1.0], channel_step=8),
         TensorScaler(),
         MPCA(0.9),
-        CNNClassifier(**{**FAST, "kernel_sizes": (1,)}),
+        classifier(**{**FAST, "network__kernel_sizes": (1,)}),
     )
     expected = model.fit(names, y).predict_proba(names)
     lazy = cut(np.array(names), 5)
@@ -174,12 +175,12 @@ def test_the_whole_pipeline_from_a_dask_array_of_paths(tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_named(data, kind, value, tmp_path, monkeypatch):
     X, y = data
-    clf = CNNClassifier(**FAST).fit(X, y)
+    clf = classifier(**FAST).fit(X, y)
     X = X.copy()
     X[33, 1, 2, 3] = value
     lazy, _ = made(kind, X, tmp_path, monkeypatch)
     with pytest.raises(ValueError, match="CNNClassifier contains NaN or infinity in sample 33"):
-        CNNClassifier(**FAST).fit(lazy, y)
+        classifier(**FAST).fit(lazy, y)
     with pytest.raises(ValueError, match="CNNClassifier contains NaN or infinity in sample 33"):
         clf.fit(data[0], y, validation_data=(lazy, y))
     with pytest.raises(ValueError, match=r"NaN|infinity"):
@@ -188,10 +189,10 @@ def test_what_is_not_finite_is_named(data, kind, value, tmp_path, monkeypatch):
 
 def test_chunks_of_unknown_size_and_other_shapes_are_refused(data):
     X, y = data
-    clf = CNNClassifier(**FAST).fit(X, y)
+    clf = classifier(**FAST).fit(X, y)
     lazy = cut(X)
     unknown = lazy[lazy[:, 0, 0, 0] > 0]
-    for method in (lambda x: CNNClassifier(**FAST).fit(x, y), clf.predict_proba, clf.predict):
+    for method in (lambda x: classifier(**FAST).fit(x, y), clf.predict_proba, clf.predict):
         with pytest.raises(ValueError, match=r"unknown sizes.*compute_chunk_sizes"):
             method(unknown)
 
@@ -200,15 +201,15 @@ def test_chunks_of_unknown_size_and_other_shapes_are_refused(data):
 
     odd = lazy.map_blocks(shorten, dtype=X.dtype)
     with pytest.raises(ValueError, match=r"Block 2 .*\(7, 2, 6, 3\).*\(7, 2, 6, 7\)"):
-        CNNClassifier(**FAST).fit(odd, y)
+        classifier(**FAST).fit(odd, y)
     with pytest.raises(ValueError, match=r"Block 2 .*\(7, 2, 6, 3\).*\(7, 2, 6, 7\)"):
         clf.predict_proba(odd).compute()
     with pytest.raises(ValueError, match=r"samples of shape \(2, 6, 7\).*shape \(2, 6, 3\)"):
         clf.predict(lazy[..., :3])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        CNNClassifier(**FAST).fit(lazy, y[:-1])
+        classifier(**FAST).fit(lazy, y[:-1])
     with pytest.raises(ValueError, match="Complex data not supported"):
-        CNNClassifier(**FAST).fit(lazy + 1j, y)
+        classifier(**FAST).fit(lazy + 1j, y)
 
 
 def test_a_full_disk_is_told_before_anything_is_computed(data, monkeypatch):
@@ -223,7 +224,7 @@ def test_a_full_disk_is_told_before_anything_is_computed(data, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     lazy = cut(X).map_blocks(never, dtype=X.dtype, meta=np.empty((0,) * 4, X.dtype))
     with pytest.raises(OSError, match=r"No space.*temporary file.*TMPDIR"):
-        CNNClassifier(**FAST).fit(lazy, y)
+        classifier(**FAST).fit(lazy, y)
 
 
 def test_rows_from_anywhere(data, tmp_path):
@@ -239,6 +240,7 @@ PEAK = """
 import sys
 import numpy as np
 from skstrf import CNNClassifier
+from skstrf.neural import ConvolutionalNetwork
 
 def peak():
     for line in open("/proc/self/status"):
@@ -259,7 +261,8 @@ if kind == "dask":
         return np.array(np.load(path, mmap_mode="r")[start:stop])
 
     x = da.map_blocks(block, chunks=((24,) * (len(x) // 24), *x.shape[1:]), dtype=x.dtype)
-clf = CNNClassifier(2, (3,), strides=4, n_hidden=4, max_epochs=1, batch_size=24, device="cpu")
+network = ConvolutionalNetwork(2, (3,), strides=4, n_hidden=4)
+clf = CNNClassifier(network, max_epochs=1, batch_size=24, device="cpu")
 y = np.arange(x.shape[0]) % 2
 warm = np.random.default_rng(0).random((96, *x.shape[1:]), dtype=np.float32)
 clf.fit(warm, y[:96]).predict(warm)

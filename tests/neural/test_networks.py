@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skstrf.neural.architecture import ConvolutionalNetwork, design_network, plan_layers
 from skstrf.neural.networks import (
     BatchNorm,
     ConvolutionalNet,
@@ -12,9 +13,7 @@ from skstrf.neural.networks import (
     allocate,
     build_network,
     copy_layers,
-    design_network,
     initialize,
-    plan_layers,
 )
 
 LAYERS = st.integers(1, 5).flatmap(
@@ -34,11 +33,25 @@ REPORT = {
 
 
 def make(shape=(2, 12, 9), n_classes=3, seed=0, **kwargs):
-    plan_keys = ("n_filters", "kernel_sizes", "strides", "pool_size", "pool_stride", "factorize")
+    plan_keys = (
+        "n_filters",
+        "kernel_sizes",
+        "strides",
+        "pool_size",
+        "pool_stride",
+        "separable_kernels",
+    )
     plan_args = {key: kwargs.pop(key) for key in plan_keys if key in kwargs}
     plan = plan_layers(shape[1:], shape[0], **{"n_filters": 5, **plan_args})
     net = allocate(
-        build_network({"plan": [p._asdict() for p in plan], "n_classes": n_classes, **kwargs})
+        build_network(
+            {
+                "plan": [p._asdict() for p in plan],
+                "n_classes": n_classes,
+                **kwargs,
+                "network": "convolutional",
+            }
+        )
     )
     initialize(net, torch.Generator().manual_seed(seed))
     return net
@@ -76,10 +89,10 @@ def test_a_small_image_is_not_given_away():
 @given(
     image=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     layers=LAYERS,
-    factorize=st.booleans(),
+    separable=st.booleans(),
     channels=st.integers(1, 30),
 )
-def test_a_network_of_any_plan_runs_and_has_the_planned_sizes(image, layers, factorize, channels):
+def test_a_network_of_any_plan_runs_and_has_the_planned_sizes(image, layers, separable, channels):
     kernels, strides, pools = layers
     plan = plan_layers(
         image,
@@ -88,7 +101,7 @@ def test_a_network_of_any_plan_runs_and_has_the_planned_sizes(image, layers, fac
         kernel_sizes=kernels,
         strides=strides,
         pool_size=pools,
-        factorize=factorize,
+        separable_kernels=separable,
     )
     net = ConvolutionalNet(plan, n_classes=2, n_hidden=4)
     found = net.activations(torch.zeros(1, channels, *image), net.layer_names)
@@ -127,13 +140,15 @@ def _weights_and_multiplications(plan, image):
 @pytest.mark.parametrize("image, channels", [((64, 25), 60), ((11, 17), 12), ((128, 125), 1)])
 def test_factorizing_saves_work_and_weights(image, channels):
     full = _weights_and_multiplications(plan_layers(image, channels), image)
-    less = _weights_and_multiplications(plan_layers(image, channels, factorize=True), image)
+    less = _weights_and_multiplications(
+        plan_layers(image, channels, separable_kernels=True), image
+    )
     assert less[0] < full[0] and less[1] < full[1]
 
 
 def test_one_channel_is_not_factorized_where_that_costs_more():
-    assert plan_layers((64, 25), 1, factorize=True)[0].between == 0
-    assert plan_layers((64, 25), 60, factorize=True)[0].between == 32
+    assert plan_layers((64, 25), 1, separable_kernels=True)[0].between == 0
+    assert plan_layers((64, 25), 60, separable_kernels=True)[0].between == 32
 
 
 def test_each_layer_may_have_its_own_and_each_axis_too():
@@ -170,10 +185,8 @@ def test_bad_plans_name_the_argument(bad, word):
 
 
 def _design(caplog, image):
-    settings = {"mask": 0, "shift": 0, "noise": 0, "gain": 0, "tilt": 0, "factorize": False}
-    settings |= {"n_hidden": 8, "batch_norm": True, "dropout": 0.1, "standardize": "channel"}
     with caplog.at_level(logging.INFO, logger="skstrf"):
-        design_network((1, *image), 2, {**REPORT, **settings})
+        design_network(ConvolutionalNetwork(n_hidden=8), (1, *image), 2)
     return [record.getMessage() for record in caplog.records]
 
 
@@ -211,7 +224,7 @@ def test_first_weights_keep_the_variance_through_the_layers():
 
 
 def test_a_factorized_layer_is_a_full_one_of_low_rank():
-    net = make((6, 20, 30), kernel_sizes=(5,), strides=(2,), pool_size=1, factorize=True)
+    net = make((6, 20, 30), kernel_sizes=(5,), strides=(2,), pool_size=1, separable_kernels=True)
     columns, rows = net.conv1.columns, net.conv1.rows
     x = torch.randn(2, 6, 20, 30, generator=torch.Generator().manual_seed(0))
     kernel = torch.einsum("bik,ubl->uikl", columns.weight[..., 0], rows.weight[:, :, 0])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skstrf import CNNClassifier
-from skstrf.neural import pretrain_masked
+from skstrf.neural import ConvolutionalNetwork, SeparableNetwork, pretrain_masked
 from skstrf.neural.training import raw_module
 
 
@@ -19,7 +19,7 @@ def tensors():
     return np.sin(2 * np.pi * rates * (rows + 0.3 * columns) + phases).astype(np.float32)
 
 
-@pytest.mark.parametrize("network", ["report", "separable"])
+@pytest.mark.parametrize("network", [ConvolutionalNetwork(), SeparableNetwork()])
 def test_hidden_parts_are_told_better_than_by_the_mean(tensors, network):
     losses = []
     start = pretrain_masked(

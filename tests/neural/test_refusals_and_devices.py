@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from skstrf.neural import CNNClassifier
-from tests.neural.small_networks import FAST, patterns
+from skstrf.neural import CNNClassifier, TrainingDivergedError
+from tests.neural.small_networks import FAST, REPORT, classifier, patterns
 
 # ---- bad input ----
 
 
 def test_one_class_is_refused(data):
     with pytest.raises(ValueError, match=r"1 class: \['jazz'\]"):
-        CNNClassifier(**FAST).fit(data[0], np.full(len(data[0]), "jazz"))
+        classifier(**FAST).fit(data[0], np.full(len(data[0]), "jazz"))
 
 
 def test_bad_samples_are_refused(data, fitted):
@@ -24,13 +24,13 @@ def test_bad_samples_are_refused(data, fitted):
         spoilt = X.copy()
         spoilt[3, 1, 2, 2] = bad
         with pytest.raises(ValueError, match="X contains"):
-            CNNClassifier(**FAST).fit(spoilt, y)
+            classifier(**FAST).fit(spoilt, y)
         with pytest.raises(ValueError, match="X contains"):
             fitted.predict(spoilt)
     with pytest.raises(ValueError, match=r"\(2, 8, 10\).*\(2, 8, 9\)"):
         fitted.predict(X[..., :-1])
     with pytest.raises(ValueError, match="infinite"):
-        CNNClassifier(**FAST).fit(X.astype(np.float64) * 1e200, y)
+        classifier(**FAST).fit(X.astype(np.float64) * 1e200, y)
     with pytest.raises(ValueError, match="outside the range"):
         fitted.predict(np.full((1, *X.shape[1:]), 1e300))
 
@@ -39,21 +39,21 @@ def test_bad_weights_and_validation_data_are_refused(data):
     X, y = data
     for bad in (-np.ones(len(y)), np.zeros(len(y)), np.ones((len(y), 2)), np.full(len(y), np.nan)):
         with pytest.raises(ValueError, match="sample_weight"):
-            CNNClassifier(**FAST).fit(X, y, sample_weight=bad)
+            classifier(**FAST).fit(X, y, sample_weight=bad)
     with pytest.raises(ValueError, match=r"not seen before: \['x'\]"):
-        CNNClassifier(**FAST).fit(X, y.astype(str), validation_data=(X[:2], ["0", "x"]))
+        classifier(**FAST).fit(X, y.astype(str), validation_data=(X[:2], ["0", "x"]))
     with pytest.raises(ValueError, match="validation_data"):
-        CNNClassifier(**FAST).fit(X, y, validation_data=(X[:2], y[:3]))
+        classifier(**FAST).fit(X, y, validation_data=(X[:2], y[:3]))
     with pytest.raises(ValueError, match="samples of shape"):
-        CNNClassifier(**FAST).fit(X, y, validation_data=(X[:2, :, 1:], y[:2]))
+        classifier(**FAST).fit(X, y, validation_data=(X[:2, :, 1:], y[:2]))
     with pytest.raises(ValueError, match=r"class_weight names \['rock'\]"):
-        CNNClassifier(**FAST, class_weight={"rock": 2.0}).fit(X, y)
+        classifier(**FAST, class_weight={"rock": 2.0}).fit(X, y)
 
 
 def test_divergence_is_an_error_not_a_result(data):
-    params = {**FAST, "optimizer": "sgd", "recipe": "report", "lr": 1e30}
-    with pytest.raises(ValueError, match=r"diverged.*smaller lr"):
-        CNNClassifier(**params).fit(*data)
+    params = {**FAST, "optimizer": "sgd", **REPORT, "lr": 1e30}
+    with pytest.raises(TrainingDivergedError, match=r"diverged.*smaller lr"):
+        classifier(**params).fit(*data)
 
 
 def test_ctrl_c_stops_the_program_and_not_only_the_training(data, monkeypatch):
@@ -64,7 +64,7 @@ def test_ctrl_c_stops_the_program_and_not_only_the_training(data, monkeypatch):
 
     monkeypatch.setattr(training.Divergence, "on_epoch_end", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        CNNClassifier(**FAST).fit(*data)
+        classifier(**FAST).fit(*data)
 
 
 # ---- devices ----
@@ -73,9 +73,9 @@ def test_ctrl_c_stops_the_program_and_not_only_the_training(data, monkeypatch):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_an_absent_gpu_is_refused_and_auto_does_without(data, caplog):
     with pytest.raises(ValueError, match="device='cuda'"):
-        CNNClassifier(**{**FAST, "device": "cuda"}).fit(*data)
+        classifier(**{**FAST, "device": "cuda"}).fit(*data)
     with caplog.at_level(logging.INFO, logger="skstrf"):
-        clf = CNNClassifier(**{**FAST, "device": "auto"}).fit(*data)
+        clf = classifier(**{**FAST, "device": "auto"}).fit(*data)
     assert clf.device_ == "cpu" and "takes cpu" in caplog.text
 
 
@@ -94,7 +94,7 @@ def test_a_network_from_a_gpu_runs_without_one(data, fitted):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_gpu_and_cpu_agree(data):
     X, y = data
-    clf = CNNClassifier(**{**FAST, "device": "cuda"}).fit(X, y)
+    clf = classifier(**{**FAST, "device": "cuda"}).fit(X, y)
     state = clf.__getstate__()
     state["device"] = "cpu"
     moved = CNNClassifier.__new__(CNNClassifier)
@@ -107,7 +107,7 @@ def test_gpu_and_cpu_agree(data):
 @pytest.mark.parametrize("amp", [False, True])
 def test_compiled_network_learns_and_pickles(amp):
     X, y = patterns(150)
-    clf = CNNClassifier(**{**FAST, "max_epochs": 30, "lr": 1e-2}, compile=True, amp=amp)
+    clf = classifier(**{**FAST, "max_epochs": 30, "lr": 1e-2}, compile=True, amp=amp)
     try:
         clf.fit(X, y)
     except RuntimeError as error:  # torch's compiler needs a C++ compiler

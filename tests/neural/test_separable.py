@@ -11,6 +11,8 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skstrf import CNNClassifier
+from skstrf.neural import ConvolutionalNetwork, SeparableNetwork
+from skstrf.neural.architecture import plan_layers
 from skstrf.neural.augmentation import Augmentation, mask_channels
 from skstrf.neural.networks import (
     AxisAttention,
@@ -19,17 +21,16 @@ from skstrf.neural.networks import (
     build_network,
     copy_layers,
     initialize,
-    plan_layers,
 )
+from tests.neural.small_networks import classifier
 
 FAST = {
-    "network": "separable",
-    "n_filters": 12,
-    "kernel_sizes": (3, 3),
-    "strides": 1,
-    "n_hidden": 16,
+    "network": SeparableNetwork(),
+    "network__n_filters": 12,
+    "network__kernel_sizes": (3, 3),
+    "network__strides": 1,
+    "network__n_hidden": 16,
     "max_epochs": 15,
-    "batch_size": 16,
     "lr": 2e-2,
     "device": "cpu",
     "random_state": 0,
@@ -54,7 +55,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return CNNClassifier(**FAST).fit(*data)
+    return classifier(**FAST).fit(*data)
 
 
 def make(shape=(12, 16, 9), axes=(3, 4), seed=0, **kwargs):
@@ -121,7 +122,7 @@ def test_a_still_image_has_finite_gradients():
 
 def test_it_has_a_twentieth_of_the_filters_of_the_other_on_a_whole_tensor():
     plan = [spec._asdict() for spec in plan_layers((128, 25), 198)]
-    full = build_network({"plan": plan, "n_classes": 10})
+    full = build_network({"plan": plan, "n_classes": 10, "network": "convolutional"})
     separable = build_network({"plan": plan, "n_classes": 10, "network": "separable"})
 
     def count(net):
@@ -139,7 +140,7 @@ EXPECTED = {
         "batches and their statistics depend on the number of rows, as with the other network"
     )
 }
-SMALL = CNNClassifier(**{**FAST, "max_epochs": 20, "lr": 0.05, "batch_size": 50})
+SMALL = classifier(**{**FAST, "max_epochs": 20, "lr": 0.05})
 
 
 @pytest.mark.slow
@@ -159,7 +160,7 @@ def test_learns_which_scale_and_rate_wherever_they_are(fitted):
 def test_samples_of_any_order_go_in(shape):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(24, *shape)), np.arange(24) % 2
-    clf = CNNClassifier(**{**FAST, "max_epochs": 2}).fit(X, y)
+    clf = classifier(**{**FAST, "max_epochs": 2}).fit(X, y)
     proba = clf.predict_proba(X)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
 
@@ -179,7 +180,7 @@ def test_same_seed_same_bits_and_every_way_of_keeping(data, fitted, tmp_path):
 
 def test_layers_are_copied_and_held(data, fitted):
     X, y = data
-    clf = CNNClassifier(**{**FAST, "max_epochs": 2}, warm_start_from=fitted, frozen_layers=2)
+    clf = classifier(**{**FAST, "max_epochs": 2}, warm_start_from=fitted, frozen_layers=2)
     clf.fit(X, y % 2)
     start, after = fitted.net_.module_.state_dict(), clf.net_.module_.state_dict()
     held = [name for name in start if name.startswith(("conv", "standardize"))]
@@ -188,7 +189,7 @@ def test_layers_are_copied_and_held(data, fitted):
 
 def test_the_two_networks_do_not_take_each_others_layers():
     plan = [spec._asdict() for spec in plan_layers((16, 9), 12, n_filters=8)]
-    report = allocate(build_network({"plan": plan, "n_classes": 3}))
+    report = allocate(build_network({"plan": plan, "n_classes": 3, "network": "convolutional"}))
     # Their hidden layers have one shape here, and other things come in.
     assert copy_layers(report, make()) == []
 
@@ -238,25 +239,23 @@ def test_masks_of_channels_are_made_in_training_only_and_by_their_generator():
     assert torch.equal(changes.eval()(x), x)
 
 
-@pytest.mark.parametrize("network", ["report", "separable"])
+@pytest.mark.parametrize("network", [ConvolutionalNetwork(), SeparableNetwork()])
 def test_masking_channels_changes_the_training(data, network):
     options = {**FAST, "network": network, "max_epochs": 2}
-    plain = CNNClassifier(**options).fit(*data).predict_proba(data[0])
-    masked = CNNClassifier(**options, mask_channels=0.5).fit(*data).predict_proba(data[0])
-    silenced = CNNClassifier(**options, mask_channels=0.5, recipe="report").fit(*data)
-    assert not np.allclose(plain, masked, atol=1e-5)
-    assert silenced.architecture_["augmentation"].get("mask_channels", 0.0) == 0.0
+    plain = classifier(**options).fit(*data).predict_proba(data[0])
+    masked = classifier(**options, augmentation__mask_channels=0.5).fit(*data)
+    assert not np.allclose(plain, masked.predict_proba(data[0]), atol=1e-5)
 
 
 # ---- bfloat16 ----
 
 
-@pytest.mark.parametrize("network", ["report", "separable"])
+@pytest.mark.parametrize("network", [ConvolutionalNetwork(), SeparableNetwork()])
 def test_mixed_precision_learns_as_well_and_predicts_in_full(data, network):
     X, y = rates(seed=1)
     options = {**FAST, "network": network, "max_epochs": 20, "lr": 1e-2}
-    full = CNNClassifier(**options).fit(*data)
-    mixed = CNNClassifier(**options, amp=True).fit(*data)
+    full = classifier(**options).fit(*data)
+    mixed = classifier(**options, amp=True).fit(*data)
     assert mixed.score(X, y) > full.score(X, y) - 0.05
     loss = [clf.history_[0]["train_loss"] for clf in (full, mixed)]
     assert loss[0] != loss[1] and loss[1] == pytest.approx(loss[0], rel=0.05)
