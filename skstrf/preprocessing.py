@@ -1,4 +1,4 @@
-"""Scaling of n-D data."""
+"""Standardization and contrast normalization of tensors."""
 
 from __future__ import annotations
 
@@ -24,15 +24,10 @@ from skstrf.utils.validation import (
     reject_dataframe_output,
 )
 
-__all__ = [
-    "LogContrast",
-    "TensorScaler",
-    "axis_statistics",
-    "log_contrast",
-]
+__all__ = ["LogContrast", "TensorScaler"]
 
 
-def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of a batch over some of its axes, in one pass."""
     if is_dask(x):
         n, mean, squares = reduce_blocks(x, _block_sums, _merged, axes)
@@ -40,8 +35,8 @@ def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
     first = x[0:1][tuple(slice(0, 1) if a in axes else slice(None) for a in range(x.ndim))]
     count = np.prod([x.shape[axis] for axis in axes])
     with np.errstate(all="ignore"):
-        # A float32 sum of squares keeps no digit of a variance far below the squared mean: take
-        # a rough mean off first. Starting from one value makes it exact for constant data.
+        # A float32 sum of squares keeps no digit of a variance far below the squared mean, so a
+        # rough mean is subtracted first. Starting from one value makes it exact for constant data.
         chunk = double(x[chunk_slices(x)[0]]) - double(first)
         shift = like(double(first) + chunk.mean(axis=axes, keepdims=True), x)
     dtype = double(x[:0]).dtype
@@ -60,16 +55,16 @@ def axis_statistics(x: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
 
 
 def _block_sums(block: np.ndarray, axes: tuple[int, ...]) -> tuple[float, Any, Any]:
-    """Count the values, and give their mean and their squared deviations from it."""
+    """Number of values, their mean and the sum of their squared deviations from it."""
     if not np.isfinite(block).all():
         raise ValueError("X given to TensorScaler contains NaN or infinity.")
-    mean, var = axis_statistics(block, axes)
+    mean, var = _axis_statistics(block, axes)
     n = float(np.prod([block.shape[axis] for axis in axes]))
     return n, mean[None], n * var[None]
 
 
 def _merged(parts: Sequence[tuple[float, Any, Any]]) -> tuple[float, Any, Any]:
-    """Put statistics together around the first mean, so that constants stay exact."""
+    """Combine statistics relative to the first mean, so that constants stay exact."""
     n = sum(part[0] for part in parts)
     shift = parts[0][1]
     mean = shift + sum(count * (one - shift) for count, one, _ in parts) / n
@@ -78,32 +73,33 @@ def _merged(parts: Sequence[tuple[float, Any, Any]]) -> tuple[float, Any, Any]:
 
 
 class TensorScaler(TransformerMixin, BaseEstimator):
-    """Standardize n-D data: take off the mean and divide by the standard deviation.
+    """Standardize tensors by subtracting the mean and dividing by the standard deviation.
 
-    scikit-learn's ``StandardScaler`` for tensors. Mean and deviation are shared over the samples
-    and over the axes named; each position along the other axes has its own. With the default,
-    an STRF tensor of shape (n_sounds, n_scales, n_rates, n_freqs, n_frames) gets one mean and
-    one deviation for every scale, rate and frequency, computed over all sounds and all frames.
+    This is scikit-learn's ``StandardScaler`` for tensors. The mean and standard deviation are
+    computed over the samples and over the axes named by `axis`; each position along the other
+    axes has its own. By default, an STRF tensor of shape
+    (n_sounds, n_scales, n_rates, n_freqs, n_frames) has one mean and one standard deviation for
+    every scale, rate and frequency, computed over all sounds and all frames.
 
     Parameters
     ----------
-    axis : int, tuple of int or None, default -1
-        The axes of X, besides the samples, that share their mean and deviation; negative ones
-        count from the end. None shares over the samples alone, as ``StandardScaler`` does.
-    with_mean : bool, default True
-        Whether to take off the mean.
-    with_std : bool, default True
+    axis : int, tuple of int or None, default=-1
+        Axes of X, besides the samples, that the statistics are computed over. Negative numbers
+        count from the end. None is the samples alone, as in ``StandardScaler``.
+    with_mean : bool, default=True
+        Whether to subtract the mean.
+    with_std : bool, default=True
         Whether to divide by the standard deviation.
 
     Attributes
     ----------
     mean_ : ndarray
-        Mean, float64, of the shape of one sample with 1 in place of every shared axis; found
-        also when `with_mean` is false.
+        Mean in float64, of the shape of one sample with length 1 along the axes that it is
+        computed over. Also available if `with_mean` is false.
     var_ : ndarray
-        Variance, of the same shape; the sum of squares is divided by the number of values.
+        Variance, of the same shape (the sum of squares divided by the number of values).
     scale_ : ndarray
-        What transform divides by: the square root of `var_`, 1 where the data are constant.
+        Divisor of transform: the square root of `var_`, or 1 where the data are constant.
     input_shape_ : tuple of int
         Shape of one sample.
     n_features_in_ : int
@@ -111,15 +107,15 @@ class TensorScaler(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    skstrf.decomposition.MPCA : The usual next step; like PCA it depends on the scale of X.
+    skstrf.MPCA : The usual next step, which depends on the scale of X as PCA does.
 
     Notes
     -----
-    A chunk of samples at a time is summed in float64, so that float32 data with a mean a
-    thousand times the deviation are scaled right and no copy of X is made but the result. torch
-    tensors are taken as they are and give torch tensors on their device. Memory maps and zarr
-    arrays are read in chunks. Every block of a dask array is reduced where it is computed;
-    transform and inverse_transform of it are lazy.
+    X is read in chunks of samples and summed in float64, so that float32 data whose mean is a
+    thousand times their standard deviation are scaled correctly, and the result is the only copy
+    of X. torch tensors stay on their device and transform to torch tensors. Memory maps and zarr
+    arrays are read in chunks. Every block of a dask array is reduced where it is computed, and
+    transform and inverse_transform of a dask array are lazy.
 
     Examples
     --------
@@ -147,12 +143,12 @@ class TensorScaler(TransformerMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Find mean and deviation.
+        """Compute the mean and the standard deviation.
 
         Parameters
         ----------
         X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, ...)
-            Two or more axes.
+            Data of at least two axes.
         y : None
             Ignored.
 
@@ -164,12 +160,12 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            On NaN or infinity in X, or an axis that X lacks.
+            If X contains NaN or infinity, or `axis` names an axis that X does not have.
         """
         X = check_batch(self, X, reset=True, keep_lazy=True)
-        mean, var = axis_statistics(X, _shared_axes(self.axis, X.ndim))
+        mean, var = _axis_statistics(X, _shared_axes(self.axis, X.ndim))
         all_finite(self, var)
-        # A deviation below the spacing of numbers around the mean is rounding, not variation.
+        # A deviation below the spacing of floats around the mean is rounding noise.
         eps = np.finfo(str(X.dtype).removeprefix("torch.")).eps
         constant = var <= (eps * mean) ** 2
         self.mean_, self.var_ = mean, var
@@ -177,7 +173,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Scale X.
+        """Standardize X.
 
         Parameters
         ----------
@@ -187,18 +183,18 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray, torch.Tensor or dask array of the shape of X
-            A scaled copy, float32 for float32; lazy for a dask array.
+            Standardized copy, float32 for float32; lazy for a dask array.
 
         Raises
         ------
         ValueError
-            When the shape differs from that seen in fit, or X is not finite.
+            If the shape differs from that seen in fit, or X contains NaN or infinity.
         """
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, X.ndim)
         if is_dask(X):
-            # A copy: fitting again must not change what is still to be computed.
+            # A copy, because fitting again must not change a result that is still to be computed.
             return map_samples(X, copy(self)._scale, self.input_shape_, X.dtype)
         return self._scale(X)
 
@@ -212,22 +208,22 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         return all_finite(self, _fill(scaled, X))
 
     def inverse_transform(self, X):
-        """Undo `transform`; exact up to rounding.
+        """Reverse `transform`, exactly up to rounding.
 
         Parameters
         ----------
         X : array-like, torch.Tensor, zarr.Array or dask array of shape (n_samples, ...)
-            Scaled samples.
+            Standardized samples.
 
         Returns
         -------
         ndarray, torch.Tensor or dask array of the shape of X
-            In the units of the data seen in fit.
+            Samples in the units of the data seen in fit.
 
         Raises
         ------
         ValueError
-            When the shape differs from that seen in fit, or X is not finite.
+            If the shape differs from that seen in fit, or X contains NaN or infinity.
         """
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
@@ -257,7 +253,7 @@ def _shared_axes(axis: Any, ndim: int) -> tuple[int, ...]:
         if not isinstance(one, Integral) or not -ndim <= int(one) < ndim:
             raise ValueError(
                 f"axis={axis!r} of TensorScaler, but X has {ndim} axes: give integers from "
-                f"{-ndim} to {ndim - 1} (axis 0, the samples, is always shared), or None."
+                f"{-ndim} to {ndim - 1} (axis 0, the samples, is always included), or None."
             )
     return tuple(sorted({0, *(int(one) % ndim for one in given)}))
 
@@ -273,40 +269,41 @@ def _fill(task: Any, X: Any) -> Any:
     return out
 
 
-def log_contrast(x: Any, floor: float = 1e-3, *, envelope: bool = True) -> Any:
-    r"""Logarithms of magnitudes less their mean over channels, and the logarithms themselves.
-
-    With :math:`y = \mathrm{sign}(x) \log(1 + |x| / \mathrm{floor})` the contrast is :math:`y`
-    less its mean over scales and rates at the same frequency and time: the logarithm of each
-    channel in units of the geometric mean of all. What multiplies the spectrum slowly, such as a
-    room or a microphone, is in that mean.
-    """
+def log_contrast(x: Any, compression_floor: float = 1e-3, *, envelope: bool = True) -> Any:
+    """Logarithms of magnitudes minus their mean over channels, and the logarithms themselves."""
     channels = tuple(range(1, max(2, x.ndim - 2)))
     if is_torch(x):
         import torch
 
-        y = torch.sign(x) * torch.log1p(x.abs() / floor)
+        y = torch.sign(x) * torch.log1p(x.abs() / compression_floor)
         contrast = y - y.mean(channels, keepdim=True)
         return torch.cat([contrast, y], 1) if envelope else contrast
-    with np.errstate(all="ignore"):  # who calls this looks for infinities in the result
-        y = np.sign(x) * np.log1p(np.abs(x) / x.dtype.type(floor))
+    with np.errstate(all="ignore"):  # the caller looks for infinity in the result
+        y = np.sign(x) * np.log1p(np.abs(x) / x.dtype.type(compression_floor))
         contrast = y - y.mean(axis=channels, keepdims=True)
     return np.concatenate([contrast, y], axis=1) if envelope else contrast
 
 
 class LogContrast(TransformerMixin, BaseEstimator):
-    """Contrast and envelope of STRF magnitudes, side by side along the axis of scales.
+    r"""Contrast and envelope of STRF magnitudes, side by side along the axis of scales.
 
-    The default `contrast` of :class:`~skstrf.STRFTransformer` divides the spectral envelope out,
-    which helps with other rooms and instruments, and loses what the envelope tells. A network can
-    be given both: ``STRFTransformer(compression=None, contrast=False)``, then this.
+    The envelope is the compressed magnitude
+    :math:`y = \mathrm{sign}(x) \log(1 + |x| / \mathrm{floor})`. The contrast is :math:`y` minus
+    its mean over scales and rates at the same frequency and time, that is the logarithm of each
+    channel relative to the geometric mean of all. A slowly varying gain over frequency, such as
+    that of a room or a microphone, affects the mean only.
+
+    The default `contrast` of :class:`~skstrf.STRFTransformer` removes the spectral envelope.
+    This makes features robust against other rooms and instruments, but discards the information
+    in the envelope. This transformer passes both to a network, after
+    ``STRFTransformer(compression=None, contrast=False)``.
 
     Parameters
     ----------
-    floor : float, default=1e-3
-        Where the logarithm turns linear, in units of the magnitudes.
+    compression_floor : float, default=1e-3
+        Magnitude below which the logarithm becomes linear.
     envelope : bool, default=True
-        Whether to keep the logarithms beside the contrast.
+        Whether to return the envelope beside the contrast.
 
     Attributes
     ----------
@@ -317,7 +314,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    log_contrast : The function.
+    skstrf.STRFTransformer : Transformer that computes the magnitudes.
 
     Examples
     --------
@@ -329,17 +326,17 @@ class LogContrast(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "floor": [Interval(Real, 0, None, closed="neither")],
+        "compression_floor": [Interval(Real, 0, None, closed="neither")],
         "envelope": ["boolean"],
     }
 
-    def __init__(self, floor=1e-3, *, envelope=True):
-        self.floor = floor
+    def __init__(self, compression_floor=1e-3, *, envelope=True):
+        self.compression_floor = compression_floor
         self.envelope = envelope
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Take note of the shape of the samples; nothing is learned.
+        """Record the shape of the samples; there is nothing to learn.
 
         Parameters
         ----------
@@ -350,7 +347,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        self : object
+        LogContrast
             This object.
         """
         X = check_batch(self, X, reset=True, keep_lazy=True)
@@ -359,7 +356,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Give contrast, and envelope.
+        """Compute the contrast, and the envelope.
 
         Parameters
         ----------
@@ -369,12 +366,12 @@ class LogContrast(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray, torch.Tensor or dask array
-            See :func:`log_contrast`; lazy for a dask array.
+            Contrast, followed along axis 1 by the envelope; lazy for a dask array.
 
         Raises
         ------
         ValueError
-            When the shape differs from that seen in fit, or X is not finite.
+            If the shape differs from that seen in fit, or X contains NaN or infinity.
         """
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
@@ -386,7 +383,7 @@ class LogContrast(TransformerMixin, BaseEstimator):
         return self._contrast(X if is_torch(X) else np.asarray(X[0 : len(X)]))
 
     def _contrast(self, X):
-        return all_finite(self, log_contrast(X, self.floor, envelope=self.envelope))
+        return all_finite(self, log_contrast(X, self.compression_floor, envelope=self.envelope))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

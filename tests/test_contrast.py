@@ -47,5 +47,5 @@ def test_torch_and_dask_give_the_same(magnitudes):
 
 def test_signs_are_kept_and_floor_is_checked(magnitudes):
     np.testing.assert_allclose(log_contrast(-magnitudes), -log_contrast(magnitudes), atol=1e-6)
-    with pytest.raises(ValueError, match="floor"):
-        LogContrast(floor=0).fit(magnitudes)
+    with pytest.raises(ValueError, match="compression_floor"):
+        LogContrast(compression_floor=0).fit(magnitudes)

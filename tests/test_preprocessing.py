@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skstrf import TensorScaler
 from skstrf.multilinear import products as streaming
-from skstrf.preprocessing import axis_statistics
+from skstrf.preprocessing import _axis_statistics
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 
@@ -163,6 +163,6 @@ def test_bad_data(x):
 
 
 def test_axis_statistics_match_numpy(x):
-    mean, var = axis_statistics(x, (0, 2))
+    mean, var = _axis_statistics(x, (0, 2))
     np.testing.assert_allclose(mean, x.mean(axis=(0, 2), keepdims=True)[0])
     np.testing.assert_allclose(var, x.var(axis=(0, 2), keepdims=True)[0])
