@@ -44,6 +44,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "remove_config_comments": True,
     "parallel": 2,
     "within_subsection_order": "gallery_order.Learning",
     # The table of times would load scripts from elsewhere.

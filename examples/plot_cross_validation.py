@@ -1,10 +1,11 @@
 """
-Cross-validation that keeps recordings apart
-============================================
+Cross-validate with groups of recordings
+========================================
 
-Clips of one recording, player or artist are alike for reasons that have nothing to do with their
-class. If they are on both sides of a fold, the score flatters. scikit-learn's splitters keep
-groups together, and metadata routing takes them there.
+Clips of the same recording, player or artist are similar for reasons that are
+unrelated to their class. If they are in both the training and the test set of
+a fold, the score is too high. The splitters of scikit-learn keep groups
+together, and metadata routing passes the groups to them.
 """
 
 # %%
@@ -30,18 +31,18 @@ from skstrf import (
 )
 
 clips = load_instruments(load_content=False)
-paths, y = np.array(clips.filenames), clips.target
+paths, y = list(clips.filenames), clips.target
 
 # %%
-# Two clips are cut from each recording here, its first and its second half, as is usual with long
-# recordings: the group is the file.
+# As is common with long recordings, each recording is cut into several clips,
+# here into two. The group of a clip is its file.
 
-halves, groups = [], np.tile(np.arange(len(paths)), 2)
-for offset in (0.0, 1.0):
-    halves.append(
-        AudioLoader(duration=1.0, offset=offset).fit_transform(list(paths))
-    )
+halves = [
+    AudioLoader(duration=1.0, offset=offset).fit_transform(paths)
+    for offset in (0.0, 1.0)
+]
 sounds, labels = np.concatenate(halves), np.tile(y, 2)
+groups = np.tile(np.arange(len(paths)), 2)
 
 folder = tempfile.TemporaryDirectory()
 pipeline = CachedPipeline(
@@ -54,16 +55,16 @@ pipeline = CachedPipeline(
 )
 
 # %%
-# The same pipeline and the same sounds, divided in two ways.
+# The same pipeline is scored on the same sounds with two kinds of folds.
 
-mixed = StratifiedKFold(3, shuffle=True, random_state=0)
-apart = StratifiedGroupKFold(3, shuffle=True, random_state=0)
+splitters = {
+    "random folds": (StratifiedKFold, {}),
+    "recordings kept apart": (StratifiedGroupKFold, {"groups": groups}),
+}
 results = {}
 with sklearn.config_context(enable_metadata_routing=True):
-    for name, folds, params in (
-        ("halves mixed", mixed, {}),
-        ("recordings kept apart", apart, {"groups": groups}),
-    ):
+    for name, (splitter, params) in splitters.items():
+        folds = splitter(3, shuffle=True, random_state=0)
         scores = cross_val_score(
             pipeline, sounds, labels, cv=folds, params=params
         )
@@ -72,15 +73,11 @@ with sklearn.config_context(enable_metadata_routing=True):
 folder.cleanup()
 
 # %%
-# Three folds of each; the bars are their means.
+# The bars are the means of three folds, which are shown as dots.
 
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-ax.bar(
-    list(results),
-    [scores.mean() for scores in results.values()],
-    width=0.5,
-    color="C0",
-)
+means = [scores.mean() for scores in results.values()]
+ax.bar(list(results), means, width=0.5, color="C0")
 for place, scores in enumerate(results.values()):
     ax.plot(np.full(scores.size, place), scores, "o", color="black")
 ax.set(ylabel="accuracy", ylim=(0, 1))

@@ -1,15 +1,16 @@
 """
-Grid search over a whole pipeline, nothing computed twice
-=========================================================
+Search the parameters of a cached pipeline
+==========================================
 
-Settings of the receptive fields, of the multilinear PCA and of the classifier are searched
-together. :class:`~skstrf.CachedPipeline` keeps recordings, fits and transforms, so that twelve
-candidates in three folds cost two passes over the recordings, not thirty-six.
+A grid search can optimize the parameters of the receptive fields, of
+multilinear PCA and of the classifier together. :class:`~skstrf.CachedPipeline`
+caches recordings, fits and transforms, so that twelve candidates in three
+folds need two passes over the recordings instead of thirty-six.
 """
 
 # %%
-# Bundled recordings of instruments. Those of one library are a group of their own: leaving them
-# out here keeps one group from being a fold.
+# The data are bundled recordings of instruments. One library of recordings is
+# left out, as its recordings form a single group.
 
 import tempfile
 
@@ -31,8 +32,8 @@ rows = np.flatnonzero(clips.split != "new_library")[::2]
 paths, y = np.array(clips.filenames)[rows], clips.target[rows]
 
 # %%
-# The pipeline is scikit-learn's but for its name, and so are the search and its parameters. The
-# cache is a folder; give it one that stays, and the next search starts from it.
+# The pipeline, the search and its parameters are those of scikit-learn. If the
+# cache is in a permanent folder, later searches use it as well.
 
 folder = tempfile.TemporaryDirectory()
 pipeline = CachedPipeline(
@@ -51,10 +52,11 @@ grid = {
 }
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
 search = GridSearchCV(pipeline, grid, cv=folds).fit(paths, y)
+folder.cleanup()
 print(f"{search.best_score_:.3f} with {search.best_params_}")
 
 # %%
-# Every candidate, with the spread over folds.
+# The figure shows all candidates with their standard deviation over folds.
 
 results = search.cv_results_
 order = np.argsort(results["mean_test_score"])
@@ -72,6 +74,5 @@ ax.errorbar(
 )
 ax.set_yticks(np.arange(len(order)), labels)
 ax.set_xlabel("accuracy (mean ± std over folds)")
-ax.set_ylabel("C, MPCA's share, contrast")
+ax.set_ylabel("C, share of MPCA, contrast")
 plt.show()
-folder.cleanup()

@@ -1,14 +1,15 @@
 """
-Multilinear PCA: what is kept of a tensor
-=========================================
+Reduce tensors with multilinear PCA
+===================================
 
-A tensor of scale x rate x frequency x time gets one small basis for each of its axes. How many
-components an axis needs says how much the sounds differ along it.
+Multilinear PCA finds one small basis for each axis of a tensor of scale, rate,
+frequency and time. The number of components that an axis needs indicates how
+much the sounds differ along it.
 """
 
 # %%
-# Tensors of the bundled instruments, each two seconds long, scaled so that quiet channels count
-# as much as loud ones.
+# The data are tensors of two seconds of each bundled instrument recording,
+# scaled such that weak channels count as much as strong ones.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -17,71 +18,64 @@ from skstrf.inspection import MPCADisplay
 
 clips = load_instruments(split="train")
 sounds = clips.data[:, :32000]
-strf = STRFTransformer(frame_step=25).fit(sounds)
-scaler = TensorScaler()
-X = scaler.fit_transform(strf.transform(sounds))
+strf = STRFTransformer(frame_step=25)
+X = TensorScaler().fit_transform(strf.fit_transform(sounds))
 names = [axis.name for axis in strf.axes_]
 print(X.shape, names)
 
 # %%
-# A share of 0.9 is asked for **in each mode**. Each curve is what an axis keeps by itself;
-# together the modes keep less, which ``explained_variance_ratio_`` tells.
+# A share of 0.9 applies to **each mode**. Each curve shows the share of the
+# variation that the components of one axis keep. All axes together keep less,
+# which ``explained_variance_ratio_`` tells.
 mpca = MPCA(0.9).fit(X)
 display = MPCADisplay.from_estimator(mpca, mode_names=names)
-print(
-    f"{X[0].size} entries become {np.prod(mpca.output_shape_)}: {mpca.output_shape_}"
-)
-print(
-    f"all modes together keep {mpca.explained_variance_ratio_:.3f} of the variance"
-)
+print(f"{X[0].size} entries become {np.prod(mpca.output_shape_)}")
+print(f"explained variance ratio: {mpca.explained_variance_ratio_:.3f}")
 
 # %%
-# The way back shows what that loss looks like: here scale x frequency of one sound at its best
-# rate, averaged over time. The share of the variance that is missing in all of the training
-# sounds is what was said above.
+# The inverse transform shows the loss. The share of the variance that is
+# missing in the training set complements the explained variance ratio.
 restored = mpca.inverse_transform(mpca.transform(X))
 missing = np.sum((X - restored) ** 2) / np.sum((X - X.mean(axis=0)) ** 2)
 print(f"missing: {missing:.3f}")
 
+# %%
+# The images show scale by frequency of one sound at the rate of its largest
+# response, averaged over time.
+
 
 def mark_octaves(ax):
-    """Write every second octave at a logarithmic axis."""
+    """Label every second octave of a logarithmic frequency axis."""
     ax.minorticks_off()
     ax.set_xticks([250, 1000, 4000], ["250", "1k", "4k"])
 
 
-sound = 0
-rate = np.abs(X[sound]).mean(axis=(0, 2, 3)).argmax()
-pictures = {
-    "tensor": X[sound, :, rate].mean(axis=-1),
-    "from 0.9 a mode": restored[sound, :, rate].mean(axis=-1),
+rate = np.abs(X[0]).mean(axis=(0, 2, 3)).argmax()
+images = {
+    "tensor": X[0, :, rate].mean(axis=-1),
+    "share 0.9": restored[0, :, rate].mean(axis=-1),
 }
 for share in (0.7, 0.5):
-    fewer = MPCA(share).fit(X)
-    back = fewer.inverse_transform(fewer.transform(X[[sound]]))[0]
-    pictures[f"from {share} a mode"] = back[:, rate].mean(axis=-1)
-limit = max(np.abs(picture).max() for picture in pictures.values())
+    smaller = MPCA(share).fit(X)
+    restored = smaller.inverse_transform(smaller.transform(X[:1]))
+    images[f"share {share}"] = restored[0, :, rate].mean(axis=-1)
+limit = max(np.abs(image).max() for image in images.values())
+colors = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
 frequencies, scales = strf.axes_[2].values, strf.axes_[0].values
 figure, axes = plt.subplots(
     1, 4, figsize=(9, 2.4), sharey=True, layout="constrained"
 )
-for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
-    image = ax.pcolormesh(
-        frequencies,
-        range(len(scales)),
-        picture,
-        cmap="RdBu_r",
-        vmin=-limit,
-        vmax=limit,
-    )
+for ax, (title, image) in zip(axes, images.items(), strict=True):
+    mesh = ax.pcolormesh(frequencies, range(len(scales)), image, **colors)
     ax.set(title=title, xscale="log", xlabel="frequency (Hz)")
     mark_octaves(ax)
 axes[0].set_yticks(range(len(scales)), [f"{scale:g}" for scale in scales])
 axes[0].set_ylabel("scale (cycles/octave)")
-figure.colorbar(image, ax=axes, label="deviations from the mean")
+figure.colorbar(mesh, ax=axes, label="deviations from the mean")
 
 # %%
-# Along its axes a component can be read: the first two of frequency, and of rate.
+# The components can be interpreted along their axes. The panels show the first
+# two components of frequency and of rate.
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained")
 for row in mpca.components_[2][:2]:
     axes[0].plot(frequencies, row)
@@ -91,6 +85,6 @@ rates = strf.axes_[1].values
 for row in mpca.components_[1][:2]:
     axes[1].plot(range(len(rates)), row, "o-")
 axes[1].set_xticks(range(len(rates)), [f"{value:g}" for value in rates])
-axes[1].set(xlabel="rate (Hz), negative: rising")
+axes[1].set(xlabel="rate (Hz), negative: upward")
 axes[1].legend(["first", "second"], loc="lower center")
 plt.show()

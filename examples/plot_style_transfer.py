@@ -1,9 +1,10 @@
 """
-Style transfer
-==============
+Transfer the style of a sound
+=============================
 
-What one sound plays, in the texture of another: a saxophone made of drum strokes, straight to the
-waveform.
+Style transfer combines the content of one sound with the texture of another.
+Here a saxophone takes on the texture of a hand drum. The methods optimize or
+predict the sound directly.
 """
 
 import matplotlib.pyplot as plt
@@ -18,8 +19,8 @@ from skstrf import (
 from skstrf.inspection import StyleTransferDisplay
 
 # %%
-# A content and a style
-# ---------------------
+# Content and style
+# -----------------
 
 instruments = load_instruments(split="test", duration=2.0)
 names = [instruments.target_names[k] for k in instruments.target]
@@ -34,8 +35,9 @@ Audio(style[0], rate=16000)
 # Random filters
 # --------------
 #
-# One layer of random filters over a log spectrogram is enough to tell textures apart. Of
-# infinitely many filters the distances have a closed form.
+# One layer of random filters on a log spectrogram suffices to distinguish
+# textures. The distances have a closed form in the limit of infinitely many
+# filters.
 
 transfer = StyleTransfer(max_iter=80, random_state=0).fit(style)
 display = StyleTransferDisplay.from_estimator(transfer, content)
@@ -45,40 +47,32 @@ result = transfer.transform(content)
 Audio(result[0], rate=16000)
 
 # %%
-# How near it is to both, beside the untouched content and style.
+# The table compares the distances of the result with those of the original
+# content and style.
 
 for measure, values in transfer.score_table(content, result).items():
-    print(
-        f"{measure:22}",
-        *(f"{kind} {value[0]:7.3f}" for kind, value in values.items()),
-    )
+    distances = [f"{kind} {value[0]:7.3f}" for kind, value in values.items()]
+    print(f"{measure:22}", *distances)
 
 # %%
 # Auditory cortex
 # ---------------
 #
-# The same with the statistics of cochlea and cortex as the texture.
+# The texture can also be described by the statistics of the auditory model.
 
-cortical = StyleTransfer(
-    STRFTransformer(rates=[4, 8, 16], scales=[0.5, 1, 2]),
-    "cortical",
-    max_iter=25,
-    random_state=0,
-)
-heard = cortical.fit(style).transform(content)
-Audio(heard[0], rate=16000)
+strf = STRFTransformer(rates=[4, 8, 16], scales=[0.5, 1, 2])
+cortical = StyleTransfer(strf, "cortical", max_iter=25, random_state=0)
+result = cortical.fit(style).transform(content)
+Audio(result[0], rate=16000)
 
 # %%
-# Weights
-# -------
+# Content weight
+# --------------
 #
-# More weight on the content keeps it nearer.
+# With a larger weight of the content, the result remains closer to it.
 
 weights = [0.01, 0.05, 0.2, 1.0]
-distances: dict[str, list[float]] = {
-    "gram_distance": [],
-    "content_distance": [],
-}
+distances = {"gram_distance": [], "content_distance": []}
 for weight in weights:
     transfer.set_params(content_weight=weight, max_iter=40).fit(style)
     table = transfer.score_table(content)
@@ -87,18 +81,16 @@ for weight in weights:
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for name, values in distances.items():
     ax.plot(weights, values, "o-", label=name.replace("_", " "))
-ax.set_xscale("log")
-ax.set_xlabel("content weight")
-ax.set_ylabel("relative distance")
+ax.set(xscale="log", xlabel="content weight", ylabel="relative distance")
 ax.legend(frameon=False)
 plt.show()
 
 # %%
-# One pass of a network
-# ---------------------
+# Feed-forward network
+# --------------------
 #
-# A small network learns two styles; half of each is a mixture. A minute of training on more
-# sounds than these makes it better.
+# A small network learns two styles, which can be mixed, and transfers them in
+# one pass. More sounds and a longer training improve the result.
 
 fast = FastStyleTransfer(
     max_iter=40,
@@ -112,5 +104,5 @@ other = instruments.data[names.index("electric_guitar")][None]
 fast.fit(
     [style[0], other[0]], ["drum", "guitar"], contents=instruments.data[:8]
 )
-mixed = fast.set_params(style={"drum": 0.5, "guitar": 0.5}).transform(content)
-Audio(mixed[0], rate=16000)
+fast.set_params(style={"drum": 0.5, "guitar": 0.5})
+Audio(fast.transform(content)[0], rate=16000)
