@@ -87,7 +87,7 @@ def trials(name, x):
         strf = STRFTransformer(**{"pooling": "sample"} | options).fit(x[None])
         tensor = strf.transform(x[None])
         start = time.process_time()
-        back = strf.inverse_transform(tensor, to="spectrogram")[0]
+        back = strf.inverse_spectrogram(tensor)[0]
         yield measure(what, name, truth, back, time.process_time() - start)
         if what in ("complex, every frame", "complex, every 8th", "magnitude, every frame"):
             start = time.process_time()

@@ -44,7 +44,8 @@ display = ReconstructionDisplay.from_estimator(strf, x)
 # The auditory spectrogram does not contain the phase of the waveform. The
 # sound is found by gradient descent on the difference of the spectrograms.
 
-y = strf.inverse_transform(strf.transform(x), max_iter=40)
+strf.set_params(max_iter=40)
+y = strf.inverse_transform(strf.transform(x))
 Audio(y[0], rate=16000)
 
 # %%
@@ -54,10 +55,10 @@ Audio(y[0], rate=16000)
 # The magnitude does not contain the phase of the channels either. Alternating
 # projections find a phase that is consistent with it.
 
-magnitudes = STRFTransformer(frame_step=1, pooling="sample", contrast=False)
-reconstruction = magnitudes.fit(x).inverse_transform(
-    magnitudes.transform(x), to="spectrogram", max_iter=40
+magnitudes = STRFTransformer(
+    frame_step=1, pooling="sample", contrast=False, max_iter=40
 )
+reconstruction = magnitudes.inverse_spectrogram(magnitudes.fit_transform(x))
 v = auditory_spectrogram((x - x.mean()) / x.std())
 figure, axes = plt.subplots(
     1, 2, figsize=(9, 3.2), sharey=True, layout="constrained"

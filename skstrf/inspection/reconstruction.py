@@ -147,7 +147,7 @@ class ReconstructionDisplay:
         original = _spectrogram(strf, sound)
         display = cls(
             original,
-            to_numpy(strf.inverse_transform(tensor, to="spectrogram"))[0],
+            to_numpy(strf.inverse_spectrogram(tensor))[0],
             spectrogram_axes(original.shape[1], strf.hop_duration),
             tensor=to_numpy(tensor)[0],
             tensor_axes=strf.axes_,

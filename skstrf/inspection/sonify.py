@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 from pathlib import Path
@@ -118,7 +117,7 @@ def sonify(
             max_iter=max_iter,
         )
     else:
-        sounds = _inverse(transformer, batch)
+        sounds = transformer.inverse_transform(batch)
     sounds = _playable(np.asarray(sounds), peak)
     if path is not None:
         _write(path, sounds[0], rate)
@@ -130,12 +129,6 @@ def _n_axes(transformer: Any) -> int:
         raise ValueError(f"{type(transformer).__name__} has no inverse_transform.")
     check_is_fitted(transformer)
     return len(transformer.axes_)
-
-
-def _inverse(transformer: Any, tensors: np.ndarray) -> np.ndarray:
-    """Invert tensors; some transformers can also return spectrograms, and `to` selects."""
-    wanted = inspect.signature(transformer.inverse_transform).parameters
-    return transformer.inverse_transform(tensors, **({"to": "sound"} if "to" in wanted else {}))
 
 
 def _sample_rate(sample_rate: float | None, transformer: Any) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from skstrf.transforms.base import FramedTransformer
 from skstrf.transforms.modules import is_differentiable, torch_module
 
 __all__ = [
@@ -85,7 +85,7 @@ class SpectrogramDomain(Domain):
         """Invert it."""
         tensor = variable.cpu().numpy()[None]
         invert = self._representation.inverse_transform
-        if "phase" in inspect.signature(invert).parameters:
+        if isinstance(self._representation, FramedTransformer):
             return invert(tensor, phase=content[None].astype(np.float32))[0]
         return invert(tensor)[0]
 

@@ -1,4 +1,4 @@
-"""ChromaTransformer: sound to energy in the twelve pitch classes."""
+"""Chromagrams: energy in the pitch classes."""
 
 from __future__ import annotations
 
@@ -19,45 +19,48 @@ class ChromaTransformer(FourierTransformer):
     Parameters
     ----------
     sample_rate : float, default=16000
-        Of the sounds, in Hz.
+        Sampling rate of the input sounds in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
+        Number of frames per second. Frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     n_chroma : int, default=12
-        Pitch classes in an octave.
+        Number of pitch classes in an octave.
     tuning : float or None, default=None
-        Deviation from A = 440 Hz, as a part of a pitch class; None estimates it for every sound
-        on its own.
-    ctroct, octwidth : float, float or None, default=5.0, 2.0
-        Octaves are weighted by a Gaussian centered at `ctroct` (octaves above 27.5 Hz) with
-        deviation `octwidth`; None weighs all alike.
+        Deviation from A = 440 Hz in fractions of a pitch class; None estimates it for every
+        sound.
+    ctroct : float, default=5.0
+        Center of the Gaussian that weights the octaves, in octaves above 27.5 Hz.
+    octwidth : float or None, default=2.0
+        Standard deviation of this Gaussian in octaves; None weights all octaves equally.
     norm : {1, 2, inf, None}, default=inf
-        Every frame is divided by this norm; silent frames stay 0.
+        Norm by which every frame is divided; silent frames stay 0.
     n_fft : int or None, default=None
-        Samples of a frame, even. None: the first power of two of at least 120 ms and two hops;
-        2048 at 16 kHz, long enough to part semitones above 260 Hz or so.
-    win_length, window : int or None, str
-        Of the short-time Fourier transform, see :class:`STFTTransformer`.
+        Length of a frame in samples, even. None selects the first power of two of at least
+        120 ms and two hops: 2048 at 16 kHz, which resolves semitones above about 260 Hz.
+    win_length : int or None, default=None
+        Length of the window in samples, see :class:`STFTTransformer`.
+    window : str, default="hann"
+        Name of the window, see :class:`STFTTransformer`.
     dtype : {"float32", "float64"} or None, default=None
-        Of computation and output. None keeps the input's.
+        Precision of the computation and the output; None keeps that of the input.
     n_jobs : int or None, default=None
-        Threads.
+        Number of threads, each with a sound of its own; None means 1 and -1 all cores.
     memory : str, path, joblib.Memory or None, default=None
-        A folder in which the tensor of every recording is kept.
+        Folder in which the tensor of every recording is cached.
 
     Attributes
     ----------
     axes_ : list of Axis
         Pitch class (semitones above C) and time (s).
     hop_length_ : int
-        Samples from one frame to the next.
+        Number of samples from one frame to the next.
 
     See Also
     --------
-    WaveletTransformer : Keeps the octaves apart.
+    WaveletTransformer : Spectra that keep the octaves apart.
 
     Notes
     -----
-    The numbers are those of :func:`librosa.feature.chroma_stft` for one sound, on the frames of
+    The values are those of :func:`librosa.feature.chroma_stft` for one sound, on the frames of
     :class:`STFTTransformer`.
 
     Examples
@@ -118,7 +121,7 @@ class ChromaTransformer(FourierTransformer):
 
     def _tensors(self, X: np.ndarray) -> np.ndarray:
         # Sound by sound: librosa would estimate one tuning for the whole batch.
-        return self._each(self._chroma, X)
+        return self._map_rows(self._chroma, X)
 
     def _chroma(self, x: np.ndarray) -> np.ndarray:
         import librosa

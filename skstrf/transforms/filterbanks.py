@@ -10,7 +10,7 @@ import numpy as np
 import scipy.fft
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from skstrf.transforms.base import Axis, InvertibleTransformer, n_frames
+from skstrf.transforms.base import Axis, FramedTransformer, InvertibleTransformer, n_frames
 from skstrf.transforms.compression import COMPRESSION, compress, expand
 from skstrf.utils.validation import Interval, Real, StrOptions
 
@@ -301,13 +301,14 @@ def half_cosine_bank(
     return Bank(centers[kept], low[kept], high[kept], response, ringing)
 
 
-class BankTransformer(InvertibleTransformer):
+class BankTransformer(FramedTransformer, InvertibleTransformer):
     """Base of the transformers from sounds to the envelopes of their subbands.
 
     A subclass writes ``_design``: a function that makes a `Bank`, and its arguments.
     """
 
     _parameter_constraints: dict = {
+        **FramedTransformer._parameter_constraints,
         **InvertibleTransformer._parameter_constraints,
         **COMPRESSION,
         "fmin": [Interval(Real, 0, None, closed="neither")],
@@ -335,8 +336,8 @@ class BankTransformer(InvertibleTransformer):
     def _tensors(self, X: np.ndarray) -> np.ndarray:
         bands = self._subbands(X.dtype)
         if self.output == "complex":
-            return self._each(bands.complex, X)
-        return self._each(lambda x: self._compressed(bands.power(x)), X)
+            return self._map_rows(bands.complex, X)
+        return self._map_rows(lambda x: self._compressed(bands.power(x)), X)
 
     def _compressed(self, power: np.ndarray) -> np.ndarray:
         is_power = self.output == "power"

@@ -1,4 +1,4 @@
-"""MelTransformer: sound to spectra on the mel scale."""
+"""Mel spectrograms and their inverse."""
 
 from __future__ import annotations
 
@@ -134,52 +134,64 @@ class MelTransformer(MelBankTransformer):
     Parameters
     ----------
     sample_rate : float, default=16000
-        Of the sounds, in Hz.
+        Sampling rate of the input sounds in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
+        Number of frames per second. Frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     n_mels : int, default=128
-        Filters of the bank.
+        Number of mel filters.
     fmin : float, default=0.0
-        Lower edge of the lowest filter, in Hz.
+        Lower edge of the lowest filter in Hz.
     fmax : float or None, default=None
-        Upper edge of the highest filter, in Hz; None: half the sample rate.
+        Upper edge of the highest filter in Hz; None selects half the sampling rate.
     htk : bool, default=False
-        The mel scale of HTK instead of Slaney's.
+        Whether the mel scale is that of HTK instead of Slaney's.
     norm : {"slaney", None}, default="slaney"
-        Filters of equal area, or of equal height.
-    n_fft, win_length, window : int or None, int or None, str
-        Of the short-time Fourier transform, see :class:`STFTTransformer`.
+        Normalization of the filters: "slaney" gives equal areas, None equal heights.
+    n_fft : int or None, default=None
+        Length of a frame in samples, see :class:`STFTTransformer`.
+    win_length : int or None, default=None
+        Length of the window in samples, see :class:`STFTTransformer`.
+    window : str, default="hann"
+        Name of the window, see :class:`STFTTransformer`.
     output : {"power", "magnitude"}, default="power"
-        What is filtered.
+        Part of the spectra that is filtered.
     compression : {"db", "log", "cbrt"}, float or None, default="db"
-        As in :class:`STFTTransformer`. Decibels are re 1, never re the loudest frame: no sound
-        depends on its batch.
+        Compression of the output, as in :class:`STFTTransformer`. Decibels are re 1 rather than
+        re the loudest frame, so that no sound depends on its batch.
     compression_floor : float, default=1e-10
-        In units of the uncompressed output.
-    max_iter, random_state : int, int or RandomState or None
-        Of `inverse_transform`, see :class:`STFTTransformer`.
+        Floor of "db" and scale of "log", in units of the uncompressed output.
+    max_iter : int, default=64
+        Number of iterations of `inverse_transform`.
+    random_state : int, RandomState or None, default=None
+        Seed of the phases from which `inverse_transform` starts.
     dtype : {"float32", "float64"} or None, default=None
-        Of computation and output. None keeps the input's.
+        Precision of the computation and the output; None keeps that of the input.
     n_jobs : int or None, default=None
-        Threads of `inverse_transform`.
+        Number of threads of `inverse_transform`; None means 1 and -1 all cores.
     memory : str, path, joblib.Memory or None, default=None
-        A folder in which the tensor of every recording is kept.
+        Folder in which the tensor of every recording is cached.
 
     Attributes
     ----------
     axes_ : list of Axis
-        Frequency (Hz, the peak of every filter) and time (s).
+        Frequency (peak of every filter in Hz) and time (s).
     hop_length_ : int
-        Samples from one frame to the next.
+        Number of samples from one frame to the next.
 
     See Also
     --------
-    MFCCTransformer : The next step, cepstral coefficients.
+    MFCCTransformer : Cepstral coefficients of these spectra.
 
     Notes
     -----
-    The numbers are those of :func:`librosa.feature.melspectrogram` and
+    The values are those of :func:`librosa.feature.melspectrogram` and
     :func:`librosa.power_to_db` (without `top_db`), on the frames of :class:`STFTTransformer`.
+
+    `inverse_transform` applies the fast Griffin-Lim algorithm to the mel spectrogram itself. On 28
+    bundled recordings of 2 s the mel magnitudes of the resulting sounds differ by .046 of their
+    norm in the median and .13 at worst (by .16 and .44 with non-negative least squares followed
+    by Griffin-Lim, as in librosa). With the true phases as `phase` and ``max_iter=0`` the SNR of
+    the sounds is 25 dB in the median and 11 dB at worst.
 
     Examples
     --------
@@ -244,35 +256,6 @@ class MelTransformer(MelBankTransformer):
         power = self.output == "power"
         mel = self._mel(X, power=power)
         return compress(mel, self.compression, self.compression_floor, power=power)
-
-    def inverse_transform(self, X, phase=None):
-        """Find sounds with these mel spectrograms.
-
-        By fast Griffin-Lim on the mel spectrogram itself, from noise, see :func:`sound_from_mel`.
-        On 28 bundled recordings of 2 s the mel magnitudes of the sounds found differ by .046 of
-        their norm in the median and .13 at worst (with non-negative least squares and Griffin-Lim
-        after it, as in librosa, .16 and .44). With the true phases as a hint and ``max_iter=0``
-        the SNR of the sounds is 25 dB in the median, 11 dB at worst.
-
-        Parameters
-        ----------
-        X : array-like, torch.Tensor or dask array of shape (n_sounds, n_mels, n_frames)
-            As `transform` gives them.
-        phase : array-like of shape (n_sounds, n_times) or (n_sounds, 1 + n_fft / 2, n_frames)
-            Where to start from, see :meth:`STFTTransformer.inverse_transform`; None: chance.
-
-        Returns
-        -------
-        ndarray, torch.Tensor or dask array of shape (n_sounds, n_times)
-            Sounds of the length seen in fit; lazy for a dask array.
-
-        Raises
-        ------
-        ValueError
-            If X or `phase` has another shape, is not finite or complex; or if the windows leave
-            samples uncovered.
-        """
-        return self._inverse(X, phase)
 
     def _invert(self, tensor, hint, rng):
         power = self.output == "power"

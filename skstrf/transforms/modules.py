@@ -10,11 +10,12 @@ from torch import nn
 
 from skstrf.auditory import Cochlea, Cortex, model_sample_rate, resample
 from skstrf.transforms.base import n_frames
+from skstrf.transforms.compression import compress
 from skstrf.transforms.mel import MelTransformer, _filters
 from skstrf.transforms.mfcc import MFCCTransformer
+from skstrf.transforms.standardization import standardize
 from skstrf.transforms.stft import FourierTransformer, STFTTransformer
 from skstrf.transforms.strf import STRFTransformer
-from skstrf.transforms.strf import compress as compress_signed
 from skstrf.utils.arrays import to_numpy
 from skstrf.utils.validation import check_is_fitted
 
@@ -23,12 +24,6 @@ __all__ = [
     "is_differentiable",
     "torch_module",
 ]
-
-
-# Below this an exponent under 1 is not differentiated: its slope has no bound at 0.
-_STEEP = 1e-12
-# Deviation, in parts of the mean, below which a sound is constant but for rounding.
-_CONSTANT = 1e-7
 
 
 def torch_module(transformer: Any) -> nn.Module:
@@ -151,7 +146,7 @@ class _STFT(_Fourier):
             return frames
         power = self._output == "power"
         spectra = _power(frames) if power else frames.abs()
-        return _compress(spectra, *self._compression, power=power)
+        return compress(spectra, *self._compression, power=power)
 
 
 class _Mel(_Fourier):
@@ -169,7 +164,7 @@ class _Mel(_Fourier):
         frames = self._frames(x)
         spectra = _power(frames) if self._is_power else frames.abs()
         mel = self.weights.to(spectra.dtype) @ spectra
-        return _compress(mel, *self._compression, power=self._is_power)
+        return compress(mel, *self._compression, power=self._is_power)
 
 
 class _MFCC(_Mel):
@@ -212,13 +207,10 @@ class _STRF(_Batches):
 
     def _tensors(self, x: torch.Tensor) -> torch.Tensor:
         if self._normalizes:
-            x = _standardized(x)
+            x = standardize(x)
         x = differentiable_resample(x, self._sample_rate, model_sample_rate())
         tensor = self.cortex(self.cochlea(x))
-        if self._output == "magnitude":
-            tensor = _compress(tensor, *self._compression)
-        else:
-            tensor = compress_signed(tensor, *self._compression)
+        tensor = compress(tensor, *self._compression, signed=self._output != "magnitude")
         return tensor - tensor.mean((1, 2), keepdim=True) if self._subtracts_mean else tensor
 
 
@@ -244,29 +236,6 @@ def _resampled(x: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tenso
 
 def _power(frames: torch.Tensor) -> torch.Tensor:
     return torch.view_as_real(frames).square().sum(-1)
-
-
-def _standardized(x: torch.Tensor) -> torch.Tensor:
-    """Zero mean and unit variance per sound; silence stays zero."""
-    mean = x.mean(-1, keepdim=True, dtype=torch.float64)
-    centered = x - mean.to(x.dtype)
-    correction = 1 if x.shape[-1] > 1 else 0
-    variance = centered.double().square().sum(-1, keepdim=True) / (x.shape[-1] - correction)
-    constant = variance <= (_CONSTANT * mean).square()
-    deviation = variance.where(~constant, 1.0).sqrt()
-    return centered * (~constant / deviation).to(x.dtype)
-
-
-def _compress(x: torch.Tensor, kind: Any, floor: float, *, power: bool = False) -> torch.Tensor:
-    """Compress what is not negative, as :func:`skstrf.transforms.compression.compress`."""
-    if kind == "db":
-        return (10 if power else 20) * x.clamp(min=floor).log10()
-    if kind == "log":
-        return (x / floor).log1p()
-    if kind is None:
-        return x
-    exponent = 1 / 3 if kind == "cbrt" else float(kind)
-    return x.clamp(min=_STEEP).pow(exponent).where(x > _STEEP, x)
 
 
 _MODULES: dict[type, Any] = {

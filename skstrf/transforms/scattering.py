@@ -1,4 +1,4 @@
-"""ScatteringTransformer: sound to averaged envelopes of wavelets, and of wavelets of these."""
+"""Scattering transform in time, computed by kymatio."""
 
 from __future__ import annotations
 
@@ -30,50 +30,51 @@ class ScatteringTransformer(FramedTransformer):
     Parameters
     ----------
     sample_rate : float, default=16000
-        Of the sounds, in Hz.
+        Sampling rate of the input sounds in Hz.
     frame_rate : float, default=62.5
-        Frames per second; frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
+        Number of frames per second. Frame `k` is centered at ``(k + 1/2) / frame_rate`` seconds.
     J : int, default=12
-        The longest wavelet takes ``2**J`` samples; 256 ms at 16 kHz.
+        Binary logarithm of the length of the longest wavelet in samples: 256 ms at 16 kHz.
     Q : int or (int, int), default=(8, 1)
-        Wavelets per octave, of order 1 and of order 2; one number is that of order 1.
+        Number of wavelets per octave of order 1 and order 2; one number applies to order 1.
     T : int or None, default=None
-        Samples averaged over, a power of two and at least a hop. None: ``2**J``, or the first
-        power of two that holds a hop if that is more.
+        Length of the average in samples, a power of two and at least a hop. None selects
+        ``2**J``, or the first power of two of at least a hop if that is longer.
     orders : tuple of int, default=(1, 2)
-        Which to keep of 0 (the averaged sound, of both signs), 1 and 2.
+        Orders that are kept: 0 (the averaged sound, which is signed), 1 and 2.
     compression : {"db", "log", "cbrt"}, float or None, default="db"
-        As in :class:`STFTTransformer`.
+        Compression of the output, as in :class:`STFTTransformer`.
     compression_floor : float, default=1e-5
-        In units of the uncompressed output.
+        Floor of "db" and scale of "log", in units of the uncompressed output.
     dtype : {"float32", "float64"} or None, default=None
-        Of computation and output. None keeps the input's.
+        Precision of the computation and the output; None keeps that of the input.
     n_jobs : int or None, default=None
-        Threads, over sounds; torch has its own besides.
+        Number of threads, each with a sound of its own, besides those of torch; None means 1
+        and -1 all cores.
     memory : str, path, joblib.Memory or None, default=None
-        A folder in which the tensor of every recording is kept.
+        Folder in which the tensor of every recording is cached.
 
     Attributes
     ----------
     axes_ : list of Axis
-        Path (names such as "440 Hz" and "440 Hz, 12.5 Hz") and time (s).
+        Path (with names such as "440 Hz" and "440 Hz, 12.5 Hz") and time (s).
     paths_ : ndarray of shape (n_paths, 2)
         Center frequencies in Hz of the wavelets of order 1 and 2; NaN where there is none.
     orders_ : ndarray of shape (n_paths,)
         Order of every path.
     hop_length_ : int
-        Samples from one frame to the next.
+        Number of samples from one frame to the next.
 
     See Also
     --------
-    STRFTransformer : Modulations over time and over frequency, with their direction.
+    STRFTransformer : Modulations over time and frequency, with their direction.
 
     Notes
     -----
-    Computed by kymatio at intervals of ``T / 2`` and taken from there to the middles of the frames
-    by splines of fifth degree. kymatio 0.3 makes paths too small by powers of two when it
-    subsamples [3]_; this is undone, so that paths compare. The filters are made for the length of
-    the sounds, which takes longer than their use, and are kept for the next call (460 MB
+    kymatio computes the paths at intervals of ``T / 2``; splines of fifth degree interpolate them
+    at the middles of the frames. kymatio 0.3 scales paths down by powers of two when it subsamples
+    [3]_; this is undone, so that paths are comparable. The filters are designed for the length of
+    the sounds, which takes longer than their application, and are kept for the next call (460 MB
     for 30 s).
 
     References
@@ -167,7 +168,7 @@ class ScatteringTransformer(FramedTransformer):
         return {"J": int(self.J), "Q": Q, "T": T, "max_order": max(1, *orders)}
 
     def _tensors(self, X: np.ndarray) -> np.ndarray:
-        return self._each(self._scattering, X)
+        return self._map_rows(self._scattering, X)
 
     def _scattering(self, x: np.ndarray) -> np.ndarray:
         from scipy.interpolate import make_interp_spline

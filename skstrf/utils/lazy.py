@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy as np
 
 __all__ = [
     "Stored",
+    "apply_samplewise",
     "is_dask",
-    "map_pairs",
     "map_samples",
     "on_block",
     "reduce_blocks",
@@ -32,6 +33,61 @@ def is_dask(x: Any) -> bool:
     """Whether `x` is a dask array; never imports dask for the asking."""
     da = sys.modules.get("dask.array")
     return da is not None and isinstance(x, da.Array)
+
+
+# Bytes of an array on disk that are read at a time.
+PART_BYTES = 64 * 2**20
+
+
+def apply_samplewise(
+    function: Callable[..., Any],
+    X: Any,
+    other: Any = None,
+    *,
+    shape: tuple[int, ...],
+    dtype: Any,
+    needs_start: bool = False,
+) -> Any:
+    """Apply a function of samples to samples of any kind: at once, from disk in parts, or lazily.
+
+    Parameters
+    ----------
+    function : callable
+        Called with some samples and, where `other` is given, what belongs to them; with
+        `needs_start` also with ``start=``, the index of the first of them. For dask arrays it is
+        kept until they are computed, so it must belong to a copy of the estimator, which fitting
+        the estimator again does not change.
+    X : ndarray, torch.Tensor, Stored or dask array of shape (n_samples, ...)
+        Checked samples.
+    other : array or dask array of shape (n_samples, ...), optional
+        Second argument of the function, cut into the same samples as `X`.
+    shape : tuple of int
+        Shape of one sample of the result.
+    dtype : dtype
+        Dtype of the result of samples on disk or in dask arrays.
+    needs_start : bool, default=False
+        Whether the function takes ``start=``.
+
+    Returns
+    -------
+    ndarray, torch.Tensor or dask array of shape (n_samples, *shape)
+        A dask array for a dask array, with the same chunks along the first axis.
+    """
+    if is_dask(X):
+        if other is None:
+            return map_samples(X, function, shape, dtype, needs_start=needs_start)
+        return _map_pairs(X, other, function, shape, dtype, needs_start)
+    if not isinstance(X, Stored):
+        rest = () if other is None else (other,)
+        return function(X, *rest, **({"start": 0} if needs_start else {}))
+    out = np.empty((len(X), *shape), dtype)
+    sample_bytes = max(1, X.nbytes // len(X))
+    n_rows = max(1, PART_BYTES // (sample_bytes * X.rows_together)) * X.rows_together
+    for start in range(0, len(X), n_rows):
+        rows = slice(start, start + n_rows)
+        rest = () if other is None else (other[rows],)
+        out[rows] = function(X[rows], *rest, **({"start": start} if needs_start else {}))
+    return out
 
 
 def map_samples(
@@ -66,12 +122,18 @@ def _mapped_block(block: Any, shared: Any, block_info: Any = None) -> Any:
     if not shape[0]:  # what a selection has left of a block
         return np.empty((0, *made[0]), made[1])
     start = int(location[0][0])
-    args = (*args, start) if needs_start else args
+    if needs_start:
+        function = partial(function, start=start)
     return on_block(function, block, args, number=number, shape=shape, start=start)
 
 
-def map_pairs(
-    x: Any, other: Any, function: Callable[..., Any], shape: tuple[int, ...], dtype: Any
+def _map_pairs(
+    x: Any,
+    other: Any,
+    function: Callable[..., Any],
+    shape: tuple[int, ...],
+    dtype: Any,
+    needs_start: bool,
 ) -> Any:
     """Apply `function` to every block of samples and what belongs to them, lazily."""
     import dask.array as da
@@ -81,26 +143,29 @@ def map_pairs(
     other = other.rechunk(cuts) if is_dask(other) else da.from_array(np.asarray(other), cuts)
     shared = delayed(function, pure=True, traverse=False)
     starts = np.cumsum([0, *x.chunks[0]])
-    parts = [
-        da.from_delayed(
-            delayed(_paired_block)(one, two, shared, k, (rows, *x.shape[1:]), int(start)),
-            (rows, *shape),
-            dtype=dtype,
-        )
-        for k, (one, two, rows, start) in enumerate(
-            zip(
-                x.to_delayed().ravel(), other.to_delayed().ravel(), x.chunks[0], starts[:-1],
-                strict=True,
+    pairs = zip(x.to_delayed().ravel(), other.to_delayed().ravel(), strict=True)
+    parts = []
+    for k, (block, own) in enumerate(pairs):
+        rows, start = x.chunks[0][k], int(starts[k])
+        if rows:
+            part = delayed(_paired_block)(
+                block, own, shared, needs_start, k, (rows, *x.shape[1:]), start
             )
-        )
-        if rows
-    ]  # fmt: skip
+            parts.append(da.from_delayed(part, (rows, *shape), dtype=dtype))
     return da.concatenate(parts)
 
 
 def _paired_block(
-    block: Any, other: Any, function: Any, number: int, shape: tuple[int, ...], start: int
+    block: Any,
+    other: Any,
+    function: Any,
+    needs_start: bool,
+    number: int,
+    shape: tuple[int, ...],
+    start: int,
 ) -> Any:
+    if needs_start:
+        function = partial(function, start=start)
     return on_block(function, block, (other,), number=number, shape=shape, start=start)
 
 
@@ -195,15 +260,15 @@ def stored(x: Any) -> Any:
 
 
 class Stored:
-    """Slices of samples of an array on disk, in float32 or float64."""
+    """Slices of samples of an array on disk, in single or double precision."""
 
     def __init__(self, array: Any, rows_together: int = 1) -> None:
         self.array, self.rows_together = array, rows_together
         self.shape = tuple(array.shape)
         self.ndim = len(self.shape)
         self.stored_dtype = np.dtype(array.dtype)
-        kept = self.stored_dtype.newbyteorder("=") in (np.float32, np.float64)
-        self.dtype = self.stored_dtype.newbyteorder("=") if kept else np.dtype(np.float64)
+        native = self.stored_dtype.newbyteorder("=")
+        self.dtype = native if native.char in "fdFD" else np.dtype(np.float64)
         self.itemsize = self.dtype.itemsize
         self.nbytes = prod(self.shape) * self.itemsize
 

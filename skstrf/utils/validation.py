@@ -23,6 +23,7 @@ from skstrf.utils.arrays import is_torch
 from skstrf.utils.lazy import Stored, is_dask, stored, whole_samples
 
 __all__ = [
+    "FLOATS",
     "HasMethods",
     "Integral",
     "Interval",

@@ -39,8 +39,7 @@ class Cortex(BaseEstimator):
         self.axes_ = [None] * 4
         return self
 
-    def inverse_transform(self, X, to="spectrogram"):
-        assert to == "sound"
+    def inverse_transform(self, X):
         return X.reshape(len(X), -1)
 
 

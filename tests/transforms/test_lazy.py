@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 import skstrf
 from skstrf import MPCA, AudioLoader, STRFTransformer, TensorScaler
 from skstrf.feature_selection import ChannelSelector
-from skstrf.transforms import base as lazy_module
+from skstrf.utils import lazy as lazy_module
 
 da = pytest.importorskip("dask.array")
 cloudpickle = pytest.importorskip("cloudpickle")
@@ -93,22 +93,27 @@ def test_transformers_are_lazy_and_equal(name, dtype, sounds):
     assert y.compute().dtype == expected.dtype
 
 
-@pytest.mark.parametrize(("output", "to"), [("complex", "sound"), ("real", "spectrogram")])
-def test_strf_in_other_kinds_of_numbers(output, to, sounds):
+@pytest.mark.parametrize(
+    ("output", "inverse"), [("complex", "inverse_transform"), ("real", "inverse_spectrogram")]
+)
+def test_strf_in_other_kinds_of_numbers(output, inverse, sounds):
     strf = make("STRFTransformer", output=output, frame_step=8, pooling="sample")
     expected = strf.fit_transform(sounds)
     assert_lazy(strf.transform(never(sounds)), expected)
     np.testing.assert_allclose(strf.transform(cut(sounds)).compute(), expected, atol=1e-5)
-    wanted = strf.inverse_transform(expected, to=to, max_iter=3)
-    assert_lazy(strf.inverse_transform(never(expected), to=to), wanted)
-    found = strf.inverse_transform(cut(expected), to=to, max_iter=3).compute()
+    strf.set_params(max_iter=3)
+    invert = getattr(strf, inverse)
+    wanted = invert(expected)
+    assert_lazy(invert(never(expected)), wanted)
+    found = invert(cut(expected)).compute()
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
-    any_seed = strf.inverse_transform(cut(expected), to=to, max_iter=1, random_state=None)[4:]
+    strf.set_params(max_iter=1, random_state=None)
+    any_seed = invert(cut(expected))[4:]
     np.testing.assert_array_equal(any_seed.compute(), any_seed.compute())
     with pytest.raises(ValueError, match="tensors of shape"):
-        strf.inverse_transform(cut(expected[..., :-1]))
+        invert(cut(expected[..., :-1]))
     with pytest.raises(ValueError, match="output="):
-        strf.inverse_transform(cut(np.abs(expected) if output == "complex" else expected + 0j))
+        invert(cut(np.abs(expected) if output == "complex" else expected + 0j))
 
 
 @pytest.mark.parametrize("name", INVERTIBLE)
@@ -382,6 +387,26 @@ def test_sounds_on_disk_are_read_some_at_a_time(kind, sounds, tmp_path, monkeypa
     y = strf.transform(on_disk)
     assert seen == [2, 2, 1]
     np.testing.assert_allclose(y, strf.transform(sounds), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("output", ["magnitude", "complex"])
+def test_tensors_on_disk_are_inverted_some_at_a_time(output, sounds, tmp_path, monkeypatch):
+    stft = make("STFTTransformer", output=output, random_state=0)
+    x = stft.fit_transform(sounds)
+    np.save(tmp_path / "x.npy", x)
+    on_disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    monkeypatch.setattr(lazy_module, "PART_BYTES", 2 * x[0].nbytes)
+    seen = []
+    plain = type(stft)._invert_rows
+
+    def watch(self, X, *args, **options):
+        seen.append(len(X))
+        return plain(self, X, *args, **options)
+
+    monkeypatch.setattr(type(stft), "_invert_rows", watch)
+    found = stft.inverse_transform(on_disk)
+    assert seen == [2, 2, 1]
+    np.testing.assert_array_equal(found, stft.inverse_transform(x))
 
 
 def test_dask_is_not_imported_for_numpy():
