@@ -13,9 +13,9 @@ import numpy as np
 from classification import load
 
 from skstrf import CNNClassifier, STRFTransformer
-from skstrf.experiments import compare_channels
 from skstrf.experiments._evaluation import linear_classifier
 from skstrf.experiments._splits import plan_split
+from skstrf.experiments.channels import compare_channels
 from skstrf.inspection import ChannelScoreDisplay
 from skstrf.neural import ConvolutionalNetwork
 

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skstrf import StationarityScorer
-from skstrf.experiments import make_representations, run_stationarity, write_stationarity_report
+from skstrf.experiments import make_representations, run_stationarity
 from skstrf.inspection import StationarityDisplay
 
 
@@ -99,7 +99,7 @@ def compare(files, duration, detrend, args, name):
     for measure in ("rate", "effect"):
         display = StationarityDisplay.from_results(results, measure=measure)
         display.figure_.savefig(args.output / f"{name}_{measure}.png", dpi=150)
-    write_stationarity_report(results, args.output / f"{name}.html", title=f"Stationarity: {name}")
+    results.to_report(args.output / f"{name}.html", title=f"Stationarity: {name}")
     print(name, f"{len(results.files)} sounds", results.summary(), sep="\n", flush=True)
     for axis in ("time", "frequency", "plane"):
         for pair in results.comparisons(axis):

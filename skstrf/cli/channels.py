@@ -97,7 +97,7 @@ def _add_options(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import run_channels, write_channel_report
+    from skstrf.experiments import run_channels
     from skstrf.experiments._evaluation import linear_classifier
 
     notes: list[str] = []
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         results.skipped = [*sounds.skipped, *results.skipped]
         results.write_json(folder / RESULTS)
         title = f"Channels of {Path(args.directory).resolve().name}"
-        write_channel_report(results, folder / REPORT, title=title, notes=notes)
+        results.to_report(folder / REPORT, title=title, notes=notes)
     print(results.summary())
     for name in (REPORT, RESULTS):
         print(f"{name.split('.')[0] + ':':9}{Path(args.output) / name}")

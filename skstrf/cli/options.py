@@ -218,7 +218,7 @@ def load_folder(args: argparse.Namespace, directory: str, metadata: str | None =
 
 def clip_length(args: argparse.Namespace, filenames: Any, notes: list[str]) -> float:
     """Say how long clips are to be."""
-    from skstrf.experiments import choose_duration
+    from skstrf.experiments.classification import choose_duration
 
     duration = args.duration or choose_duration(filenames)
     how = "as asked for" if args.duration else "the median length of the files, at most 30 s"

@@ -44,7 +44,6 @@ def write_results(
     results: ClassificationResults, folder: Path, output: str, *, title: str, notes: list[str]
 ) -> None:
     """Write report, results and model of an experiment."""
-    from skstrf.experiments import write_classification_report
     from skstrf.model_io import save_model
 
     loader = results.settings["loader"]
@@ -62,9 +61,7 @@ def write_results(
     save_model(results.model, folder / MODEL, metadata=metadata)
     results.write_json(folder / RESULTS)
     model_file = str(Path(output) / MODEL)
-    write_classification_report(
-        results, folder / REPORT, title=title, notes=notes, model_file=model_file
-    )
+    results.to_report(folder / REPORT, title=title, notes=notes, model_file=model_file)
 
 
 def print_results(results: ClassificationResults, output: str) -> None:

@@ -104,7 +104,7 @@ def _add_options(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import run_search, write_search_report
+    from skstrf.experiments import run_search
     from skstrf.model_io import save_model
 
     notes: list[str] = []
@@ -148,9 +148,7 @@ def run(args: argparse.Namespace) -> int:
         results.write_json(folder / RESULTS)
         title = f"Search for settings for {Path(args.directory).resolve().name}"
         model_file = str(output / MODEL)
-        write_search_report(
-            results, folder / REPORT, title=title, notes=notes, model_file=model_file
-        )
+        results.to_report(folder / REPORT, title=title, notes=notes, model_file=model_file)
     print(results.summary())
     for name in (REPORT, RESULTS, MODEL):
         print(f"{name.split('.')[0] + ':':9}{output / name}")

@@ -64,7 +64,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from skstrf.datasets import find_audio_files
-    from skstrf.experiments import choose_duration, run_stationarity, write_stationarity_report
+    from skstrf.experiments import run_stationarity
+    from skstrf.experiments.classification import choose_duration
     from skstrf.stationarity import StationarityScorer
 
     files = find_audio_files(args.directory)
@@ -90,8 +91,7 @@ def run(args: argparse.Namespace) -> int:
         )
         results.write_json(folder / RESULTS)
         how = "as asked for" if args.duration else "the median length of the files, at most 30 s"
-        write_stationarity_report(
-            results,
+        results.to_report(
             folder / REPORT,
             title=f"Stationarity of {Path(args.directory).resolve().name}",
             notes=[f"Sounds were cropped or padded to {duration:g} s ({how})."],

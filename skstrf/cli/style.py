@@ -66,13 +66,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import (
-        StyleResults,
-        make_style_transfer,
-        transfer_file,
-        write_style_report,
-    )
-    from skstrf.experiments._base import versions
+    from skstrf.experiments import StyleResults, make_style_transfer
+    from skstrf.experiments.style import transfer_file
 
     output, report = _outputs(args)
     rate = args.sample_rate or _sample_rate(args.content)
@@ -91,11 +86,11 @@ def run(args: argparse.Namespace) -> int:
     _write_sound(output, pair.sounds["result"], rate)
     about = {name: getattr(transfer, name) for name in ("network", "init", *names)}
     about["duration"] = args.duration or "all"
-    results = StyleResults([pair], about, args.seed, versions())
+    results = StyleResults(pairs=[pair], settings=about, random_state=args.seed)
     print(results.summary())
     print(f"sound:   {output}")
     if report is not None:
-        write_style_report(results, report, title=f"{pair.content} in the style of {pair.style}")
+        results.to_report(report, title=f"{pair.content} in the style of {pair.style}")
         print(f"report:  {report}")
     return 130 if pair.interrupted else 0
 

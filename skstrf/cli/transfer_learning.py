@@ -83,7 +83,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import run_transfer, write_transfer_report
+    from skstrf.experiments import run_transfer
 
     notes: list[str] = []
     source, target = (load_folder(args, directory) for directory in (args.source, args.target))
@@ -103,8 +103,7 @@ def run(args: argparse.Namespace) -> int:
         results.skipped = [*source.skipped, *target.skipped, *results.skipped]
         results.write_json(folder / RESULTS)
         names = [Path(directory).resolve().name for directory in (args.source, args.target)]
-        write_transfer_report(
-            results,
+        results.to_report(
             folder / REPORT,
             title=f"From {names[0]} to {names[1]}",
             notes=notes,

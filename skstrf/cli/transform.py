@@ -121,7 +121,7 @@ def _add_representation(group: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from skstrf.corpus_store import store_tensors
-    from skstrf.experiments import choose_duration
+    from skstrf.experiments.classification import choose_duration
 
     transformer = _transformer(args)
     files, labels = _sounds(args)

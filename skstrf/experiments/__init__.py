@@ -1,47 +1,32 @@
-"""Whole experiments: a function for the pipeline, one for its search space, one that runs it."""
+"""Experiments on sound files: classification, search, comparison, transfer, stationarity, style.
 
-from skstrf.experiments._base import ClassificationResults
+Each experiment is a function that returns results with ``summary``, ``to_dict``, ``write_json``
+and ``to_report``.
+"""
+
+from skstrf.experiments.channels import ChannelResults, run_channels
 from skstrf.experiments.classification import (
-    choose_duration,
+    ClassificationResults,
     classification_search_space,
     make_classification_pipeline,
     make_separable_classifier,
     make_separable_pipeline,
     run_classification,
-    write_classification_report,
 )
 from skstrf.experiments.comparison import (
-    ChannelResults,
     ComparisonResults,
-    compare_channels,
-    genres_experiment,
-    reduction_experiment,
-    run_channels,
+    make_genre_comparison,
+    make_reduction_comparison,
     run_comparison,
-    write_channel_report,
-    write_comparison_report,
 )
-from skstrf.experiments.search import SearchResults, run_search, write_search_report
+from skstrf.experiments.search import SearchResults, run_search
 from skstrf.experiments.stationarity import (
     StationarityResults,
     make_representations,
     run_stationarity,
-    write_stationarity_report,
 )
-from skstrf.experiments.style import (
-    StylePair,
-    StyleResults,
-    make_style_transfer,
-    pair_files,
-    run_style,
-    transfer_file,
-    write_style_report,
-)
-from skstrf.experiments.transfer_learning import (
-    TransferResults,
-    run_transfer,
-    write_transfer_report,
-)
+from skstrf.experiments.style import StyleResults, make_style_transfer, run_style
+from skstrf.experiments.transfer_learning import TransferResults, run_transfer
 
 __all__ = [
     "ChannelResults",
@@ -49,20 +34,16 @@ __all__ = [
     "ComparisonResults",
     "SearchResults",
     "StationarityResults",
-    "StylePair",
     "StyleResults",
     "TransferResults",
-    "choose_duration",
     "classification_search_space",
-    "compare_channels",
-    "genres_experiment",
     "make_classification_pipeline",
+    "make_genre_comparison",
+    "make_reduction_comparison",
     "make_representations",
     "make_separable_classifier",
     "make_separable_pipeline",
     "make_style_transfer",
-    "pair_files",
-    "reduction_experiment",
     "run_channels",
     "run_classification",
     "run_comparison",
@@ -70,12 +51,4 @@ __all__ = [
     "run_stationarity",
     "run_style",
     "run_transfer",
-    "transfer_file",
-    "write_channel_report",
-    "write_classification_report",
-    "write_comparison_report",
-    "write_search_report",
-    "write_stationarity_report",
-    "write_style_report",
-    "write_transfer_report",
 ]

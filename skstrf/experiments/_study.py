@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skstrf.experiments._base import plain
+from skstrf.experiments._base import to_jsonable
 from skstrf.utils.optional import import_optional
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ class SharedStudy:
 
     def _check_settings(self, settings: dict[str, str]) -> None:
         """Refuse to go on with a study about something else."""
-        settings = plain(settings)
+        settings = to_jsonable(settings)
         known = self.study.user_attrs.get("settings")
         if known is None:
             if self.study.get_trials(deepcopy=False):

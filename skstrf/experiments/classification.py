@@ -1,11 +1,14 @@
-"""Sound files to cross-validated accuracy: the experiment of the report's section 7."""
+"""Classification of sound files: pipeline, search space, evaluation and report."""
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -13,19 +16,31 @@ from sklearn.pipeline import Pipeline
 
 from skstrf.datasets import AudioLoader, AudioReadError, audio_info
 from skstrf.decomposition import MPCA
-from skstrf.experiments._base import ClassificationResults, format_score
+from skstrf.experiments._base import (
+    Results,
+    chance_level,
+    changed_settings,
+    fold_scores,
+    format_score,
+    mean_std,
+    score_set,
+    settings,
+    to_jsonable,
+)
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
+    FittedTail,
     Sounds,
     Stopwatch,
     check_parameters,
-    describe_model,
     divide_pipeline,
-    evaluate,
-    summarize,
+    fit_tail,
+    linear_classifier,
+    progress,
+    transform_rows,
     warn_of_skipped,
 )
-from skstrf.experiments._splits import held_back_share
+from skstrf.experiments._splits import Fold, Plan, held_back_share
 from skstrf.inspection import (
     ConfusionDisplay,
     MPCADisplay,
@@ -36,20 +51,150 @@ from skstrf.inspection import (
 from skstrf.neural import CNNClassifier, SeparableNetwork
 from skstrf.preprocessing import LogContrast, TensorScaler
 from skstrf.transforms import STRFTransformer
+from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = [
+    "ClassificationResults",
     "choose_duration",
     "classification_search_space",
     "make_classification_pipeline",
     "make_separable_classifier",
     "make_separable_pipeline",
     "run_classification",
-    "write_classification_report",
 ]
 
+logger = logging.getLogger("skstrf")
 
-# Longest clip when nobody says otherwise, in seconds: that of GTZAN.
+# Longest default duration in seconds: that of the clips of GTZAN.
 LONGEST = 30.0
+# Layers for tensors with one frame a second: small filters, and strides and pools along frequency.
+SEPARABLE_LAYERS = {
+    "kernel_sizes": (3, 3, 3, 3),
+    "strides": ((1, 1), (2, 1), (2, 1), (2, 1)),
+    "pool_size": ((3, 1),) * 4,
+}
+# Largest step of the frames of pictures in the report, in frames of the auditory spectrogram.
+PICTURE_STEP = 8
+# Seconds of each clip that the report plays; it holds them uncompressed.
+LONGEST_PLAYED = 10.0
+
+
+@dataclass(kw_only=True)
+class ClassificationResults(Results):
+    """Scores of a classification experiment, and the model fitted for use.
+
+    Parameters
+    ----------
+    model : Pipeline
+        Pipeline that takes paths, fitted on all sounds, or on the train split of a held-out
+        evaluation.
+    evaluation : str
+        Description of the division into training and test parts.
+    is_held_out : bool
+        Whether there was a single division into train and test instead of cross-validation.
+    classes : list
+        Classes in the order of all rows and columns.
+    class_counts : list of int
+        Number of sounds of each class.
+    accuracy, balanced_accuracy, chance : dict
+        ``mean``, ``std`` over folds (None for a single fold) and ``values``. Chance is the
+        accuracy of predicting the most frequent class of the training part.
+    scores : dict
+        Metrics of all test sounds together: ``accuracy``, ``interval``, ``per_class``,
+        ``confusion_matrix`` ...
+    baseline : dict or None
+        Accuracy of logistic regression on the features of the network.
+    extra : dict of str to dict
+        The same metrics for further test sets, by name.
+    folds : list of dict
+        Sizes, scores and training history of each fold.
+    final : dict
+        Sizes and training history of `model`, and the reduction of the tensors.
+    predictions : list of dict
+        File, class, predicted class, its probability, and fold or set of each test sound.
+    settings, changed_settings : dict of str to dict
+        All parameters of each stage, and those that differ from its defaults.
+    random_state : int
+        Seed.
+    skipped : list of (str, str)
+        Files that were left out, with the reason.
+    seconds : dict of str to float
+        Time spent by stage.
+    versions : dict of str to str
+        Versions of the packages, of Python and of the platform.
+    """
+
+    model: Any
+    evaluation: str
+    is_held_out: bool
+    classes: list[Any]
+    class_counts: list[int]
+    accuracy: dict[str, Any]
+    balanced_accuracy: dict[str, Any]
+    chance: dict[str, Any]
+    scores: dict[str, Any]
+    baseline: dict[str, Any] | None
+    extra: dict[str, dict[str, Any]]
+    folds: list[dict[str, Any]]
+    final: dict[str, Any]
+    predictions: list[dict[str, Any]]
+    changed_settings: dict[str, dict[str, Any]]
+
+    _title = "Classification of sounds"
+
+    def summary(self) -> str:
+        """Return the accuracy, with its spread and the chance level, as text.
+
+        Returns
+        -------
+        str
+            One line.
+        """
+        return (
+            f"accuracy {format_score(self.accuracy, self.scores)} "
+            f"({self.evaluation}, {self.scores['n_sounds']} sounds, {len(self.classes)} classes; "
+            f"chance {self.chance['mean']:.3f})"
+        )
+
+    def _subtitle(self) -> str:
+        return self.summary()
+
+    def _add_results(
+        self,
+        report: Report,
+        notes: list[str],
+        *,
+        model_file: str = "model.skops",
+        n_clips: int = 4,
+    ) -> None:
+        _add_scores(report, self, notes)
+        _add_confusions(report, self)
+        _add_clips(report, self, n_clips)
+        _add_reduction(report, self)
+        _add_training(report, self)
+        report.add_text(
+            "Using the model",
+            [
+                "On the command line, for files and folders:",
+                f"skstrf predict {model_file} FILE...",
+                "In Python, load_model of skstrf.model_io returns a scikit-learn pipeline whose "
+                "predict takes a list of paths.",
+            ],
+        )
+
+    def _add_settings(self, report: Report, **more: Any) -> None:
+        heading = "Settings"
+        changed = {
+            f"{stage}, {name}": value
+            for stage, values in self.changed_settings.items()
+            for name, value in values.items()
+        }
+        report.add_text(heading, f"Seed {self.random_state}. Other than the defaults:")
+        report.add_settings(heading, changed or {"nothing": ""})
+        for stage, values in self.settings.items():
+            rest = {name: value for name, value in values.items() if name != "class"}
+            report.add_text(heading, f"All of {values['class']} ({stage}):")
+            report.add_settings(heading, rest)
 
 
 def make_classification_pipeline(
@@ -65,34 +210,35 @@ def make_classification_pipeline(
     on_error: str = "raise",
     random_state: int | None = 0,
 ) -> Pipeline:
-    """Sound file -> STRF tensor -> multilinear PCA -> convolutional network.
+    """Make the pipeline from sound files over STRF tensors and multilinear PCA to a network.
 
     Parameters
     ----------
-    sample_rate : int
-        Of the sounds once they are read, in Hz.
-    duration : float or None
-        Length of the sounds in seconds; None: the longest.
-    rates, scales : sequence of float, "eremeeva2017" or None
-        Of `STRFTransformer`, in Hz and cycles/octave; None: its defaults.
-    n_components : float, int or tuple of int
-        Of `MPCA`: the share of the variation to keep in each mode, or the ranks.
-    max_epochs : int or None
-        Of `CNNClassifier`; None: its default.
-    device : str
-        Where torch computes: "auto", "cpu", "cuda".
-    n_jobs : int or None
-        Threads that read and transform sounds.
-    on_error : {"raise", "warn"}
-        What to do about a file that cannot be used.
-    random_state : int or None
+    sample_rate : int, default=16000
+        Sampling rate in Hz to which sounds are resampled.
+    duration : float or None, default=None
+        Duration in seconds to which sounds are cropped or padded. None uses the longest one.
+    rates, scales : sequence of float, str or None, default=None
+        Rates in Hz and scales in cycles/octave of `STRFTransformer`, or the name of its preset.
+        None uses its defaults.
+    n_components : float, int or tuple of int, default=0.95
+        Parameter of `MPCA`: the share of the variance to keep in each mode, or the ranks.
+    max_epochs : int or None, default=None
+        Largest number of epochs of `CNNClassifier`. None uses its default.
+    device : str, default="auto"
+        Device of torch: "auto", "cpu" or "cuda".
+    n_jobs : int or None, default=None
+        Number of threads that read and transform sounds. None means 1.
+    on_error : {"raise", "warn"}, default="raise"
+        Whether to raise an error for unreadable files or to leave them out with a warning.
+    random_state : int or None, default=0
         Seed of the network.
 
     Returns
     -------
     Pipeline
-        With the steps loader, strf, scaler (a place for a `TensorScaler`, empty by default),
-        mpca, cnn. Its input are paths of sound files.
+        Pipeline with the steps loader, strf, scaler (a place for a `TensorScaler`, empty by
+        default), mpca and cnn. Its input are paths of sound files.
 
     Examples
     --------
@@ -101,36 +247,32 @@ def make_classification_pipeline(
     ['loader', 'strf', 'scaler', 'mpca', 'cnn']
     """
     chosen = {"rates": rates, "scales": scales}
-    strf = {name: value for name, value in chosen.items() if value is not None}
-    cnn = {} if max_epochs is None else {"max_epochs": max_epochs}
+    bank: dict[str, Any] = {name: v for name, v in chosen.items() if v is not None}
+    epochs: dict[str, Any] = {} if max_epochs is None else {"max_epochs": max_epochs}
     loader = AudioLoader(
         sample_rate=sample_rate, duration=duration, on_error=on_error, n_jobs=n_jobs
     )
+    strf = STRFTransformer(sample_rate=sample_rate, n_jobs=n_jobs, device=device, **bank)
+    cnn = CNNClassifier(device=device, random_state=random_state, **epochs)
     return Pipeline(
         [
             ("loader", loader),
-            (
-                "strf",
-                STRFTransformer(sample_rate=sample_rate, n_jobs=n_jobs, device=device, **strf),
-            ),
-            (
-                "scaler",
-                "passthrough",
-            ),  # a place for a TensorScaler
+            ("strf", strf),
+            ("scaler", "passthrough"),
             ("mpca", MPCA(n_components)),
-            ("cnn", CNNClassifier(device=device, random_state=random_state, **cnn)),
+            ("cnn", cnn),
         ]
     )
 
 
 def classification_search_space() -> dict[str, list[Any]]:
-    """Values worth trying in a search over `make_classification_pipeline`.
+    """Return values to search for the parameters of `make_classification_pipeline`.
 
     Returns
     -------
     dict of str to list
-        As `GridSearchCV` and `RandomizedSearchCV` take them. Give the pipeline a ``memory``, or
-        search over the tail only, so that tensors are not computed for every candidate.
+        Values by parameter, for `run_search` or `GridSearchCV`. With the latter, the pipeline
+        needs a ``memory``, so that tensors are not computed for every candidate.
 
     Examples
     --------
@@ -152,8 +294,84 @@ def classification_search_space() -> dict[str, list[Any]]:
     }
 
 
+def make_separable_classifier(**options: Any) -> CNNClassifier:
+    """Make a network of separable filters and attention for STRF tensors.
+
+    Its filters are 3 x 3, and its strides and pools are along frequency only, because the tensors
+    of :class:`skstrf.STRFTransformer` have about one frame a second.
+
+    Parameters
+    ----------
+    **options : dict
+        Parameters of :class:`skstrf.CNNClassifier`, those of its network with the prefix
+        ``network__``.
+
+    Returns
+    -------
+    CNNClassifier
+        Unfitted classifier.
+
+    Examples
+    --------
+    >>> from skstrf.experiments import make_separable_classifier
+    >>> make_separable_classifier(max_epochs=12, network__dropout=0.2).network.dropout
+    0.2
+    """
+    return CNNClassifier(SeparableNetwork(**SEPARABLE_LAYERS)).set_params(**options)
+
+
+def make_separable_pipeline(
+    *, n_networks: int = 3, random_state: int = 0, sample_rate: int = 16000, **options: Any
+) -> Pipeline:
+    """Make the pipeline from sounds over STRF tensors to averaged networks of separable filters.
+
+    The tensors have contrast and envelope, and the probabilities of the networks are averaged.
+    Inside :class:`skstrf.AugmentedClassifier`, with ``max_epochs=12``, it has the highest measured
+    accuracy on instruments of other sample libraries, see the results of classification.
+
+    Parameters
+    ----------
+    n_networks : int, default=3
+        Number of networks to average.
+    random_state : int, default=0
+        Seed of the first network; the others have the following seeds.
+    sample_rate : int, default=16000
+        Sampling rate of the input sounds in Hz.
+    **options : dict
+        Parameters of :func:`make_separable_classifier`.
+
+    Returns
+    -------
+    Pipeline
+        Pipeline with the steps strf, contrast and network. Its input are sounds of shape
+        (n_sounds, n_times).
+
+    Raises
+    ------
+    ValueError
+        If `n_networks` is less than 1.
+
+    Examples
+    --------
+    >>> from skstrf.experiments import make_separable_pipeline
+    >>> model = make_separable_pipeline(n_networks=3, max_epochs=12)
+    >>> [name for name, _ in model["network"].estimators]
+    ['seed 0', 'seed 1', 'seed 2']
+    """
+    from sklearn.ensemble import VotingClassifier
+
+    if n_networks < 1:
+        raise ValueError(f"n_networks={n_networks!r}: give at least 1.")
+    seeds = range(random_state, random_state + n_networks)
+    networks = [make_separable_classifier(random_state=seed, **options) for seed in seeds]
+    named = [(f"seed {s}", network) for s, network in zip(seeds, networks, strict=True)]
+    network = networks[0] if n_networks == 1 else VotingClassifier(named, voting="soft")
+    strf = STRFTransformer(sample_rate=sample_rate, compression=None, contrast=False)
+    return Pipeline([("strf", strf), ("contrast", LogContrast()), ("network", network)])
+
+
 def choose_duration(filenames: Sequence[str], *, longest: float = LONGEST) -> float:
-    """Choose one length for all sounds: the median of the files, at most `longest`."""
+    """Return a common duration in seconds: the median of the files, at most `longest`."""
     lengths = []
     for path in filenames:
         try:
@@ -181,55 +399,56 @@ def run_classification(
 ) -> ClassificationResults:
     """Evaluate a pipeline on labeled sound files, and fit it for use.
 
-    The tensors are computed once; what learns from them (scaling, MPCA, network) is fitted
-    anew on the training part of every fold, so that nothing of a test sound is known to it.
+    Tensors are computed once. All stages that learn from them (scaling, MPCA, network) are fitted
+    on the training part of every fold, so that they never see a test sound.
 
     Parameters
     ----------
     filenames : sequence of str or Path
-        The sound files.
+        Paths of the sound files.
     y : array-like of shape (n_sounds,)
-        Their classes.
-    groups : array-like of shape (n_sounds,) or None
-        Sounds of one group (artist, recording) are never on both sides of a fold, nor of the
-        division that early stopping looks at.
-    split : array-like of shape (n_sounds,), str, or None
-        Given, a held-out evaluation takes the place of cross-validation: fitted on "train",
-        stopped by "valid" if there is one, tested on "test". All other names are further test
-        sets, scored separately.
-    cv : int or splitter
-        Folds of the cross-validation.
-    pipeline : Pipeline or None
-        From an `AudioLoader` to a classifier. None: `make_classification_pipeline` with
-        `choose_duration`.
-    random_state : int
-        Seed of the folds, and of the classifier if it has none.
-    baseline : bool
-        Also try logistic regression on the features that the network gets.
-    folder : str, Path or None
-        Where tensors of more than `max_bytes` go while this runs; None: a temporary folder.
-    max_bytes : int
-        Bytes of tensors that are kept in memory.
-    verbose : bool
-        Show progress bars.
+        Classes of the sounds.
+    groups : array-like of shape (n_sounds,) or None, default=None
+        Groups of the sounds, such as artists or recordings. Sounds of one group are never on both
+        sides of a fold, nor of the division for early stopping.
+    split : array-like of shape (n_sounds,), str, or None, default=None
+        Splits of the sounds for a held-out evaluation instead of cross-validation: the pipeline
+        is fitted on "train", stopped by "valid" if there is such a split, and tested on "test".
+        All other names are further test sets, which are scored separately.
+    cv : int or splitter, default=5
+        Number of folds of the cross-validation, or a splitter of scikit-learn.
+    pipeline : Pipeline or None, default=None
+        Pipeline from an `AudioLoader` to a classifier. None uses `make_classification_pipeline`
+        with the median duration of the files, at most 30 s.
+    random_state : int, default=0
+        Seed of the folds, and of the classifier if its own `random_state` is None.
+    baseline : bool, default=True
+        Whether to evaluate logistic regression on the features of the network.
+    folder : str, Path or None, default=None
+        Folder for temporary files with tensors of more than `max_bytes`. None uses the temporary
+        folder of the system.
+    max_bytes : int, default=2**30
+        Largest size of the tensors that are kept in memory, in bytes.
+    verbose : bool, default=False
+        Whether to show progress bars.
 
     Returns
     -------
     ClassificationResults
-        Scores, histories, settings and the fitted model.
+        Scores, training histories, settings and the fitted model.
 
     Raises
     ------
     ValueError
-        When the arguments do not fit each other, a class has one sound only, or a parameter of
-        the pipeline is wrong.
+        If the arguments do not fit each other, a class has a single sound, or a parameter of the
+        pipeline is invalid.
     AudioReadError
-        For a file that cannot be used, unless the loader has ``on_error="warn"``.
+        If a file cannot be read, unless the loader has ``on_error="warn"``.
 
     Warns
     -----
     UserWarning
-        For files that were left out, and for folds that had to be fewer.
+        If files are left out, or fewer folds than `cv` are possible.
 
     Examples
     --------
@@ -261,136 +480,230 @@ def run_classification(
         if skipped:
             plan = sounds.plan(cv, random_state, held_back_share(tail[-1]))
             warn_of_skipped(skipped, len(filenames))
-        evaluation = evaluate(
-            tail, X, sounds.y, plan, baseline=baseline, watch=watch, verbose=verbose
-        )
+        evaluation = _evaluate(tail, X, sounds.y, plan, baseline, watch, verbose)
         shape = X.shape[1:]
         del X  # some systems cannot delete a file that is open
     model = Pipeline([*head.steps, *evaluation.final.steps])
-    found = {
-        "final": describe_model(model, plan, shape),
-        "skipped": skipped,
-        "seconds": dict(watch),
-        "random_state": random_state,
+    results = _summarize(sounds, plan, evaluation)
+    return ClassificationResults(
+        **results,
+        model=model,
+        final=_describe_model(model, plan, shape),
+        settings=settings(model),
+        changed_settings=changed_settings(model),
+        random_state=random_state,
+        skipped=skipped,
+        seconds=dict(watch),
+    )
+
+
+# Evaluation on the folds
+
+
+class _Evaluation(NamedTuple):
+    """Results of all folds.
+
+    ``folds`` has sizes, scores and histories. ``predicted`` has by test set ("test" and further
+    ones) and by row the predicted class, its probability and the number of the fold.
+    ``baselines`` has the accuracy of logistic regression on further test sets, and ``final`` the
+    stages fitted for use.
+    """
+
+    folds: list[dict[str, Any]]
+    predicted: dict[str, dict[int, Any]]
+    baselines: dict[str, float]
+    final: FittedTail
+
+
+# The number of a fold and its division. Without a number the stages are only fitted, for use.
+_Task = tuple[int | None, Fold]
+
+
+class _Done(NamedTuple):
+    """Results of one division."""
+
+    fitted: FittedTail | None
+    rows: dict[int, Any]
+    scores: dict[str, Any]
+    seconds: Stopwatch
+
+
+def _evaluate(
+    tail: Pipeline,
+    X: np.ndarray,
+    y: np.ndarray,
+    plan: Plan,
+    baseline: bool,
+    watch: Stopwatch,
+    verbose: bool,
+) -> _Evaluation:
+    """Fit and test on every fold, then fit for use."""
+    found = _Evaluation([], {"test": {}}, {}, None)  # type: ignore[arg-type]
+    fitted: FittedTail | None = None
+    options = (tail, X, y, plan.is_held_out, baseline, verbose)
+    tasks = [*enumerate(plan.folds), *([] if plan.is_held_out else [(None, plan.final)])]
+    outcomes = _do_all(tasks, *options)
+    is_shown = verbose and len(plan.folds) > 1
+    for (number, fold), done in progress(outcomes, "Folds", is_shown, total=len(tasks)):
+        fitted = done.fitted
+        for name, seconds in done.seconds.items():
+            watch[name] = watch.get(name, 0.0) + seconds
+        if number is None:
+            continue
+        found.predicted["test"].update(done.rows)
+        sizes = {"n_train": len(fold.train), "n_valid": len(fold.valid), "n_test": len(fold.test)}
+        found.folds.append(sizes | done.scores)
+        accuracy = done.scores["accuracy"]
+        logger.info("fold %d of %d: accuracy %.3f", number + 1, len(plan.folds), accuracy)
+    assert fitted is not None
+    for name, test in plan.extra.items():
+        rows, by_baseline = _test(fitted, X, y, plan.final.train, test, None, baseline, watch)
+        found.predicted[name] = rows
+        if baseline:
+            found.baselines[name] = by_baseline
+    return found._replace(final=fitted)
+
+
+def _do_all(tasks: list[_Task], *options: Any) -> Iterator[tuple[_Task, _Done]]:
+    """Fit and test on all divisions, one after the other here or in parallel on a cluster."""
+    X = options[1]
+    # Tensors that are too large for the memory of this machine are too large for the workers.
+    if current_client() is None or isinstance(X, np.memmap):
+        yield from ((task, _do(task, *options)) for task in tasks)
+        return
+    for task, outcome in run_on_cluster(_do, tasks, *options):
+        if isinstance(outcome, WorkerDied):
+            raise OSError(f"Fitting on {len(task[1].train)} sounds {outcome.reason}.")
+        yield task, outcome
+
+
+def _do(
+    task: _Task,
+    tail: Pipeline,
+    X: np.ndarray,
+    y: np.ndarray,
+    is_held_out: bool,
+    baseline: bool,
+    verbose: bool,
+) -> _Done:
+    """Fit and test on one division."""
+    number, fold = task
+    watch = Stopwatch()
+    fitted = fit_tail(tail, X, y, fold, watch, verbose)
+    if number is None:
+        return _Done(fitted, {}, {}, watch)
+    rows, by_baseline = _test(fitted, X, y, fold.train, fold.test, number, baseline, watch)
+    predicted = np.array([rows[row][0] for row in fold.test])
+    scores = fold_scores(y[fold.test], predicted, y[fold.train])
+    scores |= _describe_training(fitted.classifier)
+    if baseline:
+        scores["baseline_accuracy"] = by_baseline
+    # Only the stages for use are needed; those of the folds would stay in memory.
+    return _Done(fitted if is_held_out else None, rows, scores, watch)
+
+
+def _test(
+    fitted: FittedTail,
+    X: np.ndarray,
+    y: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    number: int | None,
+    baseline: bool,
+    watch: Stopwatch,
+) -> tuple[dict[int, Any], float]:
+    """Predict the rows of a test set; also return the accuracy of logistic regression on it."""
+    with watch("prediction"):
+        features = transform_rows(fitted.reduction, X, test)
+        proba = fitted.classifier.predict_proba(features)
+    best = proba.argmax(axis=1)
+    rows = {
+        int(row): (fitted.classifier.classes_[column], float(proba[index, column]), number)
+        for index, (row, column) in enumerate(zip(test, best, strict=True))
     }
-    return summarize(model, sounds.files, sounds.y, plan, evaluation, found)
+    if not baseline:
+        return rows, float("nan")
+    with watch("baseline"):
+        model = linear_classifier().fit(fitted.features, y[train])
+        return rows, float(model.score(features, y[test]))
 
 
-# Small filters, and neither strides nor pools in time: a tensor has one frame a second.
-LAYERS = {
-    "kernel_sizes": (3, 3, 3, 3),
-    "strides": ((1, 1), (2, 1), (2, 1), (2, 1)),
-    "pool_size": ((3, 1),) * 4,
-}
+def _describe_training(classifier: Any) -> dict[str, Any]:
+    """Return training history, best epoch and device of a classifier that has them."""
+    names = {"history": "history_", "n_epochs_to_best": "n_epochs_to_best_", "device": "device_"}
+    return {key: getattr(classifier, n) for key, n in names.items() if hasattr(classifier, n)}
 
 
-def make_separable_classifier(**options: Any) -> CNNClassifier:
-    """Make a network of separable filters and attention, with layers for STRF tensors.
-
-    Its filters are 3 x 3, and its strides and pools are along frequency only, since the tensors
-    of :class:`skstrf.STRFTransformer` have about one frame a second.
-
-    Parameters
-    ----------
-    **options : dict
-        Further parameters of :class:`skstrf.CNNClassifier`.
-
-    Returns
-    -------
-    CNNClassifier
-        Not fitted.
-
-    Examples
-    --------
-    >>> from skstrf.experiments import make_separable_classifier
-    >>> make_separable_classifier(max_epochs=12, network__dropout=0.2).network.dropout
-    0.2
-    """
-    return CNNClassifier(SeparableNetwork(**LAYERS)).set_params(**options)
+def _describe_model(model: Pipeline, plan: Plan, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return sizes, axes, reduction and training of the fitted model."""
+    found: dict[str, Any] = {
+        "n_train": len(plan.final.train),
+        "n_valid": len(plan.final.valid),
+    }
+    found |= {"tensor_shape": list(shape)} | _describe_training(model[-1])
+    for _, step in model.steps:
+        if hasattr(step, "axes_"):
+            found["axes"] = [
+                {"name": axis.name, "unit": axis.unit, "values": to_jsonable(axis.values)}
+                for axis in step.axes_
+            ]
+        if hasattr(step, "mode_explained_variance_ratio_"):
+            names = ("output_shape", "mode_explained_variance_ratio", "explained_variance_ratio")
+            found["reduction"] = {n: to_jsonable(getattr(step, f"{n}_")) for n in names}
+    return found
 
 
-def make_separable_pipeline(
-    *, n_networks: int = 3, random_state: int = 0, sample_rate: int = 16000, **options: Any
-) -> Pipeline:
-    """Sound -> STRF tensor -> contrast and envelope -> networks whose probabilities are averaged.
-
-    Inside :class:`skstrf.AugmentedClassifier`, with ``max_epochs=12``, it was the best of all that
-    was measured on instruments of other libraries, see the page on results of classification.
-
-    Parameters
-    ----------
-    n_networks : int
-        Networks to average, 1 for one alone.
-    random_state : int
-        Seed of the first; the others have the next ones.
-    sample_rate : int
-        Of the sounds, in Hz.
-    **options : dict
-        Of :func:`make_separable_classifier`.
-
-    Returns
-    -------
-    Pipeline
-        With the steps strf, contrast, network. Its input are sounds (n_sounds, n_times).
-
-    Raises
-    ------
-    ValueError
-        For less than one network.
-
-    Examples
-    --------
-    >>> from skstrf.experiments import make_separable_pipeline
-    >>> model = make_separable_pipeline(n_networks=3, max_epochs=12)
-    >>> [name for name, _ in model["network"].estimators]
-    ['seed 0', 'seed 1', 'seed 2']
-    """
-    from sklearn.ensemble import VotingClassifier
-
-    if n_networks < 1:
-        raise ValueError(f"n_networks={n_networks!r}: give at least 1.")
-    seeds = range(random_state, random_state + n_networks)
-    networks = [make_separable_classifier(random_state=seed, **options) for seed in seeds]
-    named = [(f"seed {s}", network) for s, network in zip(seeds, networks, strict=True)]
-    network = networks[0] if n_networks == 1 else VotingClassifier(named, voting="soft")
-    strf = STRFTransformer(sample_rate=sample_rate, compression=None, contrast=False)
-    return Pipeline([("strf", strf), ("contrast", LogContrast()), ("network", network)])
+def _summarize(sounds: Sounds, plan: Plan, evaluation: _Evaluation) -> dict[str, Any]:
+    """Return the fields of the results that describe sounds and scores."""
+    y, folds, predicted = sounds.y, evaluation.folds, evaluation.predicted
+    classes = np.unique(y)
+    counts = Counter(y.tolist())
+    scores = {}
+    for name, rows in predicted.items():
+        if name == "test":
+            chance = float(np.mean([fold["chance"] for fold in folds]))
+        else:
+            chance = chance_level(y[plan.final.train], y[list(rows)])
+        labels = np.array([label for label, _, _ in rows.values()])
+        scores[name] = score_set(y[list(rows)], labels, classes, chance)
+    for name, accuracy in evaluation.baselines.items():
+        scores[name]["baseline_accuracy"] = accuracy
+    baselines = [fold["baseline_accuracy"] for fold in folds if "baseline_accuracy" in fold]
+    means = ("accuracy", "balanced_accuracy", "chance")
+    return {
+        "evaluation": plan.description,
+        "is_held_out": plan.is_held_out,
+        "classes": classes.tolist(),
+        "class_counts": [counts[name] for name in classes.tolist()],
+        **{name: mean_std([fold[name] for fold in folds]) for name in means},
+        "scores": scores.pop("test"),
+        "extra": scores,
+        "baseline": mean_std(baselines) if baselines else None,
+        "folds": folds,
+        "predictions": [
+            {
+                "file": sounds.files[row],
+                "class": to_jsonable(y[row]),
+                "predicted": to_jsonable(label),
+                "probability": probability,
+                "set": name,
+                "fold": number,
+            }
+            for name, rows in predicted.items()
+            for row, (label, probability, number) in sorted(rows.items())
+        ],
+    }
 
 
-PICTURE_STEP = 8
-# Seconds of each clip that can be played: they are in the page, uncompressed.
-LONGEST_PLAYED = 10.0
+# Report
 
 
-def write_classification_report(
-    results: ClassificationResults,
-    path: str | os.PathLike[str],
-    *,
-    title: str = "Classification of sounds",
-    notes: Sequence[str] = (),
-    model_file: str = "model.skops",
-    n_clips: int = 4,
-) -> None:
-    """Write the report of an experiment: one HTML file that needs nothing else."""
-    report = Report(title, results.summary())
-    _add_result(report, results, notes)
-    _add_confusions(report, results)
-    _add_clips(report, results, n_clips)
-    _add_reduction(report, results)
-    _add_training(report, results)
-    _add_skipped(report, results)
-    _add_use(report, results, model_file)
-    _add_settings(report, results)
-    report.write(path)
-
-
-def _add_result(report: Report, results: ClassificationResults, notes: Sequence[str]) -> None:
-    final = results.final
+def _add_scores(report: Report, results: ClassificationResults, notes: list[str]) -> None:
     text = [
-        f"Accuracy {format_score(results.accuracy, results.scores)}, where guessing the commonest "
-        f"class gives {results.chance['mean']:.3f}. Evaluation: {results.evaluation}. What learns "
-        "from data (scaling, MPCA, network) never saw the sounds it is tested on.",
-        f"The model that was kept learned from {final['n_train']} sounds.",
+        f"Accuracy {format_score(results.accuracy, results.scores)}; predicting the most frequent "
+        f"class gives {results.chance['mean']:.3f}. Evaluation: {results.evaluation}. Stages that "
+        "learn from data (scaling, MPCA, network) never saw the test sounds.",
+        f"The saved model was fitted on {results.final['n_train']} sounds.",
         *notes,
     ]
     report.add_text("Result", text)
@@ -400,13 +713,13 @@ def _add_result(report: Report, results: ClassificationResults, notes: Sequence[
         for name, s in sets.items()
     ]
     columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
-    note = "From, to: 95 % interval (Wilson), taking the sounds for independent of each other."
+    note = "From, to: 95 % Wilson interval, for independent sounds."
     if results.baseline:
         columns.append("logistic regression")
         rows[0].append(results.baseline["mean"])
         for row, scores in zip(rows[1:], results.extra.values(), strict=True):
             row.append(scores["baseline_accuracy"])
-        note += " Logistic regression: its accuracy on the same features as the network's."
+        note += " Logistic regression: its accuracy on the features of the network."
     report.add_table("Result", columns, rows, note=note)
     if len(results.folds) > 1:
         keys = ("n_train", "n_test", "accuracy", "balanced_accuracy", "chance")
@@ -428,7 +741,7 @@ def _add_confusions(report: Report, results: ClassificationResults) -> None:
             "Confusions",
             display.figure_,
             alt=f"confusion matrix of the {set_name} sounds, as tabulated below by class",
-            caption=f"Which classes are taken for which ({set_name}, {scores['n_sounds']} sounds)",
+            caption=f"Confusion matrix ({set_name}, {scores['n_sounds']} sounds)",
         )
         columns = ["class", "precision", "recall", "F1", "sounds"]
         table = _by_class(scores)
@@ -436,22 +749,22 @@ def _add_confusions(report: Report, results: ClassificationResults) -> None:
 
 
 def _by_class(scores: dict[str, Any]) -> list[list[Any]]:
-    """Rows of the table; what is a share of nothing, as recall without sounds, is left out."""
-    named = np.sum(scores["confusion_matrix"], axis=0)
+    """Return the rows of the table by class; undefined shares, divided by zero, are None."""
+    n_predicted = np.sum(scores["confusion_matrix"], axis=0)
     return [
         [
             str(row["class"]),
-            row["precision"] if times else None,
+            row["precision"] if n else None,
             row["recall"] if row["support"] else None,
             row["f1"] if row["support"] else None,
             row["support"],
         ]
-        for row, times in zip(scores["per_class"], named, strict=True)
+        for row, n in zip(scores["per_class"], n_predicted, strict=True)
     ]
 
 
 def _add_clips(report: Report, results: ClassificationResults, n_clips: int) -> None:
-    """Show and play one test sound of each of some classes."""
+    """Play and draw one test sound of each of some classes."""
     loader = results.model[0]
     strf = next((s for _, s in results.model.steps if isinstance(s, STRFTransformer)), None)
     first: dict[str, dict[str, Any]] = {}
@@ -470,7 +783,7 @@ def _add_clips(report: Report, results: ClassificationResults, n_clips: int) -> 
         played = sound[: int(LONGEST_PLAYED * loader.sample_rate)]
         report.add_sound("Some sounds", played, loader.sample_rate, caption=caption)
         if strf is not None:
-            # Frames short enough to see; the classifier's may last a second.
+            # Frames of the classifier may last a second; shorter ones show more.
             step = min(strf.frame_step_, PICTURE_STEP)
             fine = clone(strf).set_params(frame_step=step, frame_rate=None)
             display = STRFDisplay.from_estimator(fine, sound)
@@ -492,7 +805,7 @@ def _add_reduction(report: Report, results: ClassificationResults) -> None:
         "Multilinear PCA",
         display.figure_,
         alt="cumulative explained variance of each mode, with the components that are kept",
-        caption=f"Tensors of {before} became tensors of {after}.",
+        caption=f"MPCA reduces tensors of {before} to {after}.",
     )
 
 
@@ -512,39 +825,3 @@ def _add_training(report: Report, results: ClassificationResults) -> None:
         if len(trainings) > 1
         else "The validation part is not the test part.",
     )
-
-
-def _add_skipped(report: Report, results: ClassificationResults) -> None:
-    if results.skipped:
-        report.add_table("Files left out", ["file", "reason"], results.skipped)
-    else:
-        report.add_text("Files left out", "None.")
-
-
-def _add_use(report: Report, results: ClassificationResults, model_file: str) -> None:
-    report.add_text(
-        "Using the model",
-        [
-            "On the command line, for files and folders:",
-            f"skstrf predict {model_file} FILE...",
-            "In Python, load_model of skstrf.model_io gives a scikit-learn pipeline whose "
-            "predict takes a list of paths.",
-        ],
-    )
-
-
-def _add_settings(report: Report, results: ClassificationResults) -> None:
-    heading = "Settings"
-    changed = {
-        f"{stage}, {name}": value
-        for stage, values in results.changed_settings.items()
-        for name, value in values.items()
-    }
-    report.add_text(heading, f"Seed {results.random_state}. Other than the defaults:")
-    report.add_settings(heading, changed or {"nothing": ""})
-    for stage, values in results.settings.items():
-        rest = {name: value for name, value in values.items() if name != "class"}
-        report.add_text(heading, f"All of {values['class']} ({stage}):")
-        report.add_settings(heading, rest)
-    report.add_settings("Seconds", {k: round(v, 2) for k, v in results.seconds.items()})
-    report.add_settings("Versions", results.versions)

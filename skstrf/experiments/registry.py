@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,18 +11,16 @@ import numpy as np
 
 from skstrf.experiments._evaluation import linear_classifier
 from skstrf.experiments._splits import load_corpus
+from skstrf.experiments.channels import run_channels
 from skstrf.experiments.classification import choose_duration, make_classification_pipeline
 from skstrf.experiments.comparison import (
-    genres_experiment,
-    reduction_experiment,
-    run_channels,
+    make_genre_comparison,
+    make_reduction_comparison,
     run_comparison,
-    write_channel_report,
-    write_comparison_report,
 )
-from skstrf.experiments.stationarity import run_stationarity, write_stationarity_report
-from skstrf.experiments.style import pair_files, run_style, write_style_report
-from skstrf.experiments.transfer_learning import run_transfer, write_transfer_report
+from skstrf.experiments.stationarity import run_stationarity
+from skstrf.experiments.style import pair_files, run_style
+from skstrf.experiments.transfer_learning import run_transfer
 
 __all__ = ["EXPERIMENTS", "Experiment", "Options"]
 
@@ -76,7 +74,6 @@ class Experiment(NamedTuple):
     name: str
     description: str
     run: Callable[[Options, Path], tuple[Any, list[str]]]
-    write_report: Callable[..., None]
 
 
 def _labels(sounds: Any) -> np.ndarray:
@@ -100,7 +97,7 @@ def _compare(
         cv=options.folds,
         n_seeds=options.n_seeds,
         memory=folder / "cache",
-        parts=folder / "parts",
+        checkpoint_dir=folder / "parts",
         random_state=options.seed,
         folder=folder,
         verbose=options.verbose,
@@ -110,11 +107,11 @@ def _compare(
 
 
 def _reduction(options: Options, folder: Path) -> tuple[Any, list[str]]:
-    return _compare(reduction_experiment, options, folder, linear=options.learner == "linear")
+    return _compare(make_reduction_comparison, options, folder, linear=options.learner == "linear")
 
 
 def _genres(options: Options, folder: Path) -> tuple[Any, list[str]]:
-    return _compare(genres_experiment, options, folder, linear=False)
+    return _compare(make_genre_comparison, options, folder, linear=False)
 
 
 def _channels(options: Options, folder: Path) -> tuple[Any, list[str]]:
@@ -159,43 +156,21 @@ def _stationarity(options: Options, folder: Path) -> tuple[Any, list[str]]:
 
 
 def _transfer(options: Options, folder: Path) -> tuple[Any, list[str]]:
-    """Run seed by seed: those that are finished are kept."""
-    import pickle
-
-    from skstrf.model_io import replacing
-
     if options.source is None:
         raise ValueError("transfer needs two folders: name the one to learn from with --source.")
     (source, a), (target, b) = (options.corpus(d) for d in (options.source, options.data))
-    pipeline = make_classification_pipeline(**options.pipeline_options(target.filenames))
-    pipeline.set_params(strf__memory=str(folder / "cache"))
-    found = []
-    for seed in range(options.seed, options.seed + options.n_seeds):
-        path = folder / "parts" / f"transfer-{seed}.pickle"
-        if path.exists():
-            found.append(pickle.loads(path.read_bytes()))
-            continue
-        found.append(
-            run_transfer(
-                source,
-                target,
-                pipeline=pipeline,
-                n_seeds=1,
-                random_state=seed,
-                folder=folder,
-                verbose=options.verbose,
-            )
-        )
-        path.parent.mkdir(exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(pickle.dumps(found[-1]))
-    first = found[0]
-    results = replace(
-        first,
-        runs=[run for one in found for run in one.runs],
-        chance=float(np.mean([one.chance for one in found])),
-        skipped=[*source.skipped, *target.skipped, *first.skipped],
+    results = run_transfer(
+        source,
+        target,
+        pipeline=make_classification_pipeline(**options.pipeline_options(target.filenames)),
+        n_seeds=options.n_seeds,
+        memory=folder / "cache",
+        checkpoint_dir=folder / "parts",
+        random_state=options.seed,
+        folder=folder,
+        verbose=options.verbose,
     )
+    results.skipped = [*source.skipped, *target.skipped, *results.skipped]
     return results, [f"Source: {a}. Target: {b}."]
 
 
@@ -208,7 +183,7 @@ def _style(options: Options, folder: Path) -> tuple[Any, list[str]]:
         pair_files(contents, styles),
         duration=options.duration or 5.0,
         sample_rate=options.sample_rate,
-        parts=folder / "parts",
+        checkpoint_dir=folder / "parts",
         on_error=options.on_error,
         random_state=options.seed,
         device=options.device,
@@ -223,37 +198,31 @@ EXPERIMENTS = {
             "stationarity",
             "how stationary nine representations are, along time, frequency and in the plane",
             _stationarity,
-            write_stationarity_report,
         ),
         Experiment(
             "channels",
             "what every (scale, rate) channel tells alone, and the best ones together",
             _channels,
-            write_channel_report,
         ),
         Experiment(
             "reduction",
             "MPCA at several shares against none, selected channels and PCA",
             _reduction,
-            write_comparison_report,
         ),
         Experiment(
             "genres",
             "the report's network, the library's and logistic regression (GTZAN, Million Song)",
             _genres,
-            write_comparison_report,
         ),
         Experiment(
             "transfer",
             "from a network for other sounds, with 5 to 100 % of the labels (needs --source)",
             _transfer,
-            write_transfer_report,
         ),
         Experiment(
             "style",
             "the texture of one sound, the content of another, by two networks (see --source)",
             _style,
-            write_style_report,
         ),
     )
 }

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from skstrf.experiments._base import divide_times, plain
+from skstrf.experiments._base import _divide_times, to_jsonable
 from skstrf.experiments.registry import EXPERIMENTS, Options
 from skstrf.model_io import replacing
 from skstrf.pipeline import digest
@@ -22,7 +22,7 @@ def run_experiment(name: str, output: str, options: Options) -> dict[str, Any]:
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment {name!r}. There are {', '.join(EXPERIMENTS)}.")
     experiment, folder = EXPERIMENTS[name], Path(output)
-    about = {"experiment": name} | plain(options.decisive())
+    about = {"experiment": name} | to_jsonable(options.decisive())
     _claim(folder, about)
     done = folder / RESULTS
     if done.exists() and (folder / REPORT).exists():
@@ -30,7 +30,7 @@ def run_experiment(name: str, output: str, options: Options) -> dict[str, Any]:
     began = time.time()
     results, notes = experiment.run(options, folder)
     # The folder of the cache differs as times do.
-    found, times = divide_times(results.to_dict(), ("seconds", "memory"))
+    found, times = _divide_times(results.to_dict())
     written = {
         "experiment": name,
         "settings": about,
@@ -43,7 +43,7 @@ def run_experiment(name: str, output: str, options: Options) -> dict[str, Any]:
         },
     }
     title = f"{name.capitalize()}: {Path(options.data).resolve().name}"
-    experiment.write_report(results, folder / REPORT, title=title, notes=notes)
+    results.to_report(folder / REPORT, title=title, notes=notes)
     with replacing(done) as temporary:
         text = json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The candidates of a search: made, scored fold by fold, and fitted for use."""
+"""Search for the best settings of a pipeline, with candidates drawn by Optuna."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import logging
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,23 +19,22 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skstrf.caching.fingerprints import fingerprint
 from skstrf.experiments._base import (
-    WrittenResults,
+    Results,
     chance_level,
     format_mean,
     format_score,
-    plain,
+    mean_std,
     score_set,
     settings,
-    spread,
-    versions,
+    to_jsonable,
 )
 from skstrf.experiments._evaluation import (
-    CHUNK,
     Sounds,
     Stopwatch,
     check_parameters,
     chunks,
     divide_pipeline,
+    read_sounds,
     warn_of_skipped,
 )
 from skstrf.experiments._splits import Fold, Plan, held_back_share, plan_folds
@@ -50,19 +48,16 @@ from skstrf.inspection import Report, StudyDisplay
 from skstrf.pipeline import CachedPipeline, digest
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
-__all__ = [
-    "TrialEvaluator",
-    "FOLD",
-    "SearchResults",
-    "run_search",
-    "write_search_report",
-]
+__all__ = ["SearchResults", "run_search"]
 
 logger = logging.getLogger("skstrf")
 
 
-# Reports are placed in thousandths of a fold's training, whatever its number of epochs.
+# Steps of the intermediate scores of a trial for one fold, whatever its number of epochs.
 FOLD = 1000
+# Trials before any is pruned, and the share of the first fold before any trial is pruned.
+N_UNPRUNED, WARMUP = 4, 0.25
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "no score", "RUNNING": "running"}
 
 
 class TrialEvaluator:
@@ -187,51 +182,51 @@ def _reporter(report: Any, number: int, scores: list[float], classifier: Any) ->
     return callback
 
 
-@dataclass
-class SearchResults(WrittenResults):
-    """Candidates with their scores, and the best of them fitted for use.
+@dataclass(kw_only=True)
+class SearchResults(Results):
+    """Candidates of a search with their scores, and the best of them fitted for use.
 
     Parameters
     ----------
     model : Pipeline
-        The best candidate, fitted on all that it may learn from.
+        Best candidate, fitted on train and valid, or on all sounds.
     best : dict of str to object
-        Its parameters, as far as they were searched.
+        Values of the searched parameters of the best candidate.
     best_number : int
-        Of its trial.
+        Number of the trial of the best candidate.
     score : dict
-        Of the best: ``mean``, ``std`` over folds and ``values``. The best of many looks a little
-        better than it is.
+        Score of the best candidate: ``mean``, ``std`` over folds and ``values``. It is slightly
+        optimistic, because the candidate was selected by it.
     trials : list of dict
-        One a candidate: ``number``, ``state`` ("COMPLETE", "PRUNED", "FAIL"), ``score``, ``std``
-        and ``folds``, ``params``, ``curve`` (the reports by which trials are pruned: share of the
-        training in thousandths of a fold, score), ``same_as`` (an earlier trial with the same
-        parameters, which was not run again), ``retry_of`` (one that was left behind), ``error``
-        and ``seconds``.
+        One entry for each candidate: ``number``, ``state`` ("COMPLETE", "PRUNED", "FAIL"),
+        ``score``, ``std`` and ``folds``, ``params``, ``curve`` (intermediate scores for pruning:
+        step in thousandths of a fold, score), ``same_as`` (number of an earlier trial with the
+        same parameters, whose score is reused), ``retry_of`` (number of an interrupted trial),
+        ``error`` and ``seconds``.
     importances : dict of str to float
-        Share of the scores' variation that each parameter explains.
+        Share of the variance of the scores that each parameter explains.
     evaluation : str
-        How candidates were scored.
+        Description of the division on which candidates are scored.
     tests : dict of str to dict
-        Scores of the model on sounds that no candidate saw, by name of the split.
+        Metrics of the model on sounds that no candidate was scored on, by name of the split.
     classes : list
-        The classes.
+        Classes in sorted order.
     n_sounds : int
-        How many.
+        Number of sounds that were used.
     search_space : dict of str to list or str
-        What was searched.
+        Values or distribution of each searched parameter.
     scoring : str
         Name of the score.
-    skipped : list of (str, str)
-        Files left out, with the reason.
     settings : dict of str to dict
         Parameters of each stage of the model.
     random_state : int
         Seed.
+    skipped : list of (str, str)
+        Files that were left out, with the reason.
     seconds : dict of str to float
-        Of this run: "search" and "model".
+        Duration of this run: "search" and "model".
     versions : dict of str to str
-        Of the packages.
+        Versions of the packages.
     """
 
     model: Any
@@ -246,34 +241,31 @@ class SearchResults(WrittenResults):
     n_sounds: int
     search_space: dict[str, Any]
     scoring: str
-    skipped: list[tuple[str, str]]
-    settings: dict[str, dict[str, Any]]
-    random_state: int
-    seconds: dict[str, float]
-    versions: dict[str, str] = field(default_factory=dict)
+
+    _title = "Search for settings"
 
     def count(self, state: str) -> int:
-        """Count the trials that ended in a state.
+        """Count the trials with a state.
 
         Parameters
         ----------
-        state : str
-            Such as "PRUNED".
+        state : {"COMPLETE", "PRUNED", "FAIL"}
+            State of the trials.
 
         Returns
         -------
         int
-            How many.
+            Number of these trials.
         """
         return sum(trial["state"] == state for trial in self.trials)
 
     def summary(self) -> str:
-        """Say what is best, how good it is, and what was tried.
+        """Return the best candidate, its score and the number of trials as text.
 
         Returns
         -------
         str
-            Some lines.
+            One line for the score, for each parameter and for each test set.
         """
         score = format_mean(self.score["mean"], self.score["std"])
         lines = [
@@ -284,51 +276,37 @@ class SearchResults(WrittenResults):
         for name, scores in self.tests.items():
             one = {"mean": scores["accuracy"], "std": None}
             lines.append(
-                f"{name}: accuracy {format_score(one, scores)}, {scores['n_sounds']} sounds that "
-                f"no candidate was chosen by; chance {scores['chance']:.3f}"
+                f"{name}: accuracy {format_score(one, scores)}, {scores['n_sounds']} sounds on "
+                f"which no candidate was scored; chance {scores['chance']:.3f}"
             )
         return "\n".join(lines)
 
+    def _subtitle(self) -> str:
+        return f"{len(self.trials)} candidates, {self.n_sounds} sounds"
 
-STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "no score", "RUNNING": "running"}
+    def _add_results(
+        self, report: Report, notes: list[str], *, model_file: str = "model.skops"
+    ) -> None:
+        _add_best(report, self, notes)
+        _add_candidates(report, self)
+        report.add_text(
+            "Using the model",
+            [
+                "On the command line, for files and folders:",
+                f"skstrf predict {model_file} FILE...",
+            ],
+        )
 
-
-def write_search_report(
-    results: SearchResults,
-    path: str | os.PathLike[str],
-    *,
-    title: str = "Search for settings",
-    notes: Sequence[str] = (),
-    model_file: str = "model.skops",
-) -> None:
-    """Write the report on a search: one HTML file that needs nothing else."""
-    subtitle = f"{len(results.trials)} candidates, {results.n_sounds} sounds"
-    report = Report(title, subtitle)
-    _add_best(report, results, notes)
-    _add_candidates(report, results)
-    if results.skipped:
-        report.add_table("Files left out", ["file", "reason"], results.skipped)
-    else:
-        report.add_text("Files left out", "None.")
-    report.add_text(
-        "Using the model",
-        ["On the command line, for files and folders:", f"skstrf predict {model_file} FILE..."],
-    )
-    report.add_settings("Settings", {"seed": results.random_state, "score": results.scoring})
-    for stage, values in results.settings.items():
-        report.add_text("Settings", f"{stage}, of the best:")
-        report.add_settings("Settings", values)
-    report.add_settings("Seconds", {k: round(v, 2) for k, v in results.seconds.items()})
-    report.add_settings("Versions", results.versions)
-    report.write(path)
+    def _add_settings(self, report: Report, **more: Any) -> None:
+        super()._add_settings(report, score=self.scoring, **more)
 
 
-def _add_best(report: Report, results: SearchResults, notes: Sequence[str]) -> None:
+def _add_best(report: Report, results: SearchResults, notes: list[str]) -> None:
     std = "" if results.score["std"] is None else f" ± {results.score['std']:.3f} over folds"
     text = [
         f"The best candidate, number {results.best_number}, has a {results.scoring} of "
-        f"{results.score['mean']:.3f}{std} ({results.evaluation}). It was chosen by that score, "
-        "so that new sounds will be a little harder for it.",
+        f"{results.score['mean']:.3f}{std} ({results.evaluation}). It was selected by this score, "
+        "so the score on new sounds is expected to be slightly lower.",
         *notes,
     ]
     report.add_text("Best", text)
@@ -341,19 +319,20 @@ def _add_best(report: Report, results: SearchResults, notes: Sequence[str]) -> N
     ]
     columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
     note = (
-        "No candidate was scored on these sounds. From, to: 95 % interval (Wilson), taking the "
-        "sounds for independent of each other."
+        "No candidate was scored on these sounds. From, to: 95 % Wilson interval, for independent "
+        "sounds."
     )
-    report.add_table("Best", columns, rows, caption="The best, tested once", note=note)
+    report.add_table("Best", columns, rows, caption="The best candidate, tested once", note=note)
 
 
 def _add_candidates(report: Report, results: SearchResults) -> None:
+    heading = "Candidates"
     display = StudyDisplay.from_results(results)
     alt = "scores of all candidates in the order of their trials, with the best so far"
     if results.importances:
         alt += ", and the importance of each parameter"
-    caption = "Each candidate's score. Importance: share of the variation of scores (fANOVA)."
-    report.add_figure("TrialEvaluator", display.figure_, alt=alt, caption=caption)
+    caption = "Scores of the candidates. Importance: share of the variance of scores (fANOVA)."
+    report.add_figure(heading, display.figure_, alt=alt, caption=caption)
     names = sorted({name for trial in results.trials for name in trial["params"]})
     ordered = sorted(
         results.trials,
@@ -365,7 +344,7 @@ def _add_candidates(report: Report, results: SearchResults) -> None:
             STATES.get(trial["state"], trial["state"].lower()),
             trial["score"],
             trial["std"] if trial["state"] == "COMPLETE" else None,
-            *(_text(trial["params"].get(name)) for name in names),
+            *(_cell(trial["params"].get(name)) for name in names),
             trial["seconds"],
         ]
         for trial in ordered
@@ -373,24 +352,20 @@ def _add_candidates(report: Report, results: SearchResults) -> None:
     columns = ["trial", "state", results.scoring, "std", *names, "seconds"]
     n_same = sum(trial["same_as"] is not None for trial in results.trials)
     note = (
-        "Std: over folds. Pruned: stopped when its score was below the median of the others' at "
-        "that epoch. Seconds do not count what came from the cache."
+        "Std: over folds. Pruned: stopped because its score was below the median of the other "
+        "scores at that epoch. Seconds do not include stages that were read from the cache."
     )
     if n_same:
-        note += f" {n_same} had the parameters of an earlier trial and took its score."
-    report.add_table("TrialEvaluator", columns, rows, caption="All trials, best first", note=note)
+        note += f" {n_same} had the parameters of an earlier trial and reuse its score."
+    report.add_table(heading, columns, rows, caption="All trials, best first", note=note)
     if failed := [t for t in results.trials if t["error"]]:
         rows = [[str(trial["number"]), trial["error"]] for trial in failed]
-        report.add_table("TrialEvaluator", ["trial", "why it has no score"], rows)
+        report.add_table(heading, ["trial", "reason for having no score"], rows)
 
 
-def _text(value: Any) -> Any:
-    """A cell: numbers as they are, so that their column stands on the right."""
+def _cell(value: Any) -> Any:
+    """Keep numbers as they are, so that their column is aligned to the right."""
     return value if value is None or isinstance(value, int | float | str) else str(value)
-
-
-# Trials before any is pruned, and the share of the first fold's training that each may have.
-N_UNPRUNED, WARMUP = 4, 0.25
 
 
 def run_search(
@@ -415,86 +390,85 @@ def run_search(
 ) -> SearchResults:
     """Search for the best settings of a pipeline, and fit it with them.
 
-    Candidates are drawn by Optuna and scored by cross-validation; hopeless ones are stopped after
-    some epochs of their network. Stages that a candidate shares with an earlier one come from
-    `memory` (see :class:`skstrf.CachedPipeline`), in every fold. Stopped at any moment, even by
-    SIGKILL, the same call goes on where it was, if `storage` and `memory` are files; several
-    processes, on one machine or many, may make the same call and share the work.
+    Candidates are drawn by Optuna and scored by cross-validation; those with a low score after
+    some epochs of their network are pruned. Stages that a candidate shares with an earlier one are
+    read from `memory` (see :class:`skstrf.CachedPipeline`), in every fold. If `storage` and
+    `memory` are files, the same call continues an interrupted search, even after SIGKILL, and
+    several processes, on one machine or many, can make the same call and share the work.
 
     Parameters
     ----------
     filenames : sequence of str or Path
-        The sound files.
+        Paths of the sound files.
     y : array-like of shape (n_sounds,)
-        Their classes.
-    groups : array-like of shape (n_sounds,) or None
-        Sounds of one group are never on both sides of a fold.
-    split : array-like of shape (n_sounds,), str, or None
-        Given, candidates learn from "train" and are scored on "valid", or by cross-validation
-        of "train" if there is no such part. "test" and all other names have no part in the
-        search: the best candidate is tested on them once, at the end.
-    cv : int or splitter
-        Folds of the cross-validation.
-    pipeline : Pipeline or None
-        From an `AudioLoader` to a classifier. None: `make_classification_pipeline` with
-        `choose_duration`.
-    search_space : mapping of str to (list or distribution of Optuna), or None
-        Values by parameter of the pipeline. None: `classification_search_space`.
-    n_trials : int
-        Candidates of the study as a whole, those of earlier calls and other processes included.
-    timeout : float or None
-        Seconds after which this call starts no further candidate.
-    prune : bool
-        Stop a candidate whose score after some epochs is below the median of the others' at that
-        point. For classifiers whose ``fit`` takes a ``callback``, as `CNNClassifier`; others
-        can be stopped after each fold.
-    sampler : {"tpe", "random"}
-        How candidates are drawn.
-    scoring : str
-        What makes one the best, by scikit-learn's names, higher is better. Pruning looks at the
-        accuracy within a fold.
-    storage : str, Path, optuna.storages.BaseStorage or None
-        Where the study is kept: a file (a journal of Optuna), the URL of a database, a storage
-        of Optuna; None: nowhere.
-    study_name : str
-        Its name there.
-    memory : str, Path, joblib.Memory or None
-        Where recordings and stages are kept; None: a temporary folder.
-    random_state : int
+        Classes of the sounds.
+    groups : array-like of shape (n_sounds,) or None, default=None
+        Groups of the sounds. Sounds of one group are never on both sides of a fold.
+    split : array-like of shape (n_sounds,), str, or None, default=None
+        Splits of the sounds. Candidates are fitted on "train" and scored on "valid", or by
+        cross-validation of "train" if there is no such split. "test" and all other splits have no
+        part in the search: the best candidate is tested on them once, at the end.
+    cv : int or splitter, default=3
+        Number of folds of the cross-validation, or a splitter of scikit-learn.
+    pipeline : Pipeline or None, default=None
+        Pipeline from an `AudioLoader` to a classifier. None uses `make_classification_pipeline`
+        with the median duration of the files, at most 30 s.
+    search_space : mapping of str to (list or distribution of Optuna), or None, default=None
+        Values for each parameter of the pipeline. None uses `classification_search_space`.
+    n_trials : int, default=30
+        Number of candidates of the study, including those of earlier calls and other processes.
+    timeout : float or None, default=None
+        Duration in seconds after which this call starts no further candidate.
+    prune : bool, default=True
+        Whether to stop a candidate whose score after some epochs is below the median of the other
+        scores at that point. Requires a classifier whose ``fit`` takes a ``callback``, such as
+        `CNNClassifier`; other classifiers can be stopped after each fold.
+    sampler : {"tpe", "random"}, default="tpe"
+        Sampler of the candidates.
+    scoring : str, default="accuracy"
+        Name of a score of scikit-learn, higher is better. Pruning within a fold uses the accuracy.
+    storage : str, Path, optuna.storages.BaseStorage or None, default=None
+        Storage of the study: a file (journal of Optuna), the URL of a database, a storage of
+        Optuna, or None for a study that is not kept.
+    study_name : str, default="skstrf"
+        Name of the study in the storage.
+    memory : str, Path, joblib.Memory or None, default=None
+        Cache for recordings and stages. None uses a temporary folder.
+    random_state : int, default=0
         Seed of folds, candidates and classifiers.
-    verbose : bool
-        Show a progress bar.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     SearchResults
-        All candidates, and the best fitted for use: on train and valid, or on all sounds.
+        All candidates, and the best one fitted on train and valid, or on all sounds.
 
     Raises
     ------
     ValueError
-        When the arguments do not fit each other or the pipeline, the study in the storage is
-        about something else, or no candidate has a score.
+        If the arguments do not fit each other or the pipeline, the study in the storage has other
+        settings, or no candidate has a score.
     AudioReadError
-        For a file that cannot be used, unless the loader has ``on_error="warn"``.
+        If a file cannot be read, unless the loader has ``on_error="warn"``.
 
     Warns
     -----
     UserWarning
-        For files that were left out, and for folds that had to be fewer.
+        If files are left out, or fewer folds than `cv` are possible.
 
     See Also
     --------
     skstrf.inspection.StudyDisplay : Draws the candidates.
-    sklearn.model_selection.GridSearchCV : All combinations; works with `CachedPipeline` too.
+    sklearn.model_selection.GridSearchCV : Tries all combinations, also with a `CachedPipeline`.
 
     Notes
     -----
-    In one process the same seed gives the same study, also when it was stopped in between. With
-    several processes candidates depend on which of them is faster.
+    In one process the same seed gives the same study, even if it was interrupted. With several
+    processes the candidates depend on their relative speed.
 
-    With early stopping in the network, a fold's own validation part (whole groups, where there
-    are any) stops it, never the part that the candidate is scored on.
+    With early stopping in the network, a separate validation part of each fold (whole groups if
+    there are any) stops it, never the part on which the candidate is scored.
 
     Examples
     --------
@@ -583,10 +557,12 @@ def _check(n_trials: int, timeout: float | None, sampler: str) -> None:
 
 
 def _describe_sounds(sounds: Sounds) -> dict[str, str]:
-    """Tell these sounds from others, wherever they lie."""
-    columns = {name: getattr(sounds, name) for name in ("y", "groups", "split")}
-    names = [os.path.basename(path) for path in sounds.files]
-    return {"sounds": digest(*names), "classes, groups and split": digest(fingerprint(columns))}
+    """Return a key of the contents of the sounds, and of their columns."""
+    found = sounds.key()
+    return {
+        "sounds": digest(*found.pop("files")),
+        "classes, groups and split": digest(fingerprint(found)),
+    }
 
 
 def _without_place(parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -607,20 +583,17 @@ def _pruner(prune: bool) -> Any:
 
 
 def _usable(sounds: Sounds, loader: Any) -> tuple[Sounds, list[tuple[str, str]]]:
-    """Leave out files that cannot be read, where the loader would make them rows of silence."""
+    """Leave out files that cannot be read, which the loader would replace by silence."""
     if loader.on_error == "raise":
         return sounds, []
-    errors: dict[str, str] = {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*cannot be used and became rows of silence")
-        loader.fit(sounds.files)
-        for rows in chunks(np.arange(len(sounds.files)), CHUNK):
-            loader.transform([sounds.files[row] for row in rows])
-            errors |= loader.errors_
-    bad = {row for row, path in enumerate(sounds.files) if path in errors}
-    if len(bad) == len(sounds.files):
+    loader.fit(sounds.files)
+    errors: dict[int, str] = {}
+    for rows in chunks(np.arange(len(sounds.files))):
+        _, bad = read_sounds(loader, [sounds.files[row] for row in rows])
+        errors |= {int(rows[index]): reason for index, reason in bad.items()}
+    if len(errors) == len(sounds.files):
         raise ValueError(f"None of the {len(sounds.files)} sound files can be used.")
-    return sounds.without(bad), [(sounds.files[row], errors[sounds.files[row]]) for row in bad]
+    return sounds.without(set(errors)), [(sounds.files[row], r) for row, r in errors.items()]
 
 
 def _for_workers(place: Any) -> Any:
@@ -752,7 +725,7 @@ def _conclude(
         model=model,
         best=best["params"],
         best_number=best["number"],
-        score=spread(best["folds"]),
+        score=mean_std(best["folds"]),
         trials=rows,
         importances=_importances(study.study),
         evaluation=plan.description,
@@ -767,8 +740,7 @@ def _conclude(
         skipped=skipped,
         settings=settings(model),
         random_state=candidates.random_state,
-        seconds=watch,
-        versions=versions(),
+        seconds=dict(watch),
     )
 
 
@@ -781,9 +753,9 @@ def _describe(trial: Any) -> dict[str, Any]:
         "number": trial.number,
         "state": trial.state.name,
         "score": score,
-        "std": spread(scores)["std"] if scores else None,
+        "std": mean_std(scores)["std"] if scores else None,
         "folds": scores,
-        "params": plain(dict(sorted(trial.params.items()))),
+        "params": to_jsonable(dict(sorted(trial.params.items()))),
         "curve": [[step, value] for step, value in sorted(reports.items())],
         "same_as": attributes.get("same_as"),
         "retry_of": attributes.get("retry_of"),

@@ -1,13 +1,13 @@
-"""What transfers of style gave, and how to write it down."""
+"""Style transfer between sound files, with measures of the results."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ import numpy as np
 from sklearn.base import clone
 
 from skstrf.datasets import AudioReadError, read_audio
-from skstrf.experiments._base import WrittenResults, versions
+from skstrf.experiments._base import ResultCache, Results
 from skstrf.inspection import Report, StyleTransferDisplay
-from skstrf.model_io import replacing
+from skstrf.pipeline import row_keys, stage_settings
 from skstrf.style import METRICS, StyleTransfer, log_stft
 from skstrf.transforms import STRFTransformer
 
@@ -28,13 +28,14 @@ __all__ = [
     "pair_files",
     "run_style",
     "transfer_file",
-    "write_style_report",
 ]
+
+MOST_PAIRS = 6
 
 
 @dataclass
 class StylePair:
-    """One content in one style by one network."""
+    """Result of one transfer: measures, losses by iteration, and the three sounds."""
 
     content: str
     style: str
@@ -48,48 +49,55 @@ class StylePair:
 
     @property
     def name(self) -> str:
-        """Content, style and network in words."""
+        """Description of content, style and network."""
         return f"{self.content} in the style of {self.style} ({self.network})"
 
 
-@dataclass
-class StyleResults(WrittenResults):
-    """Everything that transfers gave.
+@dataclass(kw_only=True)
+class StyleResults(Results):
+    """Results of style transfers with their measures.
 
     Parameters
     ----------
     pairs : list of StylePair
-        One a content, style and network.
+        One entry for each content, style and network: names of both, ``table`` (measures of the
+        result, the content and the style), ``curve`` (losses by iteration), ``sounds``,
+        ``sample_rate`` and ``seconds``.
     settings : dict
-        Of the transfers.
+        Parameters of the transfers.
     random_state : int
-        Their seed.
-    versions : dict
-        Of the packages.
+        Seed.
     skipped : list of (str, str)
-        Files that could not be used, and why.
+        Pairs of files that were left out, with the reason.
+    versions : dict of str to str
+        Versions of the packages.
     """
 
     pairs: list[StylePair]
-    settings: dict[str, Any]
-    random_state: int
-    versions: dict[str, str]
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    _title = "Style transfer"
 
     def rows(self) -> list[list[Any]]:
-        """Give content, style and network of every pair, and the measures of its result."""
+        """Return content, style, network and measures of the result of every transfer.
+
+        Returns
+        -------
+        list of list
+            One row for each transfer, with the measures in the order of `skstrf.style.METRICS`.
+        """
         return [
             [p.content, p.style, p.network, *(p.table[name]["result"] for name in METRICS)]
             for p in self.pairs
         ]
 
     def summary(self) -> str:
-        """Give a line a pair.
+        """Return the main measures of every transfer as text.
 
         Returns
         -------
         str
-            With the closeness to style and content, both untouched ones beside it.
+            One line for each transfer: distances of the result to style and content, with those
+            of the untouched sounds.
         """
         return "\n".join(
             f"{p.name}: Gram distance to the style {p.table['gram_distance']['result']:.3f} "
@@ -100,13 +108,13 @@ class StyleResults(WrittenResults):
             for p in self.pairs
         )
 
-    def _plain_fields(self) -> dict[str, Any]:
+    def _fields(self) -> dict[str, Any]:
         pairs = [
             {
                 "content": p.content,
                 "style": p.style,
                 "network": p.network,
-                "table": {k: {a: _finite(b) for a, b in v.items()} for k, v in p.table.items()},
+                "table": p.table,
                 "iterations": len(p.curve) - 1,
                 "loss": dict(zip(("total", "content", "style"), p.curve[-1], strict=True)),
                 "sample_rate": p.sample_rate,
@@ -114,53 +122,33 @@ class StyleResults(WrittenResults):
             }
             for p in self.pairs
         ]
-        return super()._plain_fields() | {"pairs": pairs}
+        return super()._fields() | {"pairs": pairs}
 
+    def _subtitle(self) -> str:
+        return f"{len(self.pairs)} transfer{'s' if len(self.pairs) > 1 else ''}"
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def write_style_report(
-    results: StyleResults,
-    path: str | os.PathLike[str],
-    *,
-    title: str = "Style transfer",
-    notes: Sequence[str] = (),
-) -> None:
-    """Write the report: for every transfer three players, the measures and a picture."""
-    count = len(results.pairs)
-    report = Report(title, f"{count} transfer{'s' if count > 1 else ''}")
-    report.add_text(
-        "Measures",
-        [
-            "Each measure stands beside what it is for the untouched content and for the "
-            "untouched style in its place: a result lies between the two.",
-            *notes,
-        ],
-    )
-    report.add_table("Measures", ["measure", "says"], [[_words(k), v] for k, v in METRICS.items()])
-    if count > 1:
-        names = ["content", "style", "network", *map(_words, METRICS)]
-        report.add_table("Results", names, results.rows())
-    for pair in results.pairs:
-        _add_pair(report, pair)
-    if results.skipped:
-        report.add_table("Pairs left out", ["pair", "reason"], results.skipped)
-    report.add_settings("Settings", {"seed": results.random_state} | results.settings)
-    report.add_settings("Versions", results.versions)
-    report.write(path)
+    def _add_results(self, report: Report, notes: list[str]) -> None:
+        text = (
+            "Each measure is shown beside its values for the untouched content and for the "
+            "untouched style in place of the result, which lies between the two."
+        )
+        report.add_text("Measures", [text, *notes])
+        measures = [[_words(name), text] for name, text in METRICS.items()]
+        report.add_table("Measures", ["measure", "says"], measures)
+        if len(self.pairs) > 1:
+            names = ["content", "style", "network", *map(_words, METRICS)]
+            report.add_table("Results", names, self.rows())
+        for pair in self.pairs:
+            _add_pair(report, pair)
 
 
 def _add_pair(report: Report, pair: StylePair) -> None:
     heading = pair.name
-    rate = pair.sample_rate
-    for kind, words in (
-        ("content", f"Content: {pair.content}"),
-        ("style", f"Style: {pair.style}"),
-        ("result", "Result"),
-    ):
-        report.add_sound(heading, _mono(pair.sounds[kind]), rate, caption=words)
+    names = {"content": f"Content: {pair.content}", "style": f"Style: {pair.style}"}
+    mono = {kind: s.mean(axis=0) if s.ndim > 1 else s for kind, s in pair.sounds.items()}
+    for kind in ("content", "style", "result"):
+        caption = names.get(kind, "Result")
+        report.add_sound(heading, mono[kind], pair.sample_rate, caption=caption)
     rows = [
         [_words(name), *(_number(row[kind]) for kind in ("result", "content", "style"))]
         for name, row in pair.table.items()
@@ -171,15 +159,15 @@ def _add_pair(report: Report, pair: StylePair) -> None:
     report.add_table(
         heading, ["measure", "result", "untouched content", "untouched style"], rows, note=note
     )
-    drawn = [_mono(pair.sounds[kind]) for kind in ("content", "result", "style")]
-    display = StyleTransferDisplay(*drawn, sample_rate=rate, curve=pair.curve).plot()
+    drawn = (mono[kind] for kind in ("content", "result", "style"))
+    display = StyleTransferDisplay(*drawn, sample_rate=pair.sample_rate, curve=pair.curve).plot()
     report.add_figure(
         heading,
         display.figure_,
         alt=f"Spectrograms and receptive fields of content, result and style, and the loss by "
         f"iteration, of {heading}",
-        caption="Above: auditory spectrograms. Middle: mean magnitudes of receptive fields. "
-        "Below: the loss, 1 where it is as large as between the untouched two.",
+        caption="Top: auditory spectrograms. Middle: mean magnitudes of receptive fields. "
+        "Bottom: the loss, relative to the loss between the two untouched sounds.",
     )
 
 
@@ -188,36 +176,29 @@ def _words(name: str) -> str:
 
 
 def _number(value: float | None) -> Any:
-    """A figure for a table: nothing for infinity, and 0 for what only rounding keeps from it."""
+    """Return None for infinity, and 0 for rounding errors."""
     return None if value is None or value in (float("inf"), float("-inf")) else round(value, 6)
-
-
-def _mono(sound: Any) -> Any:
-    return sound.mean(axis=0) if sound.ndim > 1 else sound
-
-
-_MOST_PAIRS = 6
 
 
 def make_style_transfer(
     network: Any = "random", *, sample_rate: int = 16000, **settings: Any
 ) -> StyleTransfer:
-    """Make the transfer for sounds of a sample rate.
+    """Make the style transfer for sounds of a sampling rate.
 
     Parameters
     ----------
-    network : {"random", "cortical"} or CNNClassifier
-        As StyleTransfer takes it. Random filters look at :func:`skstrf.style.log_stft`, the other
-        two at an STRFTransformer.
+    network : {"random", "cortical"} or CNNClassifier, default="random"
+        Network of `StyleTransfer`. Random filters use :func:`skstrf.style.log_stft`, the other two
+        an `STRFTransformer`.
     sample_rate : int, default=16000
-        In Hz.
-    **settings
-        Of StyleTransfer.
+        Sampling rate of the sounds in Hz.
+    **settings : dict
+        Further parameters of `StyleTransfer`.
 
     Returns
     -------
     StyleTransfer
-        Not fitted.
+        Unfitted style transfer.
 
     Examples
     --------
@@ -225,9 +206,9 @@ def make_style_transfer(
     >>> make_style_transfer("cortical", sample_rate=22050).representation.sample_rate
     22050
     """
-    plain = isinstance(network, str) and network == "random"
-    look = log_stft(sample_rate) if plain else STRFTransformer(sample_rate=sample_rate)
-    return StyleTransfer(look, network, **settings)
+    is_random = isinstance(network, str) and network == "random"
+    representation = log_stft(sample_rate) if is_random else STRFTransformer(sample_rate)
+    return StyleTransfer(representation, network, **settings)
 
 
 def transfer_file(
@@ -238,7 +219,7 @@ def transfer_file(
     duration: float | None = None,
     mono: bool = False,
 ) -> StylePair:
-    """Give a sound file the style of others."""
+    """Transfer the style of some files to the sound of another, and measure the result."""
     rate = transfer.representation.sample_rate
     sound = _read(content, rate, duration)
     if mono:
@@ -268,7 +249,7 @@ def transfer_file(
 
 
 def pair_files(contents: Sequence[str], styles: Sequence[str] | None = None) -> list[Any]:
-    """Pair contents with styles, six pairs at most."""
+    """Pair contents with styles, or with each other; return at most six pairs."""
     if styles is None:
         pairs = list(zip(contents, [*contents[1:], *contents[:1]], strict=True))
     else:
@@ -276,7 +257,7 @@ def pair_files(contents: Sequence[str], styles: Sequence[str] | None = None) -> 
     pairs = [(a, b) for a, b in pairs if a != b]
     if not pairs:
         raise ValueError("there is no pair of a content and another sound as its style.")
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, _MOST_PAIRS).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, MOST_PAIRS).round().astype(int))
     return [pairs[i] for i in chosen]
 
 
@@ -286,59 +267,58 @@ def run_style(
     networks: Sequence[Any] = ("random", "cortical"),
     duration: float = 5.0,
     sample_rate: int = 16000,
-    parts: str | os.PathLike[str] | None = None,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
     on_error: str = "raise",
     random_state: int = 0,
     **settings: Any,
 ) -> StyleResults:
-    """Transfer the style of every pair by every network, and measure the results.
+    """Transfer the style of every pair of files with every network, and measure the results.
 
     Parameters
     ----------
-    pairs : sequence of (content, style)
-        Files.
-    networks : sequence of {"random", "cortical"} or CNNClassifier
-        See :func:`make_style_transfer`.
+    pairs : sequence of (str or Path, str or Path)
+        Paths of content and style.
+    networks : sequence of {"random", "cortical"} or CNNClassifier, default=("random", "cortical")
+        Networks, see :func:`make_style_transfer`.
     duration : float, default=5.0
-        Seconds of each sound at most.
+        Largest duration of each sound in seconds.
     sample_rate : int, default=16000
-        Sounds are resampled to it, in Hz.
-    parts : path or None
-        Folder in which finished transfers are kept, for a run that goes on.
-    on_error : {"raise", "warn"}
-        What to do about a pair that cannot be used.
-    random_state : int
-        Seed of all.
-    **settings
-        Of StyleTransfer.
+        Sampling rate in Hz to which sounds are resampled.
+    checkpoint_dir : str, Path or None, default=None
+        Folder for the finished transfers. An interrupted run continues after them. They are
+        reused only for the same file contents, settings and versions.
+    on_error : {"raise", "warn"}, default="raise"
+        Whether to raise an error for pairs that cannot be used or to leave them out with a
+        warning.
+    random_state : int, default=0
+        Seed of all transfers.
+    **settings : dict
+        Further parameters of `StyleTransfer`.
 
     Returns
     -------
     StyleResults
-        Results, tables and curves.
+        Sounds, measures and losses of all transfers.
 
     Raises
     ------
     ValueError
-        When no pair could be used.
+        If no pair can be used.
 
     Warns
     -----
     UserWarning
-        For pairs that were left out.
+        If pairs are left out.
     """
     found: list[StylePair] = []
     skipped: list[tuple[str, str]] = []
-    for i, (content, style) in enumerate(pairs):
-        for j, network in enumerate(networks):
+    for content, style in pairs:
+        for network in networks:
             transfer = make_style_transfer(
                 network, sample_rate=sample_rate, random_state=random_state, **settings
             )
-            path = None if parts is None else Path(parts) / f"style-{i}-{j}.npz"
             try:
-                found.append(_part(path, content, style, transfer, duration))
-                if found[-1].interrupted:
-                    raise KeyboardInterrupt
+                found.append(_kept(content, style, transfer, duration, checkpoint_dir))
             except (AudioReadError, ValueError) as error:
                 if on_error == "raise":
                     raise
@@ -348,32 +328,52 @@ def run_style(
     if not found:
         raise ValueError(f"None of the {len(pairs)} pairs of sounds can be used.")
     about = {"duration": duration, "sample_rate": sample_rate} | settings
-    about.pop("device", None)  # which changes the time, not what is found
-    return StyleResults(found, about, random_state, versions(), skipped)
+    about.pop("device", None)  # it changes the time rather than the result
+    return StyleResults(pairs=found, settings=about, random_state=random_state, skipped=skipped)
 
 
 def _read(path: Any, rate: float, duration: float | None) -> np.ndarray:
-    """Channels of a file, at most so many seconds of them and never padded."""
+    """Read all channels of a file, cropped to `duration` but never padded."""
     sound = read_audio(path, sample_rate=int(rate), mono=False)
     return sound if duration is None else sound[:, : round(duration * rate)]
 
 
-def _part(
-    path: Path | None, content: str, style: str, transfer: StyleTransfer, duration: float
+def _kept(
+    content: str,
+    style: str,
+    transfer: StyleTransfer,
+    duration: float,
+    checkpoint_dir: str | os.PathLike[str] | None,
 ) -> StylePair:
-    """Transfer one pair, or read what an earlier run has made of it."""
-    if path is not None and path.exists():
-        with np.load(path, allow_pickle=False) as kept:
-            about = json.loads(str(kept["about"]))
-            sounds = {name: kept[name] for name in ("content", "result", "style")}
-            return StylePair(**about, curve=kept["curve"], sounds=sounds)
+    """Transfer one pair, or read the result of an earlier run."""
+    compute = partial(_finished, content, style, transfer, duration)
+    if checkpoint_dir is None:
+        return compute()
+    parts = ResultCache(
+        checkpoint_dir,
+        lambda: {
+            "files": row_keys([content, style]),
+            "names": [Path(content).name, Path(style).name],
+            "transfer": stage_settings(transfer),
+            "duration": duration,
+        },
+    )
+
+    def as_json() -> dict[str, Any]:
+        pair = asdict(compute())
+        # As text, because JSON has no infinity (signal-to-noise ratio of an unchanged sound).
+        table = {k: {a: str(b) for a, b in row.items()} for k, row in pair["table"].items()}
+        return pair | {"table": table}
+
+    kept = parts.get("style transfer", as_json)
+    kept["table"] = {k: {a: float(b) for a, b in r.items()} for k, r in kept["table"].items()}
+    kept["curve"] = np.array(kept["curve"])
+    kept["sounds"] = {k: np.array(v, dtype=np.float32) for k, v in kept["sounds"].items()}
+    return StylePair(**kept)
+
+
+def _finished(content: str, style: str, transfer: StyleTransfer, duration: float) -> StylePair:
     pair = transfer_file(content, [style], transfer, duration=duration, mono=True)
-    if path is None or pair.interrupted:
-        return pair
-    names = ("content", "style", "network", "table", "seconds", "sample_rate")
-    about = {name: getattr(pair, name) for name in names}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        arrays: dict[str, Any] = dict(pair.sounds)
-        np.savez(file, about=json.dumps(about), curve=pair.curve, **arrays)
+    if pair.interrupted:
+        raise KeyboardInterrupt
     return pair

@@ -1,12 +1,13 @@
-"""What the experiment on transfer found."""
+"""Transfer learning: from a network for one collection of sounds to few labels of another."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,65 +17,73 @@ from sklearn.utils import check_random_state, column_or_1d
 
 from skstrf.decomposition import MPCA
 from skstrf.experiments._base import (
-    WrittenResults,
+    ResultCache,
+    Results,
     chance_level,
     format_mean,
-    plain,
-    spread,
-    versions,
+    mean_std,
+    to_jsonable,
 )
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
     compute_tensors,
     divide_pipeline,
+    progress,
+    stage_texts,
     warn_of_skipped,
 )
 from skstrf.experiments._splits import check_names, plan_folds, plan_split
 from skstrf.experiments.classification import choose_duration, make_classification_pipeline
 from skstrf.inspection import Report, TransferDisplay
 from skstrf.neural import CNNClassifier
+from skstrf.pipeline import row_keys
 
-__all__ = [
-    "Corpus",
-    "FRACTIONS",
-    "METHODS",
-    "TransferResults",
-    "choose_labels",
-    "divide",
-    "files_of",
-    "make_corpus",
-    "run_transfer",
-    "write_transfer_report",
-]
+__all__ = ["TransferResults", "run_transfer"]
+
+FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)
+SCRATCH = "from scratch"
+# Changes of each method to the network. "mpca" is the collection on which the reduction is
+# fitted, "frozen" the number of layers before the output that are not trained.
+METHODS: dict[str, dict[str, Any]] = {
+    SCRATCH: {"mpca": "target"},
+    "from scratch, MPCA of the source": {"mpca": "source"},
+    "fine-tuned": {"mpca": "source", "start": True},
+    "fine-tuned slowly": {"mpca": "source", "start": True, "layer_lr": 0.1},
+    "output layer alone": {"mpca": "source", "start": True, "frozen": "all"},
+}
+# Settings of a method about the source; all others are parameters of the network.
+ABOUT_THE_SOURCE = ("mpca", "start", "frozen")
+TEST_SHARE = 0.3
 
 
-@dataclass
-class TransferResults(WrittenResults):
+@dataclass(kw_only=True)
+class TransferResults(Results):
     """Accuracy on the target by method, share of labels and seed.
 
     Parameters
     ----------
     runs : list of dict
-        One a training: ``method``, ``fraction``, ``seed``, ``n_labels``, ``accuracy``, accuracy
-        on further test sets in ``extra``, and ``seconds``.
+        One entry for each training: ``method``, ``fraction``, ``seed``, ``n_labels``,
+        ``accuracy``, accuracy on further test sets in ``extra``, and ``seconds``.
     methods : dict of str to dict
-        What each method changes in the network.
+        Changes of each method to the network.
     baseline : str
-        The method that others are compared with.
+        Method with which the others are compared.
     source, target : dict
-        ``n_sounds``, ``classes`` and ``tensor_shape``; of the source ``seconds`` of pre-training.
+        ``n_sounds``, ``classes`` and ``tensor_shape`` of each collection; ``seconds`` of the
+        pre-training on the source.
     chance : float
-        Accuracy on the target of guessing the commonest class.
+        Accuracy on the target of predicting its most frequent class.
     evaluation : str
-        How the target was divided.
-    random_state : int
-        The first seed.
+        Description of the division of the target.
     settings : dict
-        Of the network and the reduction.
-    versions : dict of str to str
-        Of the packages.
+        Parameters of the stages.
+    random_state : int
+        First seed.
     skipped : list of (str, str)
-        Files left out, with the reason.
+        Files that were left out, with the reason.
+    versions : dict of str to str
+        Versions of the packages.
     """
 
     runs: list[dict[str, Any]]
@@ -84,61 +93,56 @@ class TransferResults(WrittenResults):
     target: dict[str, Any]
     chance: float
     evaluation: str
-    random_state: int
-    settings: dict[str, Any]
-    versions: dict[str, str] = field(default_factory=dict)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    _title = "Transfer"
 
     @property
     def fractions(self) -> list[float]:
-        """Shares of labels, ascending."""
+        """Shares of labels in ascending order."""
         return sorted({run["fraction"] for run in self.runs})
 
     def values(self, method: str, fraction: float, test: str = "accuracy") -> np.ndarray:
-        """Give the accuracies of one method at one share, in the order of the seeds.
+        """Return the accuracies of one method with one share of labels.
 
         Parameters
         ----------
         method : str
-            Its name.
+            Name of the method.
         fraction : float
-            The share of labels.
-        test : str
+            Share of labels.
+        test : str, default="accuracy"
             "accuracy", or the name of a further test set.
 
         Returns
         -------
         ndarray of shape (n_seeds,)
-            Empty where the share leaves nothing to learn from.
+            Accuracies in the order of the seeds.
         """
-        chosen = [
-            run for run in self.runs if (run["method"], run["fraction"]) == (method, fraction)
-        ]
-        by_seed = sorted(chosen, key=lambda run: run["seed"])
+        by_seed = sorted(self._runs_of(method, fraction), key=lambda run: run["seed"])
         return np.array([run["accuracy"] if test == "accuracy" else run["extra"][test]
                          for run in by_seed])  # fmt: skip
 
+    def _runs_of(self, method: str, fraction: float) -> list[dict[str, Any]]:
+        return [r for r in self.runs if (r["method"], r["fraction"]) == (method, fraction)]
+
     def table(self) -> list[dict[str, Any]]:
-        """Summarize: a row for each method and share.
+        """Return a summary with a row for each method and share of labels.
 
         Returns
         -------
         list of dict
             ``method``, ``fraction``, ``n_labels``, ``accuracy`` and its ``std`` over seeds (None
-            for one), ``gain`` over the baseline on the same labels, the gain's ``gain_std`` over
+            for one seed), ``gain`` over the baseline with the same labels, its ``gain_std`` over
             seeds, mean accuracy on further test sets by name, and ``seconds`` of a training.
         """
         rows = []
         for method in self.methods:
             for fraction in self.fractions:
-                runs = [
-                    run for run in self.runs
-                    if (run["method"], run["fraction"]) == (method, fraction)
-                ]  # fmt: skip
+                runs = self._runs_of(method, fraction)
                 values = self.values(method, fraction)
-                score = spread(list(values))
-                # Equal differences of shares differ in their last digit: that is no spread.
-                gain = spread(list((values - self.values(self.baseline, fraction)).round(12)))
+                score = mean_std(list(values))
+                # Equal differences of shares differ in their last digit, which is no spread.
+                gain = mean_std(list((values - self.values(self.baseline, fraction)).round(12)))
                 rows.append(
                     {
                         "method": method,
@@ -158,12 +162,12 @@ class TransferResults(WrittenResults):
         return rows
 
     def summary(self) -> str:
-        """Tabulate accuracy by method and share of labels.
+        """Return the accuracy by method and share of labels as a table in text.
 
         Returns
         -------
         str
-            Some lines.
+            One line for each method, below the shares and above the chance level.
         """
         width = max(map(len, self.methods))
         lines = [f"{'share of labels':{width}}" + "".join(f"{f:>14g}" for f in self.fractions)]
@@ -173,93 +177,239 @@ class TransferResults(WrittenResults):
             lines.append(f"{method:{width}}" + "".join(f"{text:>14}" for text in texts))
         return "\n".join([*lines, f"chance {self.chance:.3f}; {self.evaluation}"])
 
-    def _plain_fields(self) -> dict[str, Any]:
-        return super()._plain_fields() | {"table": self.table()}
+    def _fields(self) -> dict[str, Any]:
+        return super()._fields() | {"table": self.table()}
+
+    def _subtitle(self) -> str:
+        return f"{self.source['n_sounds']} sounds, then {self.target['n_sounds']} others"
+
+    def _add_results(self, report: Report, notes: list[str]) -> None:
+        a, b = self.source, self.target
+        text = [
+            f"Source: {a['n_sounds']} sounds of {len(a['classes'])} classes. Target: "
+            f"{b['n_sounds']} sounds of {len(b['classes'])} classes; {self.evaluation}. The most "
+            f"frequent class of the target has a share of {self.chance:.3f}.",
+            "All methods are fitted on the same labels and tested on the same sounds, which "
+            "neither network nor MPCA has seen. The output layer is always new.",
+            *notes,
+        ]
+        report.add_text("Result", text)
+        display = TransferDisplay.from_results(self)
+        report.add_figure(
+            "Result",
+            display.figure_,
+            alt="accuracy against the share of labels, a line for each method, tabulated below",
+            caption="Accuracy on the target by the share of its labels.",
+        )
+        table, extra = self.table(), list(self.runs[0]["extra"])
+        keys = ("n_labels", "accuracy", "std", "gain", "gain_std", *extra, "seconds")
+        rows = [
+            [row["method"], f"{row['fraction']:.0%}", *(row[key] for key in keys)] for row in table
+        ]
+        columns = ["method", "share", "labels", "accuracy", "std", "gain", "std of gain", *extra]
+        n_seeds = len({run["seed"] for run in self.runs})
+        note = (
+            f"Mean and standard deviation over {n_seeds} seeds. Gain: over {self.baseline} with "
+            "the same labels and test sounds; a gain that is not well above its standard "
+            "deviation does not show that transfer helps. Seconds of one training, without the "
+            f"{a['seconds']:.1f} s of pre-training."
+        )
+        report.add_table("Result", [*columns, "seconds"], rows, note=note)
+        changes = {
+            name: ", ".join(f"{key}={value}" for key, value in method.items())
+            for name, method in self.methods.items()
+        }
+        report.add_settings("Methods", changes)
 
 
-def write_transfer_report(
-    results: TransferResults,
-    path: str | os.PathLike[str],
+def run_transfer(
+    source: Any,
+    target: Any,
     *,
-    title: str = "Transfer",
-    notes: Sequence[str] = (),
-) -> None:
-    """Write the report on transfer: one HTML file that needs nothing else."""
-    a, b = results.source, results.target
-    text = [
-        f"Source: {a['n_sounds']} sounds of {len(a['classes'])} classes. Target: {b['n_sounds']} "
-        f"sounds of {len(b['classes'])} classes; {results.evaluation}. Guessing the commonest "
-        f"class of the target gives {results.chance:.3f}.",
-        "All methods learn from the same labels and are tested on the same sounds, which neither "
-        "network nor MPCA has met. The output layer is always new.",
-        *notes,
-    ]
-    report = Report(title, f"{a['n_sounds']} sounds, then {b['n_sounds']} others")
-    report.add_text("Result", text)
-    display = TransferDisplay.from_results(results)
-    report.add_figure(
-        "Result",
-        display.figure_,
-        alt="accuracy against the share of known labels, a line for each method, tabulated below",
-        caption="Accuracy on the target by the share of its labels that is known.",
+    fractions: Sequence[float] = FRACTIONS,
+    methods: Mapping[str, Mapping[str, Any]] | None = None,
+    pipeline: Pipeline | None = None,
+    n_seeds: int = 3,
+    test_share: float = TEST_SHARE,
+    memory: Any = None,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    random_state: int = 0,
+    folder: str | os.PathLike[str] | None = None,
+    max_bytes: int = MAX_BYTES,
+    verbose: bool = False,
+) -> TransferResults:
+    """Compare learning a target from scratch with starting from a network for a source.
+
+    For each seed the target is divided into a test part and a pool. A share of the labels of the
+    pool is used for training; larger shares contain smaller ones. The network and the MPCA of the
+    source are fitted on all of the source. The output layer is always new, as the classes differ.
+
+    Parameters
+    ----------
+    source, target : Bunch or tuple
+        Collections: Bunches as the loaders of `skstrf.datasets` return, or tuples ``(X, y)``. A
+        Bunch has ``filenames`` or ``data``, ``target`` and optionally ``target_names``, ``groups``
+        and ``split``. X and ``data`` are paths, sounds of shape (n_sounds, n_times), or tensors
+        of shape (n_sounds, ...) with three axes or more. Groups of the target are never both in
+        test part and pool. A ``split`` of the target replaces the random division: "test" and
+        further names are test sets, "train" and "valid" are the pool. That of the source is not
+        used.
+    fractions : sequence of float, default=(0.05, 0.1, 0.2, 0.5, 1.0)
+        Shares of the labels of the pool, in (0, 1]. At least one sound of each class is used.
+    methods : mapping of str to mapping, or None, default=None
+        Methods by name, with the keys ``mpca`` ("source" or "target", the collection on which it
+        is fitted), ``start`` (whether to start from the network of the source), ``frozen`` (number
+        of first layers that are not trained, or "all" for all but the output), and any parameter
+        of the network, such as ``layer_lr``. The first method is the baseline. None compares two
+        networks from scratch with three kinds of fine-tuning.
+    pipeline : Pipeline or None, default=None
+        Pipeline of loader, transformer, MPCA and network. None uses `make_classification_pipeline`
+        with the median duration of the target. Sounds must have the sampling rate of the
+        transformer.
+    n_seeds : int, default=3
+        Number of divisions, choices of labels, pre-trainings and trainings.
+    test_share : float, default=0.3
+        Approximate share of the target in the test part.
+    memory : str, Path, joblib.Memory or None, default=None
+        Cache for the tensor of each recording.
+    checkpoint_dir : str, Path or None, default=None
+        Folder for the finished seeds. An interrupted run continues after them. They are reused
+        only for the same contents of the collections, settings and versions.
+    random_state : int, default=0
+        First seed.
+    folder : str, Path or None, default=None
+        Folder for temporary files with tensors of more than `max_bytes`. None uses the temporary
+        folder of the system.
+    max_bytes : int, default=2**30
+        Largest size of the tensors of each collection that are kept in memory, in bytes.
+    verbose : bool, default=False
+        Whether to show progress bars.
+
+    Returns
+    -------
+    TransferResults
+        Accuracy by method, share and seed.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, the tensors of the collections have different shapes, a
+        collection has one class only, or a class cannot be divided into pool and test part.
+    AudioReadError
+        If a file cannot be read, unless the loader has ``on_error="warn"``.
+
+    Warns
+    -----
+    UserWarning
+        If files are left out.
+
+    See Also
+    --------
+    skstrf.inspection.TransferDisplay : Draws the result.
+
+    References
+    ----------
+    .. [1] E. Eremeeva, "Transform analysis and music style transfer with deep neural networks",
+       ATIAM report, IRCAM, 2017, section 8.
+
+    Examples
+    --------
+    The experiment of the report on copies of the Million Song Dataset (with previews) and GTZAN::
+
+        source = load_million_song_genres("msd_tagtraum_cd2.cls", audio_home="previews",
+                                          load_content=False)
+        target = load_gtzan("GTZAN", split="fault-filtered", load_content=False)
+        pipeline = make_classification_pipeline(
+            duration=30, rates="eremeeva2017", scales="eremeeva2017"
+        )
+        results = run_transfer(source, target, pipeline=pipeline)
+        TransferDisplay.from_results(results)
+
+    On synthetic tensors:
+
+    >>> import numpy as np
+    >>> from skstrf.experiments import make_classification_pipeline, run_transfer
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat([0, 1], 20)
+    >>> X = rng.standard_normal((40, 2, 4, 6)) + y[:, None, None, None]
+    >>> pipeline = make_classification_pipeline(duration=1, max_epochs=2)
+    >>> pipeline = pipeline.set_params(cnn__network__n_filters=4, cnn__network__n_hidden=8)
+    >>> results = run_transfer((X, y), (-X, y), fractions=[0.5], pipeline=pipeline, n_seeds=1)
+    >>> [row["n_labels"] for row in results.table()]
+    [12, 12, 12, 12, 12]
+    """
+    fractions = _check_fractions(fractions, n_seeds)
+    methods = _check_methods(METHODS if methods is None else methods)
+    head, mpca, network = _stages(pipeline, source, target, random_state)
+    if memory is not None and "memory" in head[-1].get_params(deep=False):
+        head[-1].set_params(memory=memory)
+    with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
+        options = {"max_bytes": max_bytes, "verbose": verbose}
+        a = make_corpus(source, "source", head, os.path.join(place, "a"), **options)
+        b = make_corpus(target, "target", head, os.path.join(place, "b"), **options)
+        if a.X.shape[1:] != b.X.shape[1:]:
+            raise ValueError(
+                f"samples of the source have shape {a.X.shape[1:]}, those of the target "
+                f"{b.X.shape[1:]}: use one duration and one transformer for both."
+            )
+
+        task = _Task(mpca, network, clone(mpca).fit(a.X), methods, fractions, test_share)
+        parts = ResultCache(checkpoint_dir, partial(task.key, a, b, head))
+        features = task.of_source.transform(a.X)
+        found = [
+            parts.get(f"seed {seed}", partial(task.run, features, a.y, b, seed))
+            for seed in progress(range(random_state, random_state + n_seeds), "Seeds", verbose)
+        ]
+        described, skipped = [a.describe(), b.describe()], [*a.skipped, *b.skipped]
+        del a, b  # some systems cannot delete a file that is open
+    pretraining = float(np.mean([one["seconds"] for one in found]))
+    return TransferResults(
+        runs=[run for one in found for run in one["runs"]],
+        methods=methods,
+        baseline=next(iter(methods)),
+        source=described[0] | {"seconds": pretraining},
+        target=described[1],
+        chance=float(np.mean([one["chance"] for one in found])),
+        evaluation=found[-1]["evaluation"],
+        settings={
+            **{name: to_jsonable(step.get_params(deep=False)) for name, step in head.steps},
+            "mpca": to_jsonable(mpca.get_params(deep=False)),
+            "network": to_jsonable(network.get_params(deep=False)),
+        },
+        random_state=random_state,
+        skipped=skipped,
     )
-    _add_table(report, results)
-    changes = {
-        name: ", ".join(f"{key}={value}" for key, value in method.items())
-        for name, method in results.methods.items()
-    }
-    report.add_settings("Methods", changes)
-    if results.skipped:
-        report.add_table("Files left out", ["file", "reason"], results.skipped)
-    else:
-        report.add_text("Files left out", "None.")
-    report.add_settings("Settings", {"seed": results.random_state})
-    for stage, values in results.settings.items():
-        report.add_text("Settings", f"{stage}:")
-        report.add_settings("Settings", values)
-    report.add_settings("Versions", results.versions)
-    report.write(path)
 
 
-def _add_table(report: Report, results: TransferResults) -> None:
-    table = results.table()
-    extra = list(results.runs[0]["extra"])
-    keys = ("n_labels", "accuracy", "std", "gain", "gain_std", *extra, "seconds")
-    rows = [
-        [row["method"], f"{row['fraction']:.0%}", *(row[key] for key in keys)] for row in table
-    ]
-    columns = ["method", "share", "labels", "accuracy", "std", "gain", "std of gain", *extra]
-    n_seeds = len({run["seed"] for run in results.runs})
-    note = (
-        f"Mean and standard deviation over seeds (there are {n_seeds}). Gain: over "
-        f"{results.baseline} with the same labels and test sounds; where it is not well above its "
-        "standard deviation, the transfer has not been shown to help. Seconds "
-        "of one training, without the "
-        f"{results.source['seconds']:.1f} s of pre-training."
-    )
-    report.add_table("Result", [*columns, "seconds"], rows, note=note)
+# Collections
 
 
 class Corpus(NamedTuple):
-    """Tensors of a collection with what is known of each sound."""
+    """Tensors of a collection with class, group and split of each sound."""
 
     X: np.ndarray
     y: np.ndarray
     groups: np.ndarray | None
     split: np.ndarray | None
     skipped: list[tuple[str, str]]
+    samples: Any = None  # paths or arrays as they were given
 
     def describe(self) -> dict[str, Any]:
-        """Sizes and classes."""
+        """Return sizes and classes."""
         return {
             "n_sounds": len(self.y),
             "classes": np.unique(self.y).tolist(),
             "tensor_shape": list(self.X.shape[1:]),
         }
 
+    def key(self) -> dict[str, Any]:
+        """Return what a cache must tell apart: contents of the samples, and all columns."""
+        columns = {"y": self.y, "groups": self.groups, "split": self.split}
+        return {"samples": row_keys(self.samples)} | columns
+
 
 def files_of(corpus: Any) -> Any:
-    """Give the paths of a collection that has no content."""
+    """Return the paths of a collection without data, or None."""
     if isinstance(corpus, Mapping):
         return None if corpus.get("data") is not None else corpus.get("filenames")
     X = corpus[0]
@@ -267,13 +417,14 @@ def files_of(corpus: Any) -> Any:
 
 
 def make_corpus(corpus: Any, name: str, head: Pipeline, folder: str, **options: Any) -> Corpus:
-    """Make the tensors of a collection, and check what comes with them."""
+    """Compute the tensors of a collection, and check its columns."""
     X, y, columns = _read(corpus, name)
     files = files_of(corpus)
     skipped: list[tuple[str, str]] = []
+    samples: Any
     if files is not None:
         os.mkdir(folder)
-        paths = [os.fspath(file) for file in files]
+        samples = paths = [os.fspath(file) for file in files]
         _check_length(paths, y, name)
         X, errors = compute_tensors(head, paths, folder=folder, **options)
         kept = [row for row in range(len(paths)) if row not in errors]
@@ -281,16 +432,16 @@ def make_corpus(corpus: Any, name: str, head: Pipeline, folder: str, **options: 
         y = y[kept]
         columns = {key: v if v is None else np.asarray(v)[kept] for key, v in columns.items()}
         if skipped:
-            warn_of_skipped(skipped, len(paths))
+            warn_of_skipped(skipped, len(paths), stacklevel=4)
     else:
-        X = np.asarray(X)
+        X = samples = np.asarray(X)
         _check_length(X, y, name)
         for _, step in head.steps[1:] if X.ndim == 2 else []:
             X = step.fit_transform(X)
     if len(np.unique(y)) < 2:
         raise ValueError(f"The {name} has one class only, {y[0]}: add another.")
     checked = {key: check_names(v, len(y), f"{key} of the {name}") for key, v in columns.items()}
-    return Corpus(X, y, **checked, skipped=skipped)
+    return Corpus(X, y, **checked, skipped=skipped, samples=samples)
 
 
 def _check_length(X: Any, y: np.ndarray, name: str) -> None:
@@ -318,7 +469,7 @@ def _read(corpus: Any, name: str) -> tuple[Any, np.ndarray, dict[str, Any]]:
 def divide(
     corpus: Corpus, test_share: float, seed: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
-    """Divide a target into what may be learned from and what is tested."""
+    """Divide a target into pool and test sets; also return a description."""
     if corpus.split is not None:
         plan = plan_split(corpus.y, corpus.split, corpus.groups)
         fold = plan.folds[0]
@@ -333,177 +484,10 @@ def divide(
     return plan.folds[0].train, {"test": plan.folds[0].test}, description
 
 
-FRACTIONS = (0.05, 0.1, 0.2, 0.5, 1.0)
-SCRATCH = "from scratch"
-# What each method changes in the network; "mpca" says which reduction comes before it, and
-# "frozen" how many of the layers before the output are left as they are.
-METHODS: dict[str, dict[str, Any]] = {
-    SCRATCH: {"mpca": "target"},
-    "from scratch, MPCA of the source": {"mpca": "source"},
-    "fine-tuned": {"mpca": "source", "start": True},
-    "fine-tuned slowly": {"mpca": "source", "start": True, "layer_lr": 0.1},
-    "output layer alone": {"mpca": "source", "start": True, "frozen": "all"},
-}
-# What the settings of a method say of the source; all others are the network's own.
-ABOUT_THE_SOURCE = ("mpca", "start", "frozen")
-TEST_SHARE = 0.3
-
-
-def run_transfer(
-    source: Any,
-    target: Any,
-    *,
-    fractions: Sequence[float] = FRACTIONS,
-    methods: Mapping[str, Mapping[str, Any]] | None = None,
-    pipeline: Pipeline | None = None,
-    n_seeds: int = 3,
-    test_share: float = TEST_SHARE,
-    random_state: int = 0,
-    folder: str | os.PathLike[str] | None = None,
-    max_bytes: int = MAX_BYTES,
-    verbose: bool = False,
-) -> TransferResults:
-    """Compare learning a target from scratch with starting from a network for a source.
-
-    For each seed the target is divided into a part to test on and a pool; of the pool a share of
-    the labels is known, larger shares containing smaller ones. The network and the MPCA of the
-    source come from all of the source; the output layer is always new, as the classes are others.
-
-    Parameters
-    ----------
-    source, target : Bunch or tuple
-        With ``filenames`` or ``data`` of sounds (n_sounds, n_times) or of tensors (n_sounds, ...
-        three axes or more), ``target`` and, if they are there, ``target_names``, ``groups`` and
-        ``split``: what the loaders of `skstrf.datasets` return. Or ``(X, y)`` with X a list of
-        paths, sounds, or tensors. Groups of the target are never both in test and pool. A
-        ``split`` of the target with train and test (valid goes to the pool, other names are
-        further test sets) takes the place of random divisions; that of the source is not used.
-    fractions : sequence of float
-        Shares of the pool's labels, in (0, 1]; at least one sound of each class is always known.
-    methods : mapping of str to mapping, or None
-        For each method ``mpca`` ("source" or "target", what it is fitted on), ``start`` (whether
-        to start from the source's network), ``frozen`` (number of first layers to freeze, "all"
-        for all but the output) and any parameters of the network, such as ``layer_lr``. The
-        first is what others are compared with. None: `METHODS`.
-    pipeline : Pipeline or None
-        Loader, transformer, MPCA and network; None: `make_classification_pipeline` with
-        `choose_duration` of the target. Sounds need one sample rate, that of its transformer.
-    n_seeds : int
-        Divisions, choices of labels, pre-trainings and trainings; more seeds, a truer spread.
-    test_share : float
-        Share of the target to test on, about: of whole groups if there are any.
-    random_state : int
-        The first seed.
-    folder : str, Path or None
-        Where tensors of files of more than `max_bytes` go while this runs.
-    max_bytes : int
-        Bytes of tensors of each collection that are kept in memory.
-    verbose : bool
-        Show progress bars.
-
-    Returns
-    -------
-    TransferResults
-        Accuracy by method, share and seed.
-
-    Raises
-    ------
-    ValueError
-        When an argument is out of range, the tensors of the two have different shapes, a
-        collection has one class only, or a class cannot be divided into pool and test.
-    AudioReadError
-        For a file that cannot be used, unless the loader has ``on_error="warn"``.
-
-    Warns
-    -----
-    UserWarning
-        For files that were left out.
-
-    See Also
-    --------
-    skstrf.inspection.TransferDisplay : Draws the result.
-
-    References
-    ----------
-    .. [1] E. Eremeeva, "Transform analysis and music style transfer with deep neural networks",
-       ATIAM report, IRCAM, 2017, section 8.
-
-    Examples
-    --------
-    The report's own experiment, with your copies of the Million Song Dataset (with previews) and
-    GTZAN::
-
-        source = load_million_song_genres("msd_tagtraum_cd2.cls", audio_home="previews",
-                                          load_content=False)
-        target = load_gtzan("GTZAN", split="fault-filtered", load_content=False)
-        pipeline = make_classification_pipeline(
-            duration=30, rates="eremeeva2017", scales="eremeeva2017"
-        )
-        results = run_transfer(source, target, pipeline=pipeline)
-        TransferDisplay.from_results(results)
-
-    On tensors made up here:
-
-    >>> import numpy as np
-    >>> from skstrf.experiments import make_classification_pipeline, run_transfer
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.repeat([0, 1], 20)
-    >>> X = rng.standard_normal((40, 2, 4, 6)) + y[:, None, None, None]
-    >>> pipeline = make_classification_pipeline(duration=1, max_epochs=2)
-    >>> pipeline = pipeline.set_params(cnn__network__n_filters=4, cnn__network__n_hidden=8)
-    >>> results = run_transfer((X, y), (-X, y), fractions=[0.5], pipeline=pipeline, n_seeds=1)
-    >>> [row["n_labels"] for row in results.table()]
-    [12, 12, 12, 12, 12]
-    """
-    fractions = _check_fractions(fractions, n_seeds)
-    methods = _check_methods(METHODS if methods is None else methods)
-    with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
-        head, mpca, network = _stages(pipeline, source, target, random_state)
-        options = {"max_bytes": max_bytes, "verbose": verbose}
-        a = make_corpus(source, "source", head, os.path.join(place, "a"), **options)
-        b = make_corpus(target, "target", head, os.path.join(place, "b"), **options)
-        if a.X.shape[1:] != b.X.shape[1:]:
-            raise ValueError(
-                f"samples of the source have shape {a.X.shape[1:]}, those of the target "
-                f"{b.X.shape[1:]}: use one duration and one transformer for both."
-            )
-        task = _Task(mpca, network, clone(mpca).fit(a.X), methods, fractions, test_share)
-        features, seconds, chances, description = task.of_source.transform(a.X), [], [], ""
-        runs: list[dict[str, Any]] = []
-        for seed in _with_progress(range(random_state, random_state + n_seeds), verbose):
-            began = time.perf_counter()
-            start = _seeded(network, seed).fit(features, a.y)
-            seconds.append(time.perf_counter() - began)
-            found, chance, description = task.compare(b, start, seed)
-            runs += found
-            chances.append(chance)
-        described = b.describe()
-        origin = a.describe() | {"seconds": float(np.mean(seconds))}
-        skipped = [*a.skipped, *b.skipped]
-        del a, b  # some systems cannot delete a file that is open
-    return TransferResults(
-        runs=runs,
-        methods={name: dict(method) for name, method in methods.items()},
-        baseline=next(iter(methods)),
-        source=origin,
-        target=described,
-        chance=float(np.mean(chances)),
-        evaluation=description,
-        random_state=random_state,
-        settings={
-            **{name: plain(step.get_params(deep=False)) for name, step in head.steps},
-            "mpca": plain(mpca.get_params(deep=False)),
-            "network": plain(network.get_params(deep=False)),
-        },
-        versions=versions(),
-        skipped=skipped,
-    )
-
-
 def choose_labels(
     y: np.ndarray, fractions: Sequence[float], random_state: int
 ) -> dict[float, np.ndarray]:
-    """Choose the sounds whose labels are known, for every share: the smaller in the larger."""
+    """Choose the labeled sounds for every share; larger shares contain smaller ones."""
     random = check_random_state(random_state)
     orders = [random.permutation(np.flatnonzero(y == name)) for name in np.unique(y)]
     return {
@@ -545,7 +529,7 @@ def _check_methods(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
 def _stages(
     pipeline: Pipeline | None, source: Any, target: Any, random_state: int
 ) -> tuple[Pipeline, Any, Any]:
-    """Divide the pipeline into what makes tensors, the MPCA and the network."""
+    """Divide the pipeline into stateless stages, MPCA and network."""
     if pipeline is None:
         files = [f for f in (files_of(target), files_of(source)) if f is not None]
         duration = choose_duration(files[0]) if files else None
@@ -565,7 +549,7 @@ def _seeded(network: Any, seed: int) -> Any:
 
 
 class _Task(NamedTuple):
-    """What stays the same for all seeds."""
+    """Stages and settings that are the same for all seeds."""
 
     mpca: Any
     network: Any
@@ -574,19 +558,39 @@ class _Task(NamedTuple):
     fractions: list[float]
     test_share: float
 
-    def compare(
-        self, corpus: Corpus, start: Any, seed: int
-    ) -> tuple[list[dict[str, Any]], float, str]:
-        """Train all methods on all shares of one division; also chance, and how it divides."""
-        pool, tests, description = divide(corpus, self.test_share, seed)
-        runs = []
-        for fraction, rows in choose_labels(corpus.y[pool], self.fractions, seed).items():
-            for name, method in self.methods.items():
-                found = self.train(corpus, pool[rows], tests, method, start, seed)
-                runs.append({"method": name, "fraction": fraction, "seed": seed, **found})
-        return runs, chance_level(corpus.y[pool], corpus.y[tests["test"]]), description
+    def key(self, source: Corpus, target: Corpus, head: Pipeline) -> dict[str, Any]:
+        """Return what a cache must tell apart: both collections and all settings."""
+        learning = [("mpca", self.mpca), ("network", self.network)]
+        return {
+            "source": source.key(),
+            "target": target.key(),
+            "stages": stage_texts(Pipeline([*head.steps, *learning])),
+            "methods": self.methods,
+            "fractions": self.fractions,
+            "test_share": self.test_share,
+        }
 
-    def train(
+    def run(
+        self, features: np.ndarray, source_y: np.ndarray, target: Corpus, seed: int
+    ) -> dict[str, Any]:
+        """Train on the source, then all methods with all shares of one division of the target."""
+        began = time.perf_counter()
+        start = _seeded(self.network, seed).fit(features, source_y)
+        seconds = time.perf_counter() - began
+        pool, tests, description = divide(target, self.test_share, seed)
+        runs = []
+        for fraction, rows in choose_labels(target.y[pool], self.fractions, seed).items():
+            for name, method in self.methods.items():
+                found = self._train(target, pool[rows], tests, method, start, seed)
+                runs.append({"method": name, "fraction": fraction, "seed": seed, **found})
+        return {
+            "runs": runs,
+            "chance": chance_level(target.y[pool], target.y[tests["test"]]),
+            "evaluation": description,
+            "seconds": seconds,
+        }
+
+    def _train(
         self,
         corpus: Corpus,
         rows: np.ndarray,
@@ -617,9 +621,3 @@ class _Task(NamedTuple):
         }
         accuracy = right.pop("test")
         return {"n_labels": len(rows), "accuracy": accuracy, "extra": right, "seconds": seconds}
-
-
-def _with_progress(seeds: range, verbose: bool) -> Iterator[int]:
-    from tqdm import tqdm
-
-    yield from tqdm(seeds, desc="Seeds", disable=not verbose)

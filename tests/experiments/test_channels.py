@@ -10,9 +10,10 @@ from sklearn.pipeline import make_pipeline
 
 from skstrf import MPCA, ChannelSelector, STRFTransformer, channel_scores
 from skstrf import feature_selection as channel_module
-from skstrf.experiments import compare_channels, run_channels, write_channel_report
+from skstrf.experiments import run_channels
 from skstrf.experiments._evaluation import linear_classifier
 from skstrf.experiments._splits import plan_folds, plan_split
+from skstrf.experiments.channels import compare_channels
 from skstrf.experiments.comparison import PENALTY
 
 
@@ -182,7 +183,7 @@ def test_files_to_results(noises, noise_pipeline, tmp_path, monkeypatch, page_fa
     written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert np.shape(written["scores"]["folds"]) == (2, 2, 2)
     assert len(written["best_channels"]) == 4
-    write_channel_report(results, tmp_path / "report.html", notes=["A note & more."])
+    results.to_report(tmp_path / "report.html", notes=["A note & more."])
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "A note &amp; more." in html and "best 2, MPCA(0.95)" in html
     assert page_faults(html) == []

@@ -12,11 +12,11 @@ from sklearn.pipeline import Pipeline
 
 from skstrf import AudioLoader
 from skstrf.experiments import (
-    choose_duration,
     classification_search_space,
     make_classification_pipeline,
     run_classification,
 )
+from skstrf.experiments.classification import choose_duration
 from skstrf.model_io import load_model, save_model
 
 SEEN: list[dict] = []

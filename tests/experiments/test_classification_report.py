@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from skstrf.experiments import run_classification, write_classification_report
+from skstrf.experiments import run_classification
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +14,8 @@ def page(noises, make_small_pipeline, tmp_path_factory):
     results = run_classification(*noises, cv=2, pipeline=pipeline, random_state=3)
     results.skipped = [("odd <b>name</b>.wav", "is empty")]
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_classification_report(
-        results, path, title="Noises", notes=["A note."], model_file="out/model.skops", n_clips=2
+    results.to_report(
+        path, title="Noises", notes=["A note."], model_file="out/model.skops", n_clips=2
     )
     return results, path.read_text(encoding="utf-8")
 
@@ -73,7 +73,7 @@ def test_stages_without_displays_are_left_out(noises, tmp_path):
     steps = [("loader", AudioLoader(duration=0.1)), ("lr", LogisticRegression())]
     split = ["train", "train", "train", "test", "test", "hall"] * 3
     results = run_classification(files, y, split=split, pipeline=Pipeline(steps))
-    write_classification_report(results, tmp_path / "report.html", n_clips=1)
+    results.to_report(tmp_path / "report.html", n_clips=1)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(re.findall(r"<img[^>]*>", html)) == 2  # confusions of both test sets
     assert "hall" in _text(html)

@@ -13,9 +13,9 @@ from skstrf.experiments._base import (
     chance_level,
     fold_scores,
     format_score,
-    plain,
+    mean_std,
     score_set,
-    spread,
+    to_jsonable,
 )
 
 labels = st.lists(st.sampled_from("abcd"), min_size=1, max_size=30)
@@ -77,10 +77,10 @@ def test_fold_scores_count_classes_that_were_only_predicted():
 
 
 def test_spread_over_folds():
-    assert spread([0.5, 0.7])["std"] == pytest.approx(np.std([0.5, 0.7], ddof=1))
-    assert spread([0.5]) == {"mean": 0.5, "std": None, "values": [0.5]}
-    assert format_score(spread([0.5, 0.7]), {}) == "0.600 ± 0.141"
-    assert "0.20 to 0.80" in format_score(spread([0.5]), {"interval": [0.2, 0.8]})
+    assert mean_std([0.5, 0.7])["std"] == pytest.approx(np.std([0.5, 0.7], ddof=1))
+    assert mean_std([0.5]) == {"mean": 0.5, "std": None, "values": [0.5]}
+    assert format_score(mean_std([0.5, 0.7]), {}) == "0.600 ± 0.141"
+    assert "0.20 to 0.80" in format_score(mean_std([0.5]), {"interval": [0.2, 0.8]})
 
 
 def test_plain_values_can_be_json():
@@ -93,7 +93,7 @@ def test_plain_values_can_be_json():
         "tuple": (True, None, "x"),
         "object": np.random.default_rng,
     }
-    found = json.loads(json.dumps(plain(odd), allow_nan=False))
+    found = json.loads(json.dumps(to_jsonable(odd), allow_nan=False))
     assert found["1"] == 3
     assert found["nan"] is None
     assert found["inf"] is None

@@ -11,7 +11,7 @@ import numpy as np
 import optuna
 import pytest
 
-from skstrf.experiments import run_search, write_search_report
+from skstrf.experiments import run_search
 from skstrf.experiments._study import open_storage
 from skstrf.inspection import StudyDisplay
 from skstrf.model_io import load_model, save_model
@@ -226,7 +226,7 @@ def test_report_model_and_figure(search, noises, tmp_path, page_faults):
     written = json.loads((tmp_path / "results.json").read_text())
     assert len(written["trials"]) == 6
     assert "model" not in written
-    write_search_report(results, tmp_path / "report.html", title="A <search>")
+    results.to_report(tmp_path / "report.html", title="A <search>")
     text = (tmp_path / "report.html").read_text()
     assert "A &lt;search&gt;" in text
     assert page_faults(text) == []

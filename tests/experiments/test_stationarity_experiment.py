@@ -13,7 +13,6 @@ from skstrf.experiments import (
     StationarityResults,
     make_representations,
     run_stationarity,
-    write_stationarity_report,
 )
 from skstrf.experiments.stationarity import compare_pairs, holm, mean_interval
 
@@ -122,7 +121,7 @@ def test_bad_files_are_left_out_and_named(folder, tmp_path):
     bad.write_text("no sound")
     good = sorted(map(str, folder.glob("*.wav")))[:1]
     options = {"representations": two(), "duration": 2.0, "scorer": QUICK}
-    with pytest.warns(UserWarning, match=r"1 of 2 sound files.*bad\.wav"):
+    with pytest.warns(UserWarning, match=r"(?s)1 of 2 sound files.*bad\.wav"):
         found = run_stationarity([*good, str(bad)], on_error="warn", **options)
     assert found.files == good and found.skipped[0][0] == str(bad)
     with pytest.raises(ValueError, match=r"bad\.wav"):
@@ -132,7 +131,7 @@ def test_bad_files_are_left_out_and_named(folder, tmp_path):
 
 
 def test_report_and_json(results, tmp_path, page_faults):
-    write_stationarity_report(results, tmp_path / "report.html")
+    results.to_report(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "p (Holm)" in page and "Cochleogram" not in page
     assert page_faults(page) == []
@@ -167,6 +166,8 @@ def test_command_goes_on_without_bad_files(folder, tmp_path, capsys):
 
 def test_results_of_one_sound_can_be_reported(tmp_path):
     axes = {"time": {"rate": np.ones(1), "effect": np.ones(1), "p_value": np.ones(1)}}
-    lone = StationarityResults({"a": axes, "b": axes}, ["x.wav"], [], {}, {"grid": (64, 128)})
-    write_stationarity_report(lone, tmp_path / "report.html")
+    lone = StationarityResults(
+        measures={"a": axes, "b": axes}, files=["x.wav"], settings={"grid": (64, 128)}
+    )
+    lone.to_report(tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size > 1000

@@ -8,11 +8,7 @@ import pytest
 from sklearn.utils import Bunch
 
 from skstrf import MPCA, CNNClassifier, TensorScaler
-from skstrf.experiments import (
-    make_classification_pipeline,
-    run_transfer,
-    write_transfer_report,
-)
+from skstrf.experiments import make_classification_pipeline, run_transfer
 from skstrf.experiments._evaluation import linear_classifier
 from skstrf.experiments.transfer_learning import METHODS, Corpus, choose_labels, divide
 from skstrf.neural import ConvolutionalNetwork, TensorAugmentation
@@ -186,7 +182,7 @@ def test_results_are_written(results, tmp_path, page_faults):
     written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert len(written["runs"]) == len(results.runs)
     assert written["table"][0]["method"] == "from scratch"
-    write_transfer_report(results, tmp_path / "report.html", notes=["One & two."])
+    results.to_report(tmp_path / "report.html", notes=["One & two."])
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "One &amp; two." in html and "fine-tuned slowly" in html
     assert page_faults(html) == []
