@@ -223,7 +223,8 @@ class Results:
             found["times"] = times
         text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
         with replacing(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+            # Bytes of file names that are not UTF-8 become JSON escapes.
+            temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
     def to_report(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from skstrf.experiments._splits import Fold, Plan, check_names, plan_folds, plan
 from skstrf.pipeline import is_stateless, row_keys, stage_settings
 from skstrf.utils.arrays import resolve_device
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
+from skstrf.utils.messages import describe_skipped, warn_user
 
 __all__ = [
     "CHUNK",
@@ -39,7 +39,6 @@ __all__ = [
     "fit_tail",
     "linear_classifier",
     "progress",
-    "read_sounds",
     "stage_texts",
     "summarize_seeds",
     "transform_rows",
@@ -191,22 +190,10 @@ class Sounds(NamedTuple):
         return self._asdict() | {"files": row_keys(self.files)} | more
 
 
-def warn_of_skipped(skipped: list[tuple[str, str]], n_files: int, *, stacklevel: int = 3) -> None:
-    """Warn of files that were left out; the default level is the caller of the caller."""
-    named = "\n".join(f"  {path}: {reason}" for path, reason in skipped[:5])
-    more = f"\n  and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-    warnings.warn(
-        f"{len(skipped)} of {n_files} sound files cannot be used and were left out:\n"
-        f"{named}{more}",
-        UserWarning,
-        stacklevel=stacklevel,
-    )
-
-
-def read_sounds(loader: AudioLoader, paths: list[str]) -> tuple[np.ndarray, dict[int, str]]:
-    """Read files; return the sounds, and the reasons for rows that could not be read."""
-    sounds, reasons, _ = loader._read(paths)
-    return sounds, {row: reasons[path] for row, path in enumerate(paths) if path in reasons}
+def warn_of_skipped(skipped: list[tuple[str, str]], n_files: int) -> None:
+    """Warn of files that were left out."""
+    headline = f"{len(skipped)} of {n_files} sound files cannot be used and were left out"
+    warn_user(describe_skipped(skipped, headline))
 
 
 def chunks(rows: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
@@ -223,7 +210,7 @@ def compute_tensors(
     max_bytes: int = MAX_BYTES,
     verbose: bool = False,
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Fit the stateless stages and compute the tensors; return errors by row."""
+    """Fit the stateless stages and compute the tensors; warn of errors and return them by row."""
     loader = head[0].fit(list(filenames))
     # The other stages learn the shape of the sounds only, so one silent sound is enough.
     n_channels = () if loader.mono else (loader.n_channels_,)
@@ -247,6 +234,8 @@ def compute_tensors(
             n_good += len(found)
     if not n_good:
         raise ValueError(f"None of the {len(filenames)} sound files can be used.")
+    if errors:
+        warn_of_skipped([(filenames[row], r) for row, r in errors.items()], len(filenames))
     return tensors[:n_good], errors
 
 
@@ -267,7 +256,8 @@ def _blocks(head: Pipeline, filenames: Sequence[str]) -> Iterator[tuple[np.ndarr
 
 def _part(rows: np.ndarray, head: Pipeline, filenames: Sequence[str]) -> Part:
     """Compute the tensors of some files."""
-    sounds, bad = read_sounds(head[0], [filenames[row] for row in rows])
+    sounds, errors = head[0].read([filenames[row] for row in rows])
+    bad = {row: error.reason for row, error in errors.items()}
     if len(bad) == len(rows):
         return None, bad
     block = np.delete(sounds, list(bad), axis=0)

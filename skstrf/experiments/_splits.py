@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
 from skstrf.datasets import load_audio_folder, load_gtzan, load_million_song_genres
+from skstrf.utils.messages import warn_user
 
 __all__ = [
     "Fold",
@@ -74,11 +74,9 @@ def plan_split(y: np.ndarray, split: Any, groups: Any = None) -> Plan:
     groups = check_names(groups, len(y), "groups")
     for name, tested in {} if groups is None else {"test": fold.test, **rows}.items():
         if shared := sorted(set(groups[fold.train]) & set(groups[tested])):
-            warnings.warn(
+            warn_user(
                 f"{len(shared)} groups are in train and in {name} ({', '.join(shared[:5])}): what "
-                "is learned of them makes the accuracy too high.",
-                UserWarning,
-                stacklevel=4,
+                "is learned of them makes the accuracy too high."
             )
     return Plan([fold], "held-out test split", fold, rows, is_held_out=True)
 
@@ -241,7 +239,7 @@ def _hold_back(
 
 
 def _warn_of_fewer(asked: int, count: int, reason: str) -> None:
-    warnings.warn(f"{count} folds instead of {asked}: {reason}.", UserWarning, stacklevel=5)
+    warn_user(f"{count} folds instead of {asked}: {reason}.")
 
 
 _MSD_LABELS = ("*.cls", "msd_genre_dataset.txt")

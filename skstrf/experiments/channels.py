@@ -25,7 +25,6 @@ from skstrf.experiments._evaluation import (
     progress,
     stage_texts,
     summarize_seeds,
-    warn_of_skipped,
 )
 from skstrf.experiments._splits import Plan, held_back_share, plan_folds
 from skstrf.experiments.classification import choose_duration, make_classification_pipeline
@@ -33,6 +32,7 @@ from skstrf.experiments.comparison import RATIOS, ComparisonResults, channel_sco
 from skstrf.feature_selection import ChannelScores, channel_scores
 from skstrf.inspection import ChannelScoreDisplay, Report
 from skstrf.pipeline import stage_settings
+from skstrf.utils.messages import warn_user
 
 __all__ = ["ChannelResults", "compare_channels", "run_channels"]
 
@@ -293,7 +293,6 @@ def run_channels(
             X, sounds, skipped = sounds.tensors(head, place, max_bytes, verbose)
         if skipped:
             plan = sounds.plan(cv, random_state, share)
-            warn_of_skipped(skipped, len(filenames))
         about = partial(
             sounds.key,
             cv=repr(cv),
@@ -452,7 +451,7 @@ def _inner_folds(
     except ValueError as error:
         raise ValueError(f"{why} {error}") from error
     for warning in noted:
-        warnings.warn(f"{why[:-1]}: {warning.message}", warning.category, stacklevel=3)
+        warn_user(f"{why[:-1]}: {warning.message}")
     return [(train[fold.train], train[fold.test]) for fold in plan.folds]
 
 

@@ -38,7 +38,6 @@ from skstrf.experiments._evaluation import (
     linear_classifier,
     progress,
     transform_rows,
-    warn_of_skipped,
 )
 from skstrf.experiments._splits import Fold, Plan, held_back_share
 from skstrf.inspection import (
@@ -479,7 +478,6 @@ def run_classification(
             X, sounds, skipped = sounds.tensors(head, place, max_bytes, verbose)
         if skipped:
             plan = sounds.plan(cv, random_state, held_back_share(tail[-1]))
-            warn_of_skipped(skipped, len(filenames))
         evaluation = _evaluate(tail, X, sounds.y, plan, baseline, watch, verbose)
         shape = X.shape[1:]
         del X  # some systems cannot delete a file that is open

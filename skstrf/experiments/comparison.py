@@ -38,7 +38,6 @@ from skstrf.experiments._evaluation import (
     progress,
     stage_texts,
     summarize_seeds,
-    warn_of_skipped,
 )
 from skstrf.experiments._splits import held_back_share
 from skstrf.experiments.classification import (
@@ -324,8 +323,6 @@ def run_comparison(
                 X, found, skipped = sounds.tensors(head, place, max_bytes, verbose)
             if usable is None:
                 usable, shape = found, list(X.shape[1:])
-                if skipped:
-                    warn_of_skipped(skipped, len(filenames))
             elif usable.files != found.files:
                 odd = sorted(set(usable.files) ^ set(found.files))
                 raise ValueError(f"Some ways cannot use {odd[0]}, others can: leave it out.")

@@ -34,7 +34,6 @@ from skstrf.experiments._evaluation import (
     check_parameters,
     chunks,
     divide_pipeline,
-    read_sounds,
     warn_of_skipped,
 )
 from skstrf.experiments._splits import Fold, Plan, held_back_share, plan_folds
@@ -589,8 +588,8 @@ def _usable(sounds: Sounds, loader: Any) -> tuple[Sounds, list[tuple[str, str]]]
     loader.fit(sounds.files)
     errors: dict[int, str] = {}
     for rows in chunks(np.arange(len(sounds.files))):
-        _, bad = read_sounds(loader, [sounds.files[row] for row in rows])
-        errors |= {int(rows[index]): reason for index, reason in bad.items()}
+        _, bad = loader.read([sounds.files[row] for row in rows])
+        errors |= {int(rows[index]): error.reason for index, error in bad.items()}
     if len(errors) == len(sounds.files):
         raise ValueError(f"None of the {len(sounds.files)} sound files can be used.")
     return sounds.without(set(errors)), [(sounds.files[row], r) for row, r in errors.items()]

@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from skstrf.datasets import AudioLoader
 from skstrf.experiments._base import Results
-from skstrf.experiments._evaluation import chunks, progress, read_sounds, warn_of_skipped
+from skstrf.experiments._evaluation import chunks, progress, warn_of_skipped
 from skstrf.experiments.classification import choose_duration
 from skstrf.inspection import Report, StationarityDisplay
 from skstrf.stationarity import StationarityScorer
@@ -445,10 +445,10 @@ def _measure(
     with progress(None, "Stationarity", verbose, total=len(files), unit="file") as bar:
         for rows in chunks(np.arange(len(files))):
             paths = [files[row] for row in rows]
-            sounds, bad = read_sounds(loader, paths)
+            sounds, bad = loader.read(paths)
             good = [row for row in range(len(paths)) if row not in bad]
             kept += [paths[row] for row in good]
-            skipped += [(paths[row], reason) for row, reason in bad.items()]
+            skipped += [(paths[row], error.reason) for row, error in bad.items()]
             for name, transformer in representations.items() if good else ():
                 began = time.perf_counter()
                 tensors = clone(transformer).fit(sounds[good])

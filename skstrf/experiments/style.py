@@ -20,6 +20,7 @@ from skstrf.inspection import Report, StyleTransferDisplay
 from skstrf.pipeline import row_keys, stage_settings
 from skstrf.style import METRICS, StyleTransfer, log_stft
 from skstrf.transforms import STRFTransformer
+from skstrf.utils.messages import warn_user
 
 __all__ = [
     "StylePair",
@@ -232,7 +233,7 @@ def transfer_file(
         result = fitted.transform(sound[None])
     seconds = time.perf_counter() - began
     for warning in caught:
-        warnings.warn(warning.message, stacklevel=2)
+        warn_user(str(warning.message))
     table = fitted.score_table(sound[None], result)
     network = transfer.network
     return StylePair(
@@ -322,7 +323,7 @@ def run_style(
             except (AudioReadError, ValueError) as error:
                 if on_error == "raise":
                     raise
-                warnings.warn(f"{content} in the style of {style}: {error}", stacklevel=2)
+                warn_user(f"{content} in the style of {style}: {error}")
                 skipped.append((f"{content}, {style}", str(error)))
                 break
     if not found:

@@ -30,7 +30,6 @@ from skstrf.experiments._evaluation import (
     divide_pipeline,
     progress,
     stage_texts,
-    warn_of_skipped,
 )
 from skstrf.experiments._splits import check_names, plan_folds, plan_split
 from skstrf.experiments.classification import choose_duration, make_classification_pipeline
@@ -431,8 +430,6 @@ def make_corpus(corpus: Any, name: str, head: Pipeline, folder: str, **options: 
         skipped = [(paths[row], reason) for row, reason in errors.items()]
         y = y[kept]
         columns = {key: v if v is None else np.asarray(v)[kept] for key, v in columns.items()}
-        if skipped:
-            warn_of_skipped(skipped, len(paths), stacklevel=4)
     else:
         X = samples = np.asarray(X)
         _check_length(X, y, name)
