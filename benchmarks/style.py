@@ -17,8 +17,10 @@ from scipy.optimize import minimize
 
 from skstrf import STFTTransformer, STRFTransformer, StyleTransfer
 from skstrf.datasets.audio import read_audio
-from skstrf.style.metrics import at_level
-from skstrf.texture import RandomNetwork, gram_matrix, onset_correlation, relative_distance
+from skstrf.style.metrics import onset_correlation
+from skstrf.style.sounds import at_level
+from skstrf.texture import RandomNetwork, gram_matrix
+from skstrf.texture.gram import relative_distance
 
 RATE = 22050
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "style_speed.csv"

@@ -18,8 +18,9 @@ import soundfile
 from skstrf import CNNClassifier, FastStyleTransfer, STRFTransformer, StyleTransfer
 from skstrf.datasets.audio import read_audio
 from skstrf.experiments import make_style_transfer
-from skstrf.style import METRICS, StyleMetrics, log_stft
-from skstrf.texture import GROUPS
+from skstrf.style import METRICS, log_stft
+from skstrf.style.metrics import StyleMetrics
+from skstrf.texture.cortical import GROUPS
 
 RATE, SECONDS = 22050, 5
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -134,7 +135,7 @@ def textures(folder):
     """Textures from noise, two seeds each, and how alike the two are."""
     for name, source in TEXTURES.items():
         style = read(folder, source)
-        judge = StyleMetrics([style], RATE)
+        metrics = StyleMetrics([style], RATE)
         made = []
         for seed in (0, 1):
             transfer = make_style_transfer(
@@ -149,7 +150,7 @@ def textures(folder):
             started = time.perf_counter()
             made.append(transfer.transform(style[None])[0])
             seconds = time.perf_counter() - started
-            groups = judge.groups(made[-1])
+            groups = metrics.texture_snr(made[-1])
             other = float(np.corrcoef(made[0], made[-1])[0, 1]) if seed else float("nan")
             yield (
                 {"texture": name, "seed": seed}
@@ -194,10 +195,10 @@ def ablation(folder):
         yield {"settings": named(chosen)} | row
     for layers in (None, *([group] for group in GROUPS)):
         transfer = make_style_transfer(
-            "cortical", sample_rate=RATE, layers=layers, max_iter=60, random_state=0
+            "cortical", sample_rate=RATE, style_layers=layers, max_iter=60, random_state=0
         ).fit(style[None])
         _, row, _ = measured(transfer, content)
-        yield {"settings": f"cortical, layers={layers or 'all'}, max_iter=60"} | row
+        yield {"settings": f"cortical, style_layers={layers or 'all'}, max_iter=60"} | row
 
 
 def layers(folder, seeds=range(3)):
@@ -205,7 +206,7 @@ def layers(folder, seeds=range(3)):
     networks = [classifier(folder, seed) for seed in seeds]
     content, style = (read(folder, name) for name in PAIRS["rock_chiptune"])
     names = ["conv1", "conv2", "conv3", "conv4"]
-    settings = [{}, *({"layers": [name]} for name in names)]
+    settings = [{}, *({"style_layers": [name]} for name in names)]
     settings += [{"content_layers": [name]} for name in ("conv1", "conv4")]
     for chosen in settings:
         rows = []

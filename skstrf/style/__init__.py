@@ -1,11 +1,11 @@
-"""Style transfer: the texture of one sound, the content of another.
+"""Style transfer: give a sound the texture of other sounds.
 
-:class:`StyleTransfer` is the estimator; the losses themselves are in :mod:`skstrf.texture`.
+The losses are in :mod:`skstrf.texture`.
 """
 
+from skstrf.style.domains import log_stft
 from skstrf.style.fast import FastStyleTransfer
-from skstrf.style.metrics import METRICS, StyleMetrics
-from skstrf.style.sounds import log_stft
+from skstrf.style.metrics import METRICS
 from skstrf.style.transfer import StyleTransfer
 
-__all__ = ["METRICS", "FastStyleTransfer", "StyleMetrics", "StyleTransfer", "log_stft"]
+__all__ = ["METRICS", "FastStyleTransfer", "StyleTransfer", "log_stft"]

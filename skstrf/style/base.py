@@ -1,39 +1,53 @@
-"""What both style transfers share: kinds of arrays in and out, and the table of measures."""
+"""Common parts of the style transfer estimators."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skstrf.style.metrics import StyleMetrics, compare_all
-from skstrf.style.sounds import as_sounds, check_not_silent
+from skstrf.neural import CNNClassifier
+from skstrf.style.domains import Domain, fitted_for, log_stft
+from skstrf.style.metrics import StyleMetrics
+from skstrf.style.objectives import Objective, make_objective
+from skstrf.style.sounds import check_not_silent, check_sounds
 from skstrf.utils.arrays import is_torch
 from skstrf.utils.lazy import is_dask
-from skstrf.utils.validation import check_is_fitted
+from skstrf.utils.validation import (
+    HasMethods,
+    Integral,
+    Interval,
+    Real,
+    StrOptions,
+    check_is_fitted,
+)
 
-__all__ = ["StyleEstimator"]
+__all__ = ["ProgressReporter", "StyleEstimator"]
 
 
 class StyleEstimator(TransformerMixin, BaseEstimator):
-    """Base: a subclass writes ``fit``, ``judge`` and ``_styled``, from arrays to arrays."""
+    """Base class: subclasses implement `fit`, `_transform` and `_metrics`."""
 
-    def judge(self) -> StyleMetrics:
-        """Give the measures of closeness to the style."""
-        raise NotImplementedError
-
-    def _styled(self, contents: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def _contents(self, X: Any) -> np.ndarray:
-        """Check contents."""
-        contents = as_sounds(X, "content")
-        check_not_silent(contents, "content")
-        return contents
+    _parameter_constraints: dict = {
+        "representation": [HasMethods(["fit", "transform"]), None],
+        "network": [StrOptions({"random", "cortical"}), CNNClassifier],
+        "content_weight": [Interval(Real, 0, None, closed="left")],
+        "style_weight": [Interval(Real, 0, None, closed="left")],
+        "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, 1e30, closed="right")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "block_duration": [Interval(Real, 0, None, closed="neither")],
+        "callback": [callable, None],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
 
     def transform(self, X):
-        """Give the style to contents.
+        """Apply the style to contents.
 
         Parameters
         ----------
@@ -43,13 +57,13 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray, torch.Tensor or dask array of the shape of `X`
-            float32 for float32 input, else float64. Of the level of the content, but nowhere
-            beyond full scale (or beyond the content's own peak, if that is higher).
+            Sounds at the level of their contents, attenuated where they would exceed full scale
+            and the peak of the content. float32 for float32 input, otherwise float64.
 
         Raises
         ------
         ValueError
-            When a content is silent, too short or not finite.
+            If a content is silent, too short or not finite.
         """
         check_is_fitted(self)
         if is_dask(X):
@@ -57,34 +71,97 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
             whole = X.rechunk(dict.fromkeys(range(1, X.ndim), -1)).rechunk({0: 1})
             empty = np.empty((0,) * X.ndim, dtype)
             return whole.map_blocks(self.transform, dtype=dtype, meta=empty)
-        result = self._styled(self._contents(X))
-        if is_torch(X):
-            import torch
-
-            return torch.from_numpy(result).to(X.device)
-        return result
+        result = self._transform(self._check_contents(X))
+        return torch.from_numpy(result).to(X.device) if is_torch(X) else result
 
     def score_table(self, X, result=None):
-        """Measure results, beside the untouched contents and the untouched style.
+        """Measure the closeness of results to style and content.
 
         Parameters
         ----------
         X : array-like of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            Contents; of several channels the mean is measured.
+            Contents. The mean of all channels is measured.
         result : array-like of the shape of `X` or None, default=None
-            What ``transform`` made of them. None: it is made.
+            Results of ``transform``. If None, they are computed.
 
         Returns
         -------
         dict of str to dict of str to list of float
-            For each of the measures (see :data:`skstrf.style.METRICS`) the values of ``result``,
-            ``content`` and ``style``, one a sound.
+            For each metric a dict with one value per sound under each of the keys ``result``,
+            ``content`` and ``style``; the last two are values of the untouched content and style.
+            The metrics do not depend on the parameters of the transfer: ``gram_distance``,
+            ``content_distance``, ``onset_correlation``, ``log_spectral_distance``,
+            ``texture_snr`` and ``field_snr``.
         """
-        contents = self._contents(X)
-        results = as_sounds(self.transform(X) if result is None else result, "result")
-        return compare_all(self.judge(), contents, results)
+        contents = self._check_contents(X)
+        results = check_sounds(self.transform(X) if result is None else result, "result")
+        return self._metrics().table(contents, results)
+
+    def _transform(self, contents: np.ndarray) -> np.ndarray:
+        """Transform checked sounds."""
+        raise NotImplementedError
+
+    def _metrics(self) -> StyleMetrics:
+        raise NotImplementedError
+
+    def _check_contents(self, X: Any) -> np.ndarray:
+        contents = check_sounds(X, "content")
+        check_not_silent(contents, "content")
+        return contents
+
+    def _check_weights(self) -> None:
+        if self.content_weight == 0 and self.style_weight == 0:
+            raise ValueError("content_weight and style_weight must not both be 0.")
+
+    def _default_representation(self) -> Any:
+        return log_stft() if self.representation is None else self.representation
+
+    def _make_domain(self, kind: type[Domain], n_times: int, device: str) -> Domain:
+        """Domain of sounds of a length; the cortical network takes the sounds themselves."""
+        cortical = self.network == "cortical"
+        return kind(None if cortical else fitted_for(self.representation_, n_times), device)
+
+    def _make_objective(
+        self, kind: type[Domain], styles: Sequence[np.ndarray], n_times: int, device: str
+    ) -> Objective:
+        """Objective for whole styles and for contents of `n_times` samples."""
+        tensors = []
+        with torch.no_grad():
+            for style in styles:
+                domain = self._make_domain(kind, len(style), device)
+                tensors.append(domain.tensor(domain.variable(style)))
+            return make_objective(self, tensors, n_times, device)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+class ProgressReporter:
+    """Shows the losses of iterations in a progress bar and passes them to the callback."""
+
+    def __init__(
+        self,
+        callback: Callable[[dict[str, Any]], Any] | None,
+        n_iterations: int,
+        description: str,
+        verbose: bool,
+    ):
+        from tqdm.auto import tqdm
+
+        self._callback = callback
+        self._bar = tqdm(total=n_iterations, disable=not verbose, desc=description)
+
+    def __enter__(self) -> ProgressReporter:
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        self._bar.close()
+
+    def report(self, n_done: int, values: dict[str, Any]) -> None:
+        """Report the losses after `n_done` iterations."""
+        self._bar.update(n_done - self._bar.n)
+        self._bar.set_postfix(content=values["content"], style=values["style"], refresh=False)
+        if self._callback is not None:
+            self._callback(values)

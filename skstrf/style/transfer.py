@@ -1,34 +1,31 @@
-"""The work of a transfer: one channel of one recording, block by block."""
+"""Style transfer by optimization of every sound."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skstrf.neural import CNNClassifier
-from skstrf.style.base import StyleEstimator
-from skstrf.style.metrics import StyleMetrics, at_level
-from skstrf.style.objectives import Objective, check_network, make_objective, shortest_style
-from skstrf.style.optimization import Domain, OptimizeResult, choose_domain, descend, fitted_for
+from skstrf.style.base import ProgressReporter, StyleEstimator
+from skstrf.style.domains import choose_domain, fitted_for
+from skstrf.style.metrics import StyleMetrics
+from skstrf.style.objectives import check_network, shortest_sound
+from skstrf.style.optimization import OptimizeResult, minimize
 from skstrf.style.sounds import (
-    LEVEL,
-    ProgressReporter,
+    at_level,
     block_starts,
-    flat_sounds,
+    fill_silence,
     join_blocks,
-    log_stft,
-    repeat_to,
-    restore_level,
+    keep_level,
+    list_sounds,
     shaped_noise,
 )
 from skstrf.utils.arrays import resolve_device
 from skstrf.utils.validation import (
-    HasMethods,
     Integral,
     Interval,
     Real,
@@ -37,210 +34,110 @@ from skstrf.utils.validation import (
     fit_context,
 )
 
-__all__ = [
-    "Job",
-    "StyleTransfer",
-    "Worker",
-    "audible",
-    "starting_sound",
-]
-
-
-# A block quieter than this share of the recording's level gets noise as quiet, since a magnitude
-# passes no gradient where there is nothing at all.
-_QUIET = 1e-3
-
-
-class Job(NamedTuple):
-    """A content at the level inside, what to start from, and whom to tell."""
-
-    content: np.ndarray
-    start: np.ndarray
-    report: Callable[[dict[str, Any]], Any] | None = None
-
-
-class Worker:
-    """Transfers contents of one length."""
-
-    def __init__(self, transfer: Any, styles: Sequence[np.ndarray], n_times: int):
-        self._transfer, self._styles, self._n_times = transfer, styles, n_times
-        rate = transfer.representation_.sample_rate
-        longest = max(1, round(transfer.block_duration * rate))
-        self.starts, self._length = block_starts(n_times, longest, transfer.overlap)
-        self._device = resolve_device(transfer.device)
-        kind = choose_domain(transfer.domain, transfer.representation_, transfer.network)
-        self._domain = self._make_domain(kind, self._length)
-        with torch.no_grad():
-            tensors = [self._style_tensor(kind, style) for style in styles]
-        self._objective: Objective = make_objective(transfer, tensors, self._length, self._device)
-
-    def _make_domain(self, kind: type[Domain], n_times: int) -> Domain:
-        cortical = isinstance(self._transfer.network, str) and self._transfer.network == "cortical"
-        representation = self._transfer.representation_
-        fitted = None if cortical else fitted_for(representation, n_times)
-        return kind(fitted, self._device)
-
-    def _style_tensor(self, kind: type[Domain], style: np.ndarray) -> torch.Tensor:
-        """Tensor of a whole style; the receptive fields of the STRF depend on length a little."""
-        domain = self._make_domain(kind, len(style))
-        return domain.tensor(domain.start(style))
-
-    def run(self, job: Job) -> tuple[np.ndarray, list[OptimizeResult]]:
-        """Transfer one channel."""
-        blocks: list[np.ndarray] = []
-        descents: list[OptimizeResult] = []
-        for i in self.starts:
-            content, start = (x[i : i + self._length] for x in (job.content, job.start))
-            if descents and descents[-1].interrupted:
-                blocks.append(content)
-                continue
-            block, descent = self._block(content, start, job.report)
-            blocks.append(block)
-            descents.append(descent)
-        return join_blocks(blocks, self.starts, self._n_times), descents
-
-    def _block(self, content, start, report) -> tuple[np.ndarray, OptimizeResult]:
-        transfer, domain = self._transfer, self._domain
-        content, start = audible(content), audible(start)
-        style = repeat_to(self._styles[0], len(content))
-        with torch.no_grad():
-            tensors = [domain.tensor(domain.start(x)) for x in (content, style)]
-        self._objective.begin(*tensors)
-        descent = descend(
-            lambda x: self._objective(domain.tensor(x)),
-            domain.start(start),
-            weights=(transfer.content_weight, transfer.style_weight),
-            optimizer=transfer.optimizer,
-            max_iter=transfer.max_iter,
-            tol=transfer.tol,
-            lr=transfer.lr,
-            report=report,
-        )
-        if not np.isfinite(descent.curve).all():
-            remedy = "a smaller lr" if transfer.optimizer == "adam" else "optimizer='adam'"
-            warnings.warn(
-                "the loss became NaN or infinite: the best sound before that is returned. Take "
-                f"{remedy}.",
-                RuntimeWarning,
-                stacklevel=5,
-            )
-        return domain.sound(descent.variable, content), descent
-
-
-def starting_sound(
-    init: str, content: np.ndarray, styles: Sequence[np.ndarray], rng: np.random.Generator
-) -> np.ndarray:
-    """Make the sound that a transfer starts from."""
-    if init == "content":
-        return content
-    if init == "style":
-        style = styles[0]
-        if not style[: len(content)].any():  # a pause as long as the content: begin after it
-            style = np.roll(style, -int(np.flatnonzero(style)[0]))
-        return at_level(repeat_to(style, len(content)))
-    return shaped_noise(styles[0], len(content), rng)
-
-
-def audible(block: np.ndarray) -> np.ndarray:
-    """Put faint noise, always the same, where a block holds next to nothing."""
-    if np.sqrt(np.square(block, dtype=np.float64).mean()) >= _QUIET * LEVEL:
-        return block
-    noise = np.random.default_rng(0).standard_normal(len(block))
-    return (block + _QUIET * LEVEL * noise).astype(np.float32)
+__all__ = ["StyleTransfer"]
 
 
 class StyleTransfer(StyleEstimator):
-    r"""Give the texture of some sounds to the content of others.
+    r"""Style transfer by optimization of every sound.
 
-    Fitted on sounds of the style. ``transform`` changes each content until its activations are
-    still near those of the content and their Gram matrices near those of the style, by descent on
+    `fit` takes sounds of the style. `transform` changes each content until its activations are
+    close to those of the content and their Gram matrices close to those of the style. It
+    minimizes
 
     .. math:: \alpha \frac{\mathcal{L}_{content}(x)}{\mathcal{L}_{content}(s)}
               + \beta \frac{\mathcal{L}_{style}(x)}{\mathcal{L}_{style}(c)}
 
-    with :math:`\alpha` the content weight, :math:`\beta` the style weight, and the losses of [1]_
-    (equations 10 to 16 of [2]_), each in parts of what it is between the untouched content
+    with the content weight :math:`\alpha`, the style weight :math:`\beta`, and the losses of [1]_
+    (equations 10 to 16 of [2]_), each relative to its value between the untouched content
     :math:`c` and the untouched style :math:`s`.
 
     Parameters
     ----------
     representation : transformer or None, default=None
-        What the network sees; its `sample_rate` is that of all sounds. None:
-        :func:`skstrf.style.log_stft`, which is :math:`\log(1 + |STFT|)` of sounds at 16 kHz.
+        Input of the network. Its `sample_rate` is that of all sounds. None stands for
+        :math:`\log(1 + |STFT|)` of sounds at 16 kHz in windows of about 93 ms.
     network : {"random", "cortical"} or CNNClassifier, default="random"
-        "random" is one layer of random filters over the representation, seen as an image of one
-        row with all axes but time as its channels [3]_. "cortical" takes the statistics of
-        auditory cortex as the texture [4]_, see :class:`~skstrf.texture.CorticalStatistics`, and
-        its envelopes as the content; the sound is varied through cochlea and cortex. A fitted
-        classifier gives its convolutional layers; it must have been fitted on `representation`.
+        Network whose activations are compared. "random" is one layer of random filters over time
+        with all other axes of the representation as its channels [3]_. "cortical" takes the
+        statistics of auditory cortex as the style [4]_, see
+        :class:`~skstrf.texture.CorticalStatistics`, and its envelopes as the content. A fitted
+        classifier provides its convolutional layers; it must have been fitted on the tensors of
+        `representation`.
     content_weight, style_weight : float, default=0.05 and 1.0
-        What the two parts weigh, for any pair of sounds; not both 0. Without content the texture
-        is synthesized: set ``init="noise"`` then.
-    layers : sequence of str, dict of str to float or None, default=None
-        Layers, or groups of cortical statistics, whose Gram matrices count, with weights if a
-        dict. None: all, alike.
+        Weights of the two losses, of which one may be 0. With a content weight of 0 and
+        ``init="noise"`` the texture of the style is synthesized.
+    style_layers : sequence of str, dict of str to float or None, default=None
+        Layers whose Gram matrices are compared, or groups of cortical statistics; a dict gives
+        their weights. None selects all layers with equal weights.
     content_layers : sequence of str or None, default=None
-        Layers of a classifier whose activations count. None: the last convolutional one but one.
+        Layers of a classifier whose activations are compared. None selects the second-to-last
+        convolutional layer.
     n_filters : int or None, default=None
-        Of the random layer. None is the limit of infinitely many, in closed form: quicker by far
-        than the usual 4096, and free of chance.
+        Number of filters of the random layer. None is the limit of infinitely many filters in
+        closed form, which is much faster than the usual 4096 filters and deterministic.
     kernel_size : int, default=11
-        Frames that a random filter sees.
+        Length of the random filters in frames.
     init : {"content", "noise", "style"}, default="content"
-        Where to start. Noise has the long-term spectrum of the style.
-    domain : {"auto", "sound", "spectrogram"}, default="auto"
-        What is varied: the sound, or the representation, of which a sound is made at the end,
-        from the content's phase. "auto" is the sound wherever gradients reach it.
+        Initial sound of the optimization. Noise has the long-term spectrum of the style.
+    domain : {"auto", "waveform", "spectrogram"}, default="auto"
+        Variable of the optimization: the waveform, or the representation, which is inverted at
+        the end with the phase of the content. "auto" selects the waveform if the representation
+        is differentiable.
     optimizer : {"lbfgs", "adam"}, default="lbfgs"
-        How to descend.
+        Optimization algorithm.
     lr : float, default=0.01
-        Steps of Adam, in parts of the root mean square of the start.
+        Learning rate of Adam, relative to the root mean square of the initial variable.
     max_iter : int, default=300
-        Iterations a block at most.
+        Maximum number of iterations per block.
     tol : float, default=1e-3
-        Stop when ten iterations together lower the loss by less than this share of it.
+        Relative tolerance: the optimization stops when ten iterations decrease the loss by less
+        than this share.
     block_duration : float, default=10.0
-        Seconds of content that are worked on at a time. Longer ones are cut into blocks that
-        overlap, so that memory stays flat.
+        Maximum duration of a block in seconds. Longer contents are processed in overlapping
+        blocks, which bounds the memory.
     overlap : float, default=0.1
-        Share of a block that it has in common with the next; up to 1/3.
-    device : str, default="auto"
-        "cpu", "cuda", or "auto": CUDA when there is one.
-    random_state : int, RandomState instance or None, default=None
-        Of random filters and noise. On the CPU the same integer gives the same bits.
+        Share of a block that overlaps with the next, at most 1/3.
     callback : callable or None, default=None
-        Called after every iteration with a dict of ``sound``, ``channel``, ``block``,
-        ``iteration``, ``loss``, ``content`` and ``style``. A StopIteration from it ends the block.
+        Function called after every iteration with a dict of ``sound``, ``channel``, ``block``,
+        ``iteration``, ``loss``, ``content`` and ``style``. If it raises StopIteration, the
+        optimization of the block ends.
+    device : str, default="auto"
+        Device of the computation: "cpu", "cuda", or "auto", which selects CUDA if available.
+    random_state : int, RandomState instance or None, default=None
+        Seed of random filters and noise. On the CPU equal integers give equal results.
     verbose : bool, default=False
-        Show a progress bar.
+        Whether to show a progress bar.
 
     Attributes
     ----------
     representation_ : transformer
-        The representation, fitted.
+        The fitted representation.
     styles_ : list of ndarray of shape (n_times,)
-        The styles at the level inside, every channel one.
-    loss_curve_ : ndarray of shape (n_iter + 1, 3)
-        Total, content and style loss of the last block, from the start on; there after transform.
+        Channels of the styles, scaled to the internal level.
+    loss_curve_ : ndarray of shape (n_iter_ + 1, 3)
+        Total, content and style loss of the last block from the initial sound on. Available after
+        `transform`.
     loss_curves_ : list of list of ndarray
-        The same for every sound, and of it for every channel and block.
+        Losses of every sound, with one array per channel and block.
     n_iter_ : int
-        Iterations of the last block.
+        Number of iterations of the last block.
     n_features_in_ : int
-        Samples of a style.
+        Number of samples of the longest style.
 
     See Also
     --------
-    skstrf.inspection.StyleTransferDisplay : Spectrograms, texture maps and loss.
+    FastStyleTransfer : One pass of a network that is trained for several styles.
+    skstrf.inspection.StyleTransferDisplay : Plot of spectrograms, texture and loss.
 
     Notes
     -----
-    Inside, every sound has a root mean square of 0.1; results have the level of their content,
-    but are turned down where they would be clipped. Channels of stereo sounds are worked on one
-    by one, from their own phases, toward the style of all channels together.
+    During the optimization every sound has a root mean square of 0.1. Results have the level of
+    their content, but are attenuated where they would be clipped. The channels of a sound are
+    optimized separately, each from its own phase, toward the style of all channels of `X`
+    together.
 
-    Ctrl-C in ``transform`` returns the best so far with a RuntimeWarning, and the contents not yet
-    begun as they were.
+    Ctrl-C in ``transform`` raises a RuntimeWarning and returns the best result so far, and the
+    remaining contents unchanged.
 
     References
     ----------
@@ -269,26 +166,15 @@ class StyleTransfer(StyleEstimator):
     """
 
     _parameter_constraints: dict = {
-        "representation": [HasMethods(["fit", "transform"]), None],
-        "network": [StrOptions({"random", "cortical"}), CNNClassifier],
-        "content_weight": [Interval(Real, 0, None, closed="left")],
-        "style_weight": [Interval(Real, 0, None, closed="left")],
-        "layers": ["array-like", dict, None],
+        **StyleEstimator._parameter_constraints,
+        "style_layers": ["array-like", dict, None],
         "content_layers": ["array-like", None],
         "n_filters": [Interval(Integral, 1, None, closed="left"), None],
-        "kernel_size": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"content", "noise", "style"})],
-        "domain": [StrOptions({"auto", "sound", "spectrogram"})],
+        "domain": [StrOptions({"auto", "waveform", "spectrogram"})],
         "optimizer": [StrOptions({"lbfgs", "adam"})],
-        "lr": [Interval(Real, 0, 1e30, closed="right")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "block_duration": [Interval(Real, 0, None, closed="neither")],
         "overlap": [Interval(Real, 0, 1 / 3, closed="right")],
-        "device": [str],
-        "random_state": ["random_state"],
-        "callback": [callable, None],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -298,7 +184,7 @@ class StyleTransfer(StyleEstimator):
         *,
         content_weight=0.05,
         style_weight=1.0,
-        layers=None,
+        style_layers=None,
         content_layers=None,
         n_filters=None,
         kernel_size=11,
@@ -310,16 +196,16 @@ class StyleTransfer(StyleEstimator):
         tol=1e-3,
         block_duration=10.0,
         overlap=0.1,
+        callback=None,
         device="auto",
         random_state=None,
-        callback=None,
         verbose=False,
     ):
         self.representation = representation
         self.network = network
         self.content_weight = content_weight
         self.style_weight = style_weight
-        self.layers = layers
+        self.style_layers = style_layers
         self.content_layers = content_layers
         self.n_filters = n_filters
         self.kernel_size = kernel_size
@@ -331,20 +217,20 @@ class StyleTransfer(StyleEstimator):
         self.tol = tol
         self.block_duration = block_duration
         self.overlap = overlap
+        self.callback = callback
         self.device = device
         self.random_state = random_state
-        self.callback = callback
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Take sounds as the style.
+        """Set the style.
 
         Parameters
         ----------
         X : array-like, torch.Tensor or dask array, or list of arrays of shape (n_times,)
-            Sounds of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times), or mono ones of
-            several lengths; all together are one style.
+            Sounds of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times), or mono sounds
+            of several lengths. All sounds together are one style.
         y : None
             Ignored.
 
@@ -356,13 +242,12 @@ class StyleTransfer(StyleEstimator):
         Raises
         ------
         ValueError
-            When a style is silent, too short or not finite, both weights are 0, or network,
-            layers and representation do not go together.
+            If a style is silent, too short or not finite, both weights are 0, or the network, its
+            layers and the representation do not match.
         """
-        if self.content_weight == 0 and self.style_weight == 0:
-            raise ValueError("content_weight and style_weight are both 0: nothing is asked for.")
-        styles = flat_sounds(X, "style")
-        representation = log_stft() if self.representation is None else self.representation
+        self._check_weights()
+        styles = list_sounds(X, "style")
+        representation = self._default_representation()
         choose_domain(self.domain, representation, self.network)
         self.n_features_in_ = max(len(style) for style in styles)
         self.representation_ = fitted_for(representation, self.n_features_in_)
@@ -372,67 +257,12 @@ class StyleTransfer(StyleEstimator):
         self._curves: list[list[np.ndarray]] = []
         return self
 
-    def _check_lengths(self, sounds: Any, name: str) -> None:
-        least = shortest_style(self, self.representation_)
-        for i, sound in enumerate(sounds):
-            if sound.shape[-1] < least:
-                rate = self.representation_.sample_rate
-                raise ValueError(
-                    f"sound {i} of the {name} lasts {sound.shape[-1] / rate:.3g} s, and the "
-                    f"network looks at {least / rate:.3g} s at a time: take a longer sound"
-                    + (", or a smaller kernel_size." if self.network == "random" else ".")
-                )
-
-    def _contents(self, X: Any) -> np.ndarray:
-        contents = super()._contents(X)
-        self._check_lengths(contents, "content")
-        return contents
-
-    def _styled(self, contents: np.ndarray) -> np.ndarray:
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        worker = Worker(self, self.styles_, contents.shape[-1])
-        self._curves.clear()  # the same list: transform replaces no attribute
-        result = contents.copy()
-        n_channels = 1 if contents.ndim == 2 else contents.shape[1]
-        total = len(contents) * n_channels * len(worker.starts)
-        with ProgressReporter(self.callback, total, self.max_iter, self.verbose) as watcher:
-            for i, content in enumerate(contents):
-                result[i], done = self._one(worker, content, seed, watcher.sound(i))
-                self._curves.append([descent.curve for descent in done])
-                if done[-1].interrupted:
-                    warnings.warn(
-                        f"interrupted in sound {i}: what is done so far is returned, and the "
-                        "contents from there on as they were.",
-                        RuntimeWarning,
-                        stacklevel=3,
-                    )
-                    break
-        return result
-
-    def _one(
-        self, worker: Worker, content: np.ndarray, seed: int, watcher: Any
-    ) -> tuple[np.ndarray, list[OptimizeResult]]:
-        """Transfer all channels of one recording."""
-        channels = np.atleast_2d(content).astype(np.float64)
-        gain = LEVEL / np.sqrt(np.square(channels).mean())
-        done: list[OptimizeResult] = []
-        result = np.empty_like(channels)
-        for k, channel in enumerate(channels):
-            inside = np.ascontiguousarray(gain * channel, dtype=np.float32)
-            if done and done[-1].interrupted:
-                result[k] = inside
-                continue
-            start = starting_sound(self.init, inside, self.styles_, np.random.default_rng(seed))
-            result[k], descents = worker.run(Job(inside, start, watcher.channel(k)))
-            done.extend(descents)
-        return restore_level(result, channels).reshape(content.shape), done
-
     @property
     def loss_curves_(self) -> list[list[np.ndarray]]:
         """Losses of the last transform."""
         check_is_fitted(self)
         if not self._curves:
-            raise AttributeError("there are losses only after transform.")
+            raise AttributeError("loss curves are available only after transform.")
         return [list(sound) for sound in self._curves]
 
     @property
@@ -442,30 +272,158 @@ class StyleTransfer(StyleEstimator):
 
     @property
     def n_iter_(self) -> int:
-        """Iterations of the last block of the last transform."""
+        """Number of iterations of the last block of the last transform."""
         return len(self.loss_curve_) - 1
 
     def score(self, X, y=None):
-        """Say how much of what was asked for is reached.
+        """Return the decrease of the loss.
 
         Parameters
         ----------
         X : array-like of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            Contents; they are transformed.
+            Contents, which are transformed.
         y : None
             Ignored.
 
         Returns
         -------
         float
-            1 less the loss over the sum of the weights, mean over the sounds: 1 is style and
-            content to the letter, and the untouched content has its share of the weights.
+            1 minus the ratio of the loss to the sum of the weights, averaged over the sounds. 1
+            means that both losses are 0; the untouched content scores the content weight divided
+            by the sum of the weights.
         """
         self.transform(X)
         losses = [np.mean([curve[:, 0].min() for curve in sound]) for sound in self._curves]
         return float(1 - np.mean(losses) / (self.content_weight + self.style_weight))
 
-    def judge(self) -> StyleMetrics:
-        """Give the measures of closeness to this style, see :class:`skstrf.style.StyleMetrics`."""
-        check_is_fitted(self)
+    def _metrics(self) -> StyleMetrics:
         return StyleMetrics(self.styles_, self.representation_.sample_rate)
+
+    def _check_contents(self, X: Any) -> np.ndarray:
+        contents = super()._check_contents(X)
+        self._check_lengths(contents, "content")
+        return contents
+
+    def _check_lengths(self, sounds: Any, name: str) -> None:
+        least = shortest_sound(self, self.representation_)
+        for i, sound in enumerate(sounds):
+            if sound.shape[-1] < least:
+                rate = self.representation_.sample_rate
+                raise ValueError(
+                    f"sound {i} of the {name} lasts {sound.shape[-1] / rate:.3g} s, but the "
+                    f"network requires {least / rate:.3g} s: use a longer sound"
+                    + (", or a smaller kernel_size." if self.network == "random" else ".")
+                )
+
+    def _transform(self, contents: np.ndarray) -> np.ndarray:
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        blockwise = _BlockwiseTransfer(self, contents.shape[-1])
+        self._curves.clear()  # the same list, as transform must not replace attributes
+        result = contents.copy()
+        n_channels = 1 if contents.ndim == 2 else contents.shape[1]
+        n_blocks = len(blockwise.starts)
+        n_iterations = len(contents) * n_channels * n_blocks * self.max_iter
+        with ProgressReporter(
+            self.callback, n_iterations, "style transfer", self.verbose
+        ) as progress:
+            for i, content in enumerate(contents):
+
+                def report(channel: int, block: int, values: dict[str, Any], sound: int = i):
+                    # A block that ended early counts as complete.
+                    n_before = ((sound * n_channels + channel) * n_blocks + block) * self.max_iter
+                    place = {"sound": sound, "channel": channel, "block": block}
+                    progress.report(n_before + values["iteration"], place | values)
+
+                result[i], results = self._transform_sound(blockwise, content, seed, report)
+                self._curves.append([one.curve for one in results])
+                if results[-1].interrupted:
+                    warnings.warn(
+                        f"interrupted in sound {i}: the best result so far is returned, and the "
+                        "remaining contents unchanged.",
+                        RuntimeWarning,
+                        stacklevel=3,
+                    )
+                    break
+        return result
+
+    def _transform_sound(
+        self, blockwise: _BlockwiseTransfer, content: np.ndarray, seed: int, report: Callable
+    ) -> tuple[np.ndarray, list[OptimizeResult]]:
+        results: list[OptimizeResult] = []
+
+        def transform_channel(k: int, channel: np.ndarray) -> np.ndarray:
+            if results and results[-1].interrupted:
+                return channel
+            start = self._initial_sound(channel, np.random.default_rng(seed))
+            sound, found = blockwise.run(
+                channel, start, lambda block, values: report(k, block, values)
+            )
+            results.extend(found)
+            return sound
+
+        return keep_level(content, transform_channel), results
+
+    def _initial_sound(self, content: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        style = self.styles_[0]
+        if self.init == "content":
+            return content
+        if self.init == "noise":
+            return shaped_noise(style, len(content), rng)
+        if not style[: len(content)].any():  # skip a pause that is longer than the content
+            style = np.roll(style, -int(np.flatnonzero(style)[0]))
+        return at_level(np.resize(style, len(content)))
+
+
+class _BlockwiseTransfer:
+    """Transfers the style to channels of one length, block by block."""
+
+    def __init__(self, transfer: StyleTransfer, n_times: int):
+        self._transfer, self._n_times = transfer, n_times
+        longest = max(1, round(transfer.block_duration * transfer.representation_.sample_rate))
+        self.starts, self._length = block_starts(n_times, longest, transfer.overlap)
+        device = resolve_device(transfer.device)
+        kind = choose_domain(transfer.domain, transfer.representation_, transfer.network)
+        self._domain = transfer._make_domain(kind, self._length, device)
+        self._objective = transfer._make_objective(kind, transfer.styles_, self._length, device)
+
+    def run(
+        self, content: np.ndarray, start: np.ndarray, report: Callable[[int, dict[str, Any]], Any]
+    ) -> tuple[np.ndarray, list[OptimizeResult]]:
+        blocks: list[np.ndarray] = []
+        results: list[OptimizeResult] = []
+        for k, i in enumerate(self.starts):
+            block = content[i : i + self._length]
+            if not (results and results[-1].interrupted):
+                block, result = self._transform_block(
+                    block, start[i : i + self._length], lambda values, k=k: report(k, values)
+                )
+                results.append(result)
+            blocks.append(block)
+        return join_blocks(blocks, self.starts, self._n_times), results
+
+    def _transform_block(self, content, start, report) -> tuple[np.ndarray, OptimizeResult]:
+        transfer, domain = self._transfer, self._domain
+        content, start = fill_silence(content), fill_silence(start)
+        style = np.resize(transfer.styles_[0], len(content))
+        with torch.no_grad():
+            tensors = [domain.tensor(domain.variable(x)) for x in (content, style)]
+        self._objective.begin(*tensors)
+        result = minimize(
+            lambda x: self._objective(domain.tensor(x)),
+            domain.variable(start),
+            weights=(transfer.content_weight, transfer.style_weight),
+            optimizer=transfer.optimizer,
+            max_iter=transfer.max_iter,
+            tol=transfer.tol,
+            lr=transfer.lr,
+            report=report,
+        )
+        if not np.isfinite(result.curve).all():
+            remedy = "a smaller lr" if transfer.optimizer == "adam" else "optimizer='adam'"
+            warnings.warn(
+                "the loss became NaN or infinite; the best sound before that is returned. Try "
+                f"{remedy}.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return domain.sound(result.x, content), result

@@ -77,20 +77,20 @@ def test_weights_of_zero(folder, tmp_path, capsys):
     files = [str(folder / "clicks.wav"), str(folder / "hiss.flac")]
     weights = ["--content-weight", "0", "--style-weight", "0"]
     assert main(["style", *files, "-o", str(tmp_path / "o.wav"), *weights]) == 2
-    assert "both 0" in capsys.readouterr().err
+    assert "both be 0" in capsys.readouterr().err
 
 
 def test_interrupt_writes_the_best_so_far(folder, tmp_path, monkeypatch, capsys):
-    from skstrf.style.sounds import ProgressReporter
+    from skstrf.style.base import ProgressReporter
 
-    report = ProgressReporter._report
+    report = ProgressReporter.report
 
-    def interrupt(self, values):
+    def interrupt(self, n_done, values):
         if values["iteration"] == 5:
             raise KeyboardInterrupt
-        report(self, values)
+        report(self, n_done, values)
 
-    monkeypatch.setattr(ProgressReporter, "_report", interrupt)
+    monkeypatch.setattr(ProgressReporter, "report", interrupt)
     out = tmp_path / "o.wav"
     assert (
         main(["style", str(folder / "clicks.wav"), str(folder / "hiss.flac"), "-o", str(out)])

@@ -212,7 +212,7 @@ def peak_kib() -> int:
 
 
 def run(folder: Path, first: int, n: int) -> dict:
-    """StyleMetrics the cases from `first` on."""
+    """Judge the cases from `first` on."""
     wholes = whole_files(folder)
     sounds = {
         (which, mono): read_audio(path, sample_rate=RATE, mono=mono)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits memory as pos
 
 
 def fuzz(folder, first, n):
-    """StyleMetrics `n` cases in a process of its own; what it says, or which case ended it."""
+    """Judge `n` cases in a separate process; returns its output, or the case that ended it."""
     command = [sys.executable, str(PROGRAM), str(folder), str(first), str(n)]
     process = subprocess.run(command, capture_output=True, text=True, timeout=60 + n / 2)
     if process.returncode != 0:

@@ -12,6 +12,7 @@ from skstrf.auditory import (
     invert_cortical_transform,
 )
 from skstrf.augmentation import augment_sounds
+from skstrf.style.metrics import onset_correlation
 from skstrf.surrogates import iaaft_surrogates
 
 NOISE = np.random.default_rng(0).standard_normal((2, 4000))
@@ -77,12 +78,12 @@ def test_a_transfer_that_starts_from_a_style_whose_beginning_is_silent():
 @pytest.mark.parametrize("rate", [0, -1.0, np.inf, np.nan])
 def test_onsets_at_rates_that_are_none(rate):
     with pytest.raises(ValueError, match="sample_rate"):
-        skstrf.texture.onset_correlation(NOISE[0], NOISE[1], sample_rate=rate)
+        onset_correlation(NOISE[0], NOISE[1], sample_rate=rate)
 
 
 @pytest.mark.parametrize("sizes", [(0, 3, 2), (2, 0, 2), (2, 3, 0), (2, 3, np.nan)])
 def test_random_networks_of_nothing(sizes):
-    with pytest.raises(ValueError, match=r"n_channels|n_filters|width"):
+    with pytest.raises(ValueError, match=r"n_channels|n_filters|kernel_size"):
         skstrf.texture.RandomNetwork(*sizes)
 
 

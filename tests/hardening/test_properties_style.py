@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skstrf import FastStyleTransfer, STFTTransformer, StyleTransfer, texture
+from skstrf.style.metrics import onset_correlation
 from skstrf.style.sounds import block_starts, join_blocks
+from skstrf.texture.gram import mean_gram, relative_distance
 from tests.hardening.laws import arrays, examples, numbers, result_of
 
 STFT = STFTTransformer(frame_rate=8000, n_fft=4)
@@ -121,18 +123,18 @@ def test_gram_matrices_add_up_over_pieces(n_channels, n_filters, width, cut, see
     x = torch.randn(n_channels, 24, generator=torch.Generator().manual_seed(seed)).abs()
     activations = network(x)
     torch.testing.assert_close(texture.RandomNetwork(*make)(x), activations, rtol=0, atol=0)
-    whole = texture.finite_gram(network, [x])
+    whole = mean_gram([activations])
     torch.testing.assert_close(whole, texture.gram_matrix(activations))
     # Two sounds count by their frames.
     parts = [x[:, :cut], x[:, cut:]]
-    both = result_of(texture.finite_gram, network, parts)
+    both = result_of(lambda: mean_gram(network(part) for part in parts))
     if both is not None:
         total = sum(texture.gram_matrix(network(part), mean=False) for part in parts)
         frames = sum(network(part).shape[-1] for part in parts)
         torch.testing.assert_close(both, total / frames)
     if whole.any():  # infinite from a target of zeros
-        assert texture.relative_distance(whole, whole) < 1e-9
-        from_nothing = texture.relative_distance(torch.zeros_like(whole), whole)
+        assert relative_distance(whole, whole) < 1e-9
+        from_nothing = relative_distance(torch.zeros_like(whole), whole)
         assert abs(from_nothing - 1) < 1e-5
 
 
@@ -140,11 +142,11 @@ def test_gram_matrices_add_up_over_pieces(n_channels, n_filters, width, cut, see
 @given(x=SOUNDS, y=SOUNDS, rate=numbers(8000, 48000), gain=st.sampled_from([1e-3, 1.0, 9.0]))
 def test_onsets(x, y, rate, gain):
     x, y = rows(x)[0], rows(y)[0]
-    found = result_of(texture.onset_correlation, x, y, sample_rate=rate)
+    found = result_of(onset_correlation, x, y, sample_rate=rate)
     if found is not None and not np.isnan(found):  # NaN where a sound has no onsets
         assert -1 - 1e-6 <= found <= 1 + 1e-6
-    own = result_of(texture.onset_correlation, x, x, sample_rate=rate)
+    own = result_of(onset_correlation, x, x, sample_rate=rate)
     if own is not None and not np.isnan(own):
         assert abs(own - 1) < 1e-6
-        both = texture.onset_correlation(gain * x.astype(float), x, sample_rate=rate)
+        both = onset_correlation(gain * x.astype(float), x, sample_rate=rate)
         assert np.isnan(both) or both <= 1 + 1e-6

@@ -58,7 +58,7 @@ def gram(fitted, style, clicks):
 
 
 def test_each_style_comes_nearer_and_mixtures_lie_between(fitted, clicks):
-    assert fitted.labels_.tolist() == ["high", "low"]
+    assert fitted.classes_.tolist() == ["high", "low"]
     tops = {}
     for style in ("low", "high"):
         distance = gram(fitted, style, clicks)
@@ -130,11 +130,11 @@ def test_same_seed_same_bits_and_every_iteration_is_told(fast, sounds):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"style": "middle"}, r"there are the styles \[0, 1\]"),
-        ({"style": {0: 0.0}}, "one be above 0"),
+        ({"style": "middle"}, r"among the styles \[0, 1\]"),
+        ({"style": {0: 0.0}}, "one must be above 0"),
         ({"style": {0: -1.0, 1: 2.0}}, "must not be negative"),
-        ({"content_weight": 0, "style_weight": 0}, "both 0"),
-        ({"representation": ChromaTransformer()}, "gradients pass"),
+        ({"content_weight": 0, "style_weight": 0}, "both be 0"),
+        ({"representation": ChromaTransformer()}, "differentiable"),
         ({"n_hidden": 0}, "n_hidden"),
     ],
 )

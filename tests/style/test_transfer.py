@@ -7,9 +7,10 @@ import torch
 from sklearn.base import clone
 
 from skstrf import CNNClassifier, STRFTransformer, StyleTransfer
-from skstrf.style.metrics import at_level
 from skstrf.style.objectives import make_objective
-from skstrf.texture import RandomNetwork, gram_matrix, relative_distance
+from skstrf.style.sounds import at_level
+from skstrf.texture import RandomNetwork, gram_matrix
+from skstrf.texture.gram import relative_distance
 
 RATE = 8000  # of the sounds in conftest.py
 
@@ -182,7 +183,9 @@ def test_layers_of_a_fitted_classifier(clicks, hiss):
     classifier = CNNClassifier(max_epochs=2, random_state=0)
     classifier.fit(strf.fit_transform(sounds), np.arange(8) // 4)
     before = classifier.predict_proba(strf.transform(sounds))
-    transfer = StyleTransfer(strf, classifier, layers={"conv1": 1, "conv2": 0.5}, max_iter=15)
+    transfer = StyleTransfer(
+        strf, classifier, style_layers={"conv1": 1, "conv2": 0.5}, max_iter=15
+    )
     result = transfer.fit(hiss[None]).transform(clicks[None])
     assert transfer.loss_curve_[-1, 2] < 0.5
     assert np.isfinite(result).all()
@@ -246,5 +249,5 @@ def test_closed_form_is_the_mean_of_many_finite_networks(stft, clicks, hiss):
         fitted.set_params(n_filters=n_filters)
         objective = make_objective(fitted, [tensor["style"]], RATE, "cpu")
         objective.set_content(tensor["content"])
-        values.append(objective.relative(tensor["content"])[1])
+        values.append(objective.relative_distances(tensor["content"])[1])
     assert values[1] == pytest.approx(values[0], rel=0.03)

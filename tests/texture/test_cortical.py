@@ -6,14 +6,8 @@ import torch
 from scipy import stats
 
 from skstrf.auditory import auditory_spectrogram, cortical_transform, moving_ripple
-from skstrf.texture import (
-    GROUPS,
-    CorticalStatistics,
-    add_moments,
-    field_snr,
-    onset_correlation,
-    statistics_snr,
-)
+from skstrf.texture import CorticalStatistics
+from skstrf.texture.cortical import GROUPS, add_moments, field_snr, statistics_snr
 
 
 def noise(seed, n_times=12000):
@@ -126,17 +120,6 @@ def test_snr_of_known_errors():
     snr = field_snr(worse, target)
     assert snr[0, 0] == pytest.approx(20, abs=1e-4)
     assert np.isposinf(snr.ravel()[1:]).all()
-
-
-def test_onset_correlation_tells_rhythms_apart():
-    clicks = np.zeros(22050)
-    clicks[2000::6000] = 1
-    other = np.roll(clicks, 3000)
-    assert onset_correlation(clicks, torch.tensor(clicks), sample_rate=22050) == pytest.approx(1)
-    assert onset_correlation(clicks, other, sample_rate=22050) < 0.5
-    assert np.isnan(onset_correlation(clicks, 0 * clicks, sample_rate=22050))
-    with pytest.raises(ValueError, match="one length"):
-        onset_correlation(clicks, clicks[:-1], sample_rate=22050)
 
 
 def test_too_long_a_sound_and_uneven_steps_are_refused(model):

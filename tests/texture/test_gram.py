@@ -8,9 +8,8 @@ from skstrf.texture import (
     content_loss,
     gram_loss,
     gram_matrix,
-    relative_distance,
-    style_loss,
 )
+from skstrf.texture.gram import relative_distance
 
 
 @pytest.fixture
@@ -45,17 +44,6 @@ def test_gram_loss_and_its_gradient_are_equations_13_and_14(maps):
     torch.testing.assert_close(x.grad, difference @ maps[0] / (5**2 * 9**2))
     as_means = gram_loss(gram_matrix(maps[0]), gram_matrix(maps[1]))
     torch.testing.assert_close(as_means, loss)
-
-
-def test_style_loss_is_the_weighted_mean_of_its_layers():
-    losses = {"a": torch.tensor(1.0), "b": torch.tensor(4.0)}
-    assert style_loss(losses, {"a": 2.0, "b": 1.0}) == 2.0
-    assert style_loss(losses, {"a": 20.0, "b": 10.0}) == 2.0
-    for weights in ({"a": 0.0, "b": 0.0}, {"a": -1.0}, {"a": float("nan")}):
-        with pytest.raises(ValueError, match="above 0"):
-            style_loss(losses, weights)
-    with pytest.raises(ValueError, match=r"\['c'\]"):
-        style_loss(losses, {"c": 1.0})
 
 
 def test_relative_distance_ends(maps):

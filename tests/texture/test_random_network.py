@@ -3,15 +3,14 @@
 import pytest
 import torch
 
-from skstrf.texture import (
-    InfiniteRandomNetwork,
-    RandomNetwork,
+from skstrf.texture import InfiniteRandomNetwork, RandomNetwork, gram_matrix
+from skstrf.texture.gram import (
+    _patch_norms,
+    _patch_products,
     arc_cosine_kernel,
-    finite_gram,
-    gram_matrix,
+    mean_gram,
     relative_distance,
 )
-from skstrf.texture.gram import patch_norms, patch_products
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def spectrograms():
 
 
 def test_random_network_is_a_convolution_and_a_relu(spectrograms):
-    network = RandomNetwork(20, n_filters=7, width=5, random_state=3)
+    network = RandomNetwork(20, n_filters=7, kernel_size=5, random_state=3)
     batch = torch.stack(spectrograms)
     expected = torch.nn.functional.conv1d(batch, network.weight).relu()
     torch.testing.assert_close(network(batch), expected, rtol=1e-4, atol=1e-5)
@@ -44,9 +43,9 @@ def test_patch_products_are_those_of_patches(spectrograms):
     x, y, _ = spectrograms
     patches = [s.unfold(-1, 4, 1).permute(1, 0, 2).flatten(1) for s in (x, y[:, :30])]
     torch.testing.assert_close(
-        patch_products(x, y[:, :30], 4), patches[0] @ patches[1].T, rtol=1e-4, atol=1e-4
+        _patch_products(x, y[:, :30], 4), patches[0] @ patches[1].T, rtol=1e-4, atol=1e-4
     )
-    torch.testing.assert_close(patch_norms(x, 4), patches[0].norm(dim=1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(_patch_norms(x, 4), patches[0].norm(dim=1), rtol=1e-4, atol=1e-4)
 
 
 def test_kernel_is_the_mean_over_filters():
@@ -73,8 +72,8 @@ def test_kernel_has_the_right_gradient_even_where_patches_are_equal():
 def test_infinite_network_is_the_limit_of_drawn_ones(spectrograms):
     """Expected from outside: the plain definition on many filters."""
     style, content, x = spectrograms
-    network = RandomNetwork(20, n_filters=4000, width=5)
-    infinite = InfiniteRandomNetwork([style], width=5)
+    network = RandomNetwork(20, n_filters=4000, kernel_size=5)
+    infinite = InfiniteRandomNetwork([style], kernel_size=5)
     for sound in (content, x):
         drawn = relative_distance(gram_matrix(network(sound)), gram_matrix(network(style)))
         assert abs(float(infinite.gram_distance(sound) / drawn) - 1) < 0.03
@@ -84,25 +83,25 @@ def test_infinite_network_is_the_limit_of_drawn_ones(spectrograms):
 
 def test_infinite_network_takes_several_styles_of_other_lengths(spectrograms):
     style, content, x = spectrograms
-    network = RandomNetwork(20, n_filters=4000, width=5)
-    gram = finite_gram(network, [style, content[:, :30]])
+    network = RandomNetwork(20, n_filters=4000, kernel_size=5)
+    gram = mean_gram([network(style), network(content[:, :30])])
     drawn = relative_distance(gram_matrix(network(x)), gram)
-    infinite = InfiniteRandomNetwork([style, content[:, :30]], width=5).gram_distance(x)
+    infinite = InfiniteRandomNetwork([style, content[:, :30]], kernel_size=5).gram_distance(x)
     assert abs(float(infinite / drawn) - 1) < 0.03
 
 
-def test_finite_gram_is_the_mean_over_all_positions(spectrograms):
+def test_mean_gram_is_the_mean_over_all_positions(spectrograms):
     style, content, _ = spectrograms
-    network = RandomNetwork(20, n_filters=16, width=5)
-    every = torch.cat([network(style), network(content[:, :30])], dim=-1)
-    torch.testing.assert_close(finite_gram(network, [style, content[:, :30]]), gram_matrix(every))
+    network = RandomNetwork(20, n_filters=16, kernel_size=5)
+    both = [network(style), network(content[:, :30])]
+    torch.testing.assert_close(mean_gram(both), gram_matrix(torch.cat(both, dim=-1)))
     with pytest.raises(ValueError, match="at least one"):
-        finite_gram(network, [])
+        mean_gram([])
 
 
 def test_distances_can_be_descended_from_where_they_are_nil(spectrograms):
     style, content, _ = spectrograms
-    infinite = InfiniteRandomNetwork([style], width=5)
+    infinite = InfiniteRandomNetwork([style], kernel_size=5)
     x = content.clone().requires_grad_()
     infinite.content_distance(x, content, squared=True).backward()
     assert x.grad.isfinite().all()
@@ -118,6 +117,6 @@ def test_bad_spectrograms_are_refused(spectrograms):
         with pytest.raises(ValueError, match="at least 11 frames"):
             network(torch.zeros(shape))
     with pytest.raises(ValueError, match="no patches of 11"):
-        patch_products(torch.zeros(20, 10), torch.zeros(20, 30), 11)
+        _patch_products(torch.zeros(20, 10), torch.zeros(20, 30), 11)
     with pytest.raises(ValueError, match="silent"):
         InfiniteRandomNetwork([torch.zeros(20, 30)])
