@@ -17,6 +17,7 @@ from skstrf.experiments.comparison import (
     ComparisonResults,
     make_genre_comparison,
     make_reduction_comparison,
+    make_representation_comparison,
     run_comparison,
 )
 from skstrf.experiments.search import SearchResults, run_search
@@ -40,6 +41,7 @@ __all__ = [
     "make_classification_pipeline",
     "make_genre_comparison",
     "make_reduction_comparison",
+    "make_representation_comparison",
     "make_representations",
     "make_separable_classifier",
     "make_separable_pipeline",

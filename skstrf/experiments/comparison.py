@@ -54,12 +54,24 @@ __all__ = [
     "channel_scorer",
     "make_genre_comparison",
     "make_reduction_comparison",
+    "make_representation_comparison",
     "run_comparison",
 ]
 
 # Shares of the variance that MPCA keeps in each mode, and the number of channels to select.
 RATIOS = (0.8, 0.9, 0.95, 0.98)
 BEST = 10
+# Frames per second of all representations but STRFs.
+FRAME_RATE = 125 / 8
+# Compression floors of the magnitudes, about 80 dB below the maximum of instruments at full level.
+FLOORS = {
+    "Mel": 3e-3,
+    "Wavelet": 5e-4,
+    "Gammatone": 5e-4,
+    "Cochleogram": 5e-4,
+    "STFT": 0.2,
+    "Scattering": 1e-4,
+}
 # Of the ridge classifier on standardized features. From 1 to 1000 the accuracy on instruments is
 # about the same.
 PENALTY = 100.0
@@ -417,6 +429,50 @@ def _by_head(ways: list[_Way]) -> Iterator[tuple[Pipeline, list[_Way]]]:
 def channel_scorer() -> Pipeline:
     """Return the unfitted classifier that scores single channels."""
     return make_pipeline(StandardScaler(), RidgeClassifier(alpha=PENALTY))
+
+
+def make_representation_comparison(**options: Any) -> tuple[Pipeline, dict[str, dict[str, Any]]]:
+    """Make the comparison of nine time-frequency representations of the sounds.
+
+    Parameters
+    ----------
+    **options : dict
+        Parameters of :func:`skstrf.experiments.make_classification_pipeline`.
+
+    Returns
+    -------
+    pipeline : Pipeline
+        Pipeline from sound files over a representation (``strf``) and MPCA to a network.
+    search_space : dict of str to dict
+        Representations by name: STFT, Mel, MFCC, Chroma, Wavelet, Scattering, Gammatone,
+        Cochleogram and STRF. Magnitudes are compressed logarithmically, over a range of about
+        80 dB.
+
+    See Also
+    --------
+    run_comparison : Evaluates all of them.
+    run_stationarity : Compares their stationarity.
+
+    Examples
+    --------
+    >>> from skstrf.experiments import make_representation_comparison
+    >>> pipeline, space = make_representation_comparison(duration=5.0)
+    >>> list(space["strf"])  # doctest: +NORMALIZE_WHITESPACE
+    ['STFT', 'Mel', 'MFCC', 'Chroma', 'Wavelet', 'Scattering', 'Gammatone', 'Cochleogram',
+     'STRF']
+    """
+    from skstrf import transforms
+
+    pipeline = make_classification_pipeline(**options)
+    strf = pipeline["strf"]
+    common = {"sample_rate": strf.sample_rate, "frame_rate": FRAME_RATE, "n_jobs": strf.n_jobs}
+    more: dict[str, dict[str, Any]] = {"MFCC": {"compression_floor": 3e-3}, "Chroma": {}}
+    more |= {n: {"compression": "log", "compression_floor": f} for n, f in FLOORS.items()}
+    names = ["STFT", "Mel", "MFCC", "Chroma", "Wavelet", "Scattering", "Gammatone", "Cochleogram"]
+    others = {
+        name: getattr(transforms, f"{name}Transformer")(**common, **more[name]) for name in names
+    }
+    return pipeline, {"strf": others | {"STRF": strf}}
 
 
 def make_reduction_comparison(**options: Any) -> tuple[Pipeline, dict[str, dict[str, Any]]]:

@@ -44,6 +44,7 @@ from skstrf.experiments.classification import (
     make_classification_pipeline,
 )
 from skstrf.inspection import Report, StudyDisplay
+from skstrf.neural import TrainingDivergedError
 from skstrf.pipeline import CachedPipeline, digest
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
@@ -649,10 +650,8 @@ def _run(
 
         try:
             scores = candidates.score(params, report)
-        except ValueError as error:
-            if "training diverged" in str(error):
-                raise optuna.TrialPruned from error
-            raise
+        except TrainingDivergedError as error:
+            raise optuna.TrialPruned from error
         finally:
             trial.set_user_attr("seconds", time.perf_counter() - began)
         trial.set_user_attr("scores", scores)
