@@ -212,8 +212,9 @@ def test_files_that_cannot_be_used_are_left_out_with_a_warning(noises, noise_pip
     with pytest.raises(ValueError, match=r"bad\.wav"):
         run_channels(files, y, **options)
     noise_pipeline.set_params(loader__on_error="warn")
-    with pytest.warns(UserWarning, match=r"1 of 19 sound files"):
+    with pytest.warns(UserWarning, match=r"1 of 19 sound files") as caught:
         results = run_channels(files, y, **options)
+    assert caught[0].filename == __file__
     assert results.n_sounds == 18 and results.skipped[0][0].endswith("bad.wav")
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skstrf import AudioLoader
 from skstrf.experiments import (
     classification_search_space,
     make_classification_pipeline,
+    make_separable_pipeline,
     run_classification,
 )
 from skstrf.experiments.classification import choose_duration
@@ -183,6 +185,32 @@ def test_a_classifier_that_takes_no_validation_part_is_not_given_one(noises):
     assert "history" not in results.final
 
 
+def test_the_last_step_may_be_an_ensemble_or_a_pipeline(noises, tmp_path):
+    files, y = noises
+    linear = make_pipeline(StandardScaler(), LogisticRegression())
+    models = {
+        "pipeline": Pipeline([("loader", AudioLoader(duration=0.05)), ("model", linear)]),
+        "networks": Pipeline(
+            [
+                ("loader", AudioLoader(duration=0.4)),
+                *make_separable_pipeline(n_networks=2, max_epochs=1, network__n_filters=2).steps,
+            ]
+        ),
+    }
+    for name, model in models.items():
+        model.set_params(loader__on_error="raise")
+        results = run_classification(files, y, cv=2, pipeline=model, baseline=False)
+        changed = results.changed_settings
+        assert changed["loader"] == {"duration": model["loader"].duration}
+        assert (
+            "steps" in changed["model"]
+            if name == "pipeline"
+            else "estimators" in changed["network"]
+        )
+        results.to_report(tmp_path / f"{name}.html", n_clips=1)
+        results.write_json(tmp_path / f"{name}.json")
+
+
 def test_labels_may_be_numbers(noises, recorder):
     files, y = noises
     results = run_classification(files, np.unique(y, return_inverse=True)[1], pipeline=recorder)
@@ -198,6 +226,7 @@ def test_bad_files_are_left_out_with_one_warning(noises, recorder, tmp_path):
     with pytest.warns(UserWarning, match=r"1 of 19 sound files .*left out") as caught:
         results = run_classification(files, y, cv=2, pipeline=recorder, baseline=False)
     assert len(caught) == 1
+    assert caught[0].filename == __file__  # the code of the user, not of the package
     assert results.skipped[0][0] == files[-1]
     assert results.class_counts == [6, 6, 6]
     recorder.set_params(loader__on_error="raise")

@@ -201,8 +201,9 @@ def test_files_without_use_are_left_out(search, noises, tmp_path, make_small_pip
     bad.write_bytes(b"no sound")
     pipeline = make_small_pipeline().set_params(loader__on_error="warn", cnn__max_epochs=1)
     given = {"filenames": [*files, str(bad)], "y": [*y, "low"], "pipeline": pipeline}
-    with pytest.warns(UserWarning, match="1 of 19"):
+    with pytest.warns(UserWarning, match="1 of 19") as caught:
         results = search(n_trials=1, **given)
+    assert caught[0].filename == __file__
     assert [path for path, _ in results.skipped] == [str(bad)]
     assert results.n_sounds == 18
 

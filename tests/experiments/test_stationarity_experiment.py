@@ -121,8 +121,9 @@ def test_bad_files_are_left_out_and_named(folder, tmp_path):
     bad.write_text("no sound")
     good = sorted(map(str, folder.glob("*.wav")))[:1]
     options = {"representations": two(), "duration": 2.0, "scorer": QUICK}
-    with pytest.warns(UserWarning, match=r"(?s)1 of 2 sound files.*bad\.wav"):
+    with pytest.warns(UserWarning, match=r"(?s)1 of 2 sound files.*bad\.wav") as caught:
         found = run_stationarity([*good, str(bad)], on_error="warn", **options)
+    assert caught[0].filename == __file__
     assert found.files == good and found.skipped[0][0] == str(bad)
     with pytest.raises(ValueError, match=r"bad\.wav"):
         run_stationarity([*good, str(bad)], **options)

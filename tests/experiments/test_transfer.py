@@ -170,10 +170,11 @@ def test_files_and_sounds_go_through_the_transformer(noises, make_small_pipeline
     assert found.source["tensor_shape"] == of_sounds.source["tensor_shape"]
     (tmp_path / "bad.wav").write_bytes(b"RIFF")
     pipeline.set_params(loader__on_error="warn")
-    with pytest.warns(UserWarning, match="1 of 19 sound files"):
+    with pytest.warns(UserWarning, match="1 of 19 sound files") as caught:
         found = run_transfer(
             ([*files, str(tmp_path / "bad.wav")], [*y, "mid"]), (files, y), **options
         )
+    assert caught[0].filename == __file__
     assert found.source["n_sounds"] == 18 and "bad.wav" in found.skipped[0][0]
 
 
