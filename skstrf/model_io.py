@@ -1,7 +1,9 @@
-"""Fitted models as one file that holds no code: skops' zip of JSON and arrays, without pickle."""
+"""Model files, which hold fitted estimators as JSON and arrays without pickle."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
 import json
 import os
@@ -22,11 +24,14 @@ __all__ = [
     "save_model",
 ]
 
-
-# Beside skops' own entries in the zip, which skops passes over when it reads one.
+# This entry of the zip lies beside those of skops, which ignores it.
 ENTRY = "skstrf.json"
 FORMAT = 1
 REMEDY = "Copy it again from where it came, or save the model again with save_model."
+# Parameters that belong to one machine or process, with their values in every model file.
+LOCAL = {"memory": None, "warm_start_from": None, "callback": None, "device": "auto"}
+# Types of skstrf that are trusted although they are no estimators: plain values.
+VALUES = {"skstrf.transforms.base.Axis", "skstrf.feature_selection.ChannelScores"}
 
 
 def save_model(
@@ -36,26 +41,33 @@ def save_model(
     metadata: Mapping[str, Any] | None = None,
     trusted: Iterable[str | type] = (),
 ) -> None:
-    """Write an estimator to one file, whole or not at all.
+    """Write an estimator to a file that holds no pickle.
+
+    The file is replaced only when the new one is complete. Parameters that belong to one
+    machine are not written: `memory`, `warm_start_from` and `callback` become None, `device`
+    becomes "auto". `model` itself keeps them.
 
     Parameters
     ----------
-    model : BaseEstimator
-        An estimator, or a pipeline of them, fitted as a rule.
-    path : str or Path
-        The file, ``.skops`` by custom. One that exists is replaced once the new one is complete.
-    metadata : mapping or None
-        Anything that JSON can hold: the classes, sample rate, settings, where the data came
-        from. `read_metadata` gives it back; the versions of the packages are added.
-    trusted : iterable of str or type
-        Types in `model` that are neither of skstrf nor of scikit-learn, your own estimators, say:
-        `load_model` must be given the same.
+    model : estimator
+        Estimator or pipeline, usually fitted, such as a single :class:`skstrf.CNNClassifier`
+        or a pipeline from sound files to classes.
+    path : str or path-like
+        Path of the file, usually with the extension ``.skops``.
+    metadata : mapping, default=None
+        JSON-serializable information, such as the classes, the sampling rate or the origin of
+        the data. `read_metadata` returns it together with the versions of the packages.
+    trusted : iterable of str or type, default=()
+        Types in `model` that are part of neither skstrf nor scikit-learn, such as your own
+        estimators. `load_model` needs the same.
 
     Raises
     ------
     ValueError
-        When `model` is no estimator, holds other types or something that cannot be written
-        without pickle, or `metadata` holds something that JSON cannot.
+        If `model` is not an estimator, holds other types or values that cannot be written
+        without pickle, or if `metadata` is not JSON-serializable.
+    OSError
+        If the file cannot be written.
 
     See Also
     --------
@@ -63,7 +75,7 @@ def save_model(
 
     Notes
     -----
-    The format is that of skops: a zip of JSON and ``.npy`` files. No part of it is a pickle.
+    The format is that of skops: a zip archive of JSON and ``.npy`` files.
 
     Examples
     --------
@@ -84,11 +96,11 @@ def save_model(
         text = json.dumps({**(metadata or {}), "format": FORMAT, "versions": _versions()})
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"metadata cannot be written as JSON: {error}. Use numbers, texts, lists and dicts."
+            f"metadata cannot be written as JSON: {error}. Use numbers, strings, lists and dicts."
         ) from error
     try:
-        content = skops.io.dumps(model)
-        foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - _names(trusted))
+        content = skops.io.dumps(_portable(model, {}))
+        foreign = _foreign(skops.io.get_untrusted_types(data=content), trusted)
     except Exception as error:  # skops has no common class for what it cannot write
         raise ValueError(
             f"{type(model).__name__} holds something that cannot be saved without pickle: "
@@ -103,67 +115,117 @@ def save_model(
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(ENTRY, text)
     with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        temporary.write_bytes(buffer.getvalue())
 
 
 def load_model(path: str | os.PathLike[str], *, trusted: Iterable[str | type] = ()) -> Any:
-    """Read an estimator that `save_model` wrote.
+    """Read an estimator from a file that `save_model` wrote.
 
-    Only the types of an allow-list are built: the estimators of skstrf and what skops trusts
-    of scikit-learn, numpy and scipy. Nothing in the file is run or unpickled.
+    Only known types are built: the estimators of skstrf and the types of scikit-learn, numpy
+    and scipy that skops trusts. Nothing in the file is executed or unpickled, and its values of
+    `memory`, `warm_start_from`, `callback` and `device` are ignored.
 
     Parameters
     ----------
-    path : str or Path
-        The file.
-    trusted : iterable of str or type
-        Further types to build, of your own estimators, say: only name those whose code you know.
+    path : str or path-like
+        Path of the file.
+    trusted : iterable of str or type, default=()
+        Further types to build, such as your own estimators. Name only types whose code you know.
 
     Returns
     -------
-    BaseEstimator
-        The estimator, as it was saved.
+    estimator
+        The estimator as it was saved, on the best device that is available.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        If there is no such file.
     ValueError
-        When the file is damaged or something else than a model, or holds other types.
+        If the file is damaged, is not a model file, or holds other types. The message names
+        the version of skstrf that wrote the file where this is known.
 
     Warns
     -----
     UserWarning
-        When another version of skstrf wrote the file.
+        If another version of skstrf wrote the file. Parameters that this version added take
+        their defaults, and those that it does not have are dropped.
 
     See Also
     --------
     save_model : Writes the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skstrf import TensorScaler
+    >>> from skstrf.model_io import load_model, save_model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(TensorScaler(), f"{folder}/scaler.skops")
+    ...     load_model(f"{folder}/scaler.skops")
+    TensorScaler()
     """
     import skops.io
+    from sklearn.base import BaseEstimator
 
     path = Path(path)
     content = _read(path)
-    allowed = _names(trusted)
+    written = str(_metadata(path, content)["versions"].get("skstrf"))
     try:
         found = set(skops.io.get_untrusted_types(data=content))
-    except Exception as error:  # whatever it is that a damaged file sets off
+    except Exception as error:  # a damaged file can raise anything
         raise _unreadable(path, error) from error
-    if foreign := sorted(found - allowed):
+    foreign = _foreign(found, trusted)
+    if gone := [name for name in foreign if name.startswith("skstrf.")]:
+        raise ValueError(
+            f"{path} was written by skstrf {written} and holds {', '.join(gone)}, which skstrf "
+            f"{__version__} does not have. Use version {written}, or fit the model again."
+        )
+    if foreign:
         raise ValueError(
             f"{path} holds types that are not trusted: {', '.join(foreign)}. If you know them "
             "and where the file came from, name them in trusted; otherwise do not use it."
         )
-    _warn_of_version(path, _metadata(path, content))
+    if written != __version__:
+        warnings.warn(
+            f"{path} was written by skstrf {written}, this is {__version__}: its predictions may "
+            "differ. Fit the model again if in doubt.",
+            UserWarning,
+            stacklevel=2,
+        )
     try:
-        model = skops.io.loads(content, trusted=sorted(allowed))
+        model = skops.io.loads(content, trusted=sorted(found))
     except Exception as error:
-        raise _unreadable(path, error) from error
-    return _checked(model, path)
+        if written == __version__:
+            raise _unreadable(path, error) from error
+        raise ValueError(
+            f"{path} was written by skstrf {written} and cannot be read by {__version__}: "
+            f"{error}. Use version {written}, or fit the model again."
+        ) from error
+    if not isinstance(model, BaseEstimator):
+        raise ValueError(f"{path} holds no estimator but a {type(model).__name__}. {REMEDY}")
+    copies: dict[int, Any] = {}
+    model = _portable(model, copies)
+    changes = [text for item in copies.values() for text in _match_signature(item)]
+    if changes:
+        warnings.warn(
+            f"{path} was written by skstrf {written}, whose estimators had other parameters: "
+            f"{'; '.join(changes)}.",
+            UserWarning,
+            stacklevel=2,
+        )
+    try:
+        model.get_params()
+    except AttributeError as error:  # of an estimator of another package
+        raise ValueError(
+            f"{path} was written with other versions of the packages, whose estimators had other "
+            f"parameters ({error}). Use those versions, or fit the model again."
+        ) from error
+    return model
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read what `save_model` noted about a model, without building the model."""
+    """Read the metadata of a model file without building the model."""
     return _metadata(Path(path), _read(Path(path)))
 
 
@@ -182,24 +244,77 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _names(trusted: Iterable[str | type]) -> set[str]:
-    """Names of the types to trust: every public estimator of skstrf, what it holds, and these."""
-    import skstrf
-    from skstrf.feature_selection import ChannelScores
-    from skstrf.neural import ConvolutionalNetwork, SeparableNetwork, TensorAugmentation
-    from skstrf.transforms.base import Axis
+def _portable(value: Any, copies: dict[int, Any]) -> Any:
+    """Copy an estimator and those within it, with the local parameters at their neutral values."""
+    from sklearn.base import BaseEstimator
+    from sklearn.utils import Bunch
 
-    public = [getattr(skstrf, name) for name in skstrf.__all__]
-    own = [item for item in public if isinstance(item, type) and hasattr(item, "get_params")]
-    parts = (ConvolutionalNetwork, SeparableNetwork, TensorAugmentation)
-    return {
+    if isinstance(value, type) or id(value) in copies:
+        return copies.get(id(value), value)
+    if isinstance(value, BaseEstimator):
+        # Neither __init__ nor __setstate__ runs: a network is not built again.
+        twin = copies[id(value)] = object.__new__(type(value))
+        parameters = set(type(value)._get_param_names())
+        # What an estimator turns into plain values itself, such as a network, stays as it is.
+        plain = type(value).__getstate__ is BaseEstimator.__getstate__
+        for name, item in vars(value).items():
+            inside = plain or name in parameters
+            vars(twin)[name] = _portable(item, copies) if inside else item
+        for name in LOCAL.keys() & parameters:
+            vars(twin)[name] = LOCAL[name]
+        return twin
+    if type(value) in (list, tuple):
+        return type(value)([_portable(item, copies) for item in value])
+    if type(value) in (dict, Bunch):
+        return type(value)({key: _portable(item, copies) for key, item in value.items()})
+    return value
+
+
+def _match_signature(estimator: Any) -> list[str]:
+    """Add parameters that an estimator of skstrf lacks, drop those it has no more; say which."""
+    cls = type(estimator)
+    if not cls.__module__.startswith("skstrf."):
+        return []
+    parameters = inspect.signature(cls.__init__).parameters
+    defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+    attributes = vars(estimator)
+    missing = sorted(defaults.keys() - attributes.keys())
+    known = {*parameters, *(name for name in attributes if name[0] == "_" or name[-1] == "_")}
+    unknown = sorted(attributes.keys() - known)
+    attributes.update({name: defaults[name] for name in missing})
+    for name in unknown:
+        del attributes[name]
+    return [
+        *([f"{cls.__name__} takes the defaults of {', '.join(missing)}"] if missing else []),
+        *([f"{cls.__name__} has no {', '.join(unknown)}"] if unknown else []),
+    ]
+
+
+def _foreign(names: Iterable[str], trusted: Iterable[str | type]) -> list[str]:
+    """List the types that are neither trusted by the user nor estimators or values of skstrf."""
+    known = {
         item if isinstance(item, str) else f"{item.__module__}.{item.__qualname__}"
-        for item in [*own, *parts, Axis, ChannelScores, *trusted]
+        for item in trusted
     }
+    return sorted(name for name in names if name not in known | VALUES and not _is_own(name))
+
+
+def _is_own(name: str) -> bool:
+    """Whether a type is an estimator of skstrf; only modules of skstrf are imported for it."""
+    from sklearn.base import BaseEstimator
+
+    module, _, attribute = name.rpartition(".")
+    if not module.startswith("skstrf.") or "__" in name:
+        return False
+    try:
+        value = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        return False
+    return isinstance(value, type) and issubclass(value, BaseEstimator)
 
 
 def _read(path: Path) -> bytes:
-    """Read the file; refuse what is not a zip of uncompressed entries, as skops writes it."""
+    """Read the file and check that it is a zip of uncompressed entries, as skops writes it."""
     if not path.exists():
         raise FileNotFoundError(f"There is no model file {path}. Check the path.")
     if path.is_dir():
@@ -235,21 +350,6 @@ def _metadata(path: Path, content: bytes) -> dict[str, Any]:
     return metadata
 
 
-def _checked(model: Any, path: Path) -> Any:
-    from sklearn.base import BaseEstimator
-
-    if not isinstance(model, BaseEstimator):
-        raise ValueError(f"{path} holds no estimator but a {type(model).__name__}. {REMEDY}")
-    try:
-        model.get_params()
-    except AttributeError as error:
-        raise ValueError(
-            f"{path} was written by another version of skstrf, whose estimators had other "
-            f"parameters ({error}). Use that version, or fit the model again."
-        ) from error
-    return model
-
-
 def _unreadable(path: Path, error: BaseException) -> ValueError:
     reason = str(error) or type(error).__name__
     return ValueError(
@@ -262,14 +362,3 @@ def _versions() -> dict[str, str]:
 
     names = ("numpy", "scikit-learn", "skops", "torch")
     return {"skstrf": __version__, **{name: version(name) for name in names}}
-
-
-def _warn_of_version(path: Path, metadata: Mapping[str, Any]) -> None:
-    written = metadata["versions"].get("skstrf")
-    if written != __version__:
-        warnings.warn(
-            f"{path} was written by skstrf {written}, this is {__version__}: it may predict "
-            "differently. Fit it again if in doubt.",
-            UserWarning,
-            stacklevel=3,
-        )

@@ -1,5 +1,6 @@
 """Model files: what goes in comes out, and nothing else gets in."""
 
+import copy
 import io
 import json
 import pickle
@@ -17,9 +18,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skstrf import MPCA, AudioLoader, CNNClassifier, STRFTransformer, TensorScaler
+import skstrf
+from skstrf import (
+    MPCA,
+    AudioLoader,
+    CachedPipeline,
+    CNNClassifier,
+    STRFTransformer,
+    TensorScaler,
+)
 from skstrf.model_io import load_model, read_metadata, replacing, save_model
 from skstrf.neural import ConvolutionalNetwork
+from tests.estimators import public_estimators
 
 
 class Writer:
@@ -269,15 +279,75 @@ def test_another_version_is_warned_of(fitted, model_file, tmp_path):
     )
 
 
-def test_a_file_of_a_version_with_other_parameters_is_refused(tmp_path):
-    path = tmp_path / "old.skops"
-    loader = AudioLoader()
-    del loader.n_jobs
+def test_a_model_of_a_version_with_other_parameters_loads(tmp_path):
+    loader = AudioLoader(duration=2.0)
+    del loader.n_jobs  # a parameter that the older version did not have
+    loader.rate = 8000  # one that only the older version had
     model = make_pipeline(StandardScaler(), FunctionTransformer())
     model.steps[0] = ("loader", loader)
-    save_model(model, path)
-    with pytest.raises(ValueError, match=r"old\.skops .*other parameters .*n_jobs"):
+    save_model(model, tmp_path / "now.skops")
+    path = tmp_path / "old.skops"
+    _with_version(tmp_path / "now.skops", path, versions={"skstrf": "0.0.1"})
+    with pytest.warns(UserWarning) as caught:
+        loaded = load_model(path)[0]
+    text = [str(warning.message) for warning in caught][-1]
+    assert "written by skstrf 0.0.1" in text
+    assert "AudioLoader takes the defaults of n_jobs" in text
+    assert "AudioLoader has no rate" in text
+    assert loaded.get_params() == AudioLoader(duration=2.0).get_params()
+    assert not hasattr(loaded, "rate")
+
+
+def test_a_network_of_a_version_with_fewer_parameters_predicts_the_same(fitted, tmp_path):
+    model, X = fitted
+    tensors, network = model[:-1].transform(X), copy.deepcopy(model[-1])
+    for owner, name in ((network, "amp"), (network, "device"), (network.network, "n_hidden")):
+        delattr(owner, name)
+    save_model(network, tmp_path / "m.skops")
+    with pytest.warns(UserWarning, match=r"defaults of amp; ConvolutionalNetwork .* n_hidden"):
+        loaded = load_model(tmp_path / "m.skops")
+    assert (loaded.amp, loaded.device, loaded.network.n_hidden) == (False, "auto", 300)
+    np.testing.assert_array_equal(loaded.predict_proba(tensors), model[-1].predict_proba(tensors))
+
+
+@pytest.mark.parametrize("module", ["skstrf.contrast", "skstrf.preprocessing"])
+def test_types_that_are_gone_name_the_version_that_has_them(tmp_path, module):
+    save_model(TensorScaler(), tmp_path / "m.skops")
+    with zipfile.ZipFile(tmp_path / "m.skops") as archive:
+        schema = json.loads(archive.read("schema.json"))
+    schema |= {"__module__": module, "__class__": "Contrast"}
+    _rewritten(tmp_path / "m.skops", tmp_path / "gone.skops", json.dumps(schema))
+    path = tmp_path / "old.skops"
+    _with_version(tmp_path / "gone.skops", path, versions={"skstrf": "0.0.1"})
+    with pytest.raises(ValueError, match=rf"old\.skops .*0\.0\.1 .*{module}\.Contrast"):
         load_model(path)
+
+
+@pytest.mark.parametrize("way", ["saved", "forged"])
+def test_folders_and_devices_of_another_machine_are_not_taken_over(tmp_path, way):
+    folder, path = tmp_path / "joblib", tmp_path / "m.skops"
+    strf = STRFTransformer(rates=(4,), scales=(1,), memory=str(folder), device="cuda:7")
+    model = CachedPipeline([("strf", strf), ("scaler", TensorScaler())], memory=str(folder))
+    if way == "saved":
+        save_model(model, path)
+    else:  # a file of somebody else
+        forged = io.BytesIO(skops.io.dumps(model))
+        with zipfile.ZipFile(forged, "a") as archive:
+            versions = {"skstrf": skstrf.__version__}
+            archive.writestr("skstrf.json", json.dumps({"format": 1, "versions": versions}))
+        path.write_bytes(forged.getvalue())
+    loaded = load_model(path)
+    assert (loaded.memory, loaded[0].memory, loaded[0].device) == (None, None, "auto")
+    loaded.fit_transform(np.random.default_rng(0).standard_normal((2, 4000)))
+    assert not folder.exists()
+    assert (model.memory, strf.memory, strf.device) == (str(folder), str(folder), "cuda:7")
+
+
+def test_every_public_estimator_comes_back_without_a_warning(tmp_path, recwarn):
+    for estimator in public_estimators():
+        save_model(estimator, tmp_path / "m.skops")
+        assert type(load_model(tmp_path / "m.skops")) is type(estimator)
+    assert [str(w.message) for w in recwarn if "skstrf" in str(w.message)] == []
 
 
 @pytest.mark.parametrize("changes", [{"format": 99}, {"versions": None}])

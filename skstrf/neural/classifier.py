@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from copy import copy
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -22,7 +21,6 @@ from skstrf.neural.samples import (
     parts,
     readable,
 )
-from skstrf.neural.storage import StoredNetwork
 from skstrf.utils.lazy import Stored, is_dask, map_samples
 from skstrf.utils.validation import (
     HasMethods,
@@ -36,13 +34,11 @@ from skstrf.utils.validation import (
 
 __all__ = ["CNNClassifier", "make_eremeeva2017_classifier"]
 
-logger = logging.getLogger("skstrf")
-
 # The parameters whose default None stands for an object with parameters of its own.
 _PARTS = {"network": ConvolutionalNetwork, "augmentation": TensorAugmentation}
 
 
-class CNNClassifier(ClassifierMixin, StoredNetwork):
+class CNNClassifier(ClassifierMixin, BaseEstimator):
     """Convolutional neural network for samples of any order.
 
     The last two axes of `X` are the image that the filters move over; the axes
@@ -313,7 +309,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         OSError
             When the disk has no room for the temporary file of a dask array.
         """
-        from skstrf.neural.training import fit_classifier
+        from skstrf.neural.training import fit_network
 
         X, y = self._check_data(X, y, reset=True)
         check_classification_targets(y)
@@ -325,9 +321,18 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         if validation_data is not None:
             validation = self._check_validation(*validation_data)
         self._seed = self._draw_seed()
-        settings = self._settings() | {"callback": callback}
-        fit_classifier(self, X, codes, weights, validation, settings)
-        return self
+        fitted = fit_network(
+            X,
+            codes,
+            weights,
+            self.classes_,
+            self._settings(),
+            seed=self._seed,
+            source=self._source_net(),
+            validation=validation,
+            callback=callback,
+        )
+        return self._keep(fitted)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, *, sample_weight=None):
@@ -360,7 +365,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         ValueError
             For labels that are not among the classes, and as in `fit`.
         """
-        from skstrf.neural.training import continue_classifier
+        from skstrf.neural.training import FittedNetwork, initial_network, train_one_epoch
 
         first = not hasattr(self, "net_")
         X, y = self._check_data(X, y, reset=first)
@@ -381,8 +386,23 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
         codes = encode_labels(y, self.classes_)
         weights = check_sample_weight(sample_weight, len(X))
         weights = weights * class_weights(self.class_weight, self.classes_, codes)
-        continue_classifier(self, X, codes, weights, self._settings())
-        return self
+        settings = self._settings()
+        if first:
+            source = self._source_net()
+            fitted = initial_network(
+                X, codes, weights, self.classes_, settings, seed=self._seed, source=source
+            )
+        else:
+            fitted = FittedNetwork(
+                self.net_,
+                self.architecture_,
+                self.layer_lr_,
+                self.device_,
+                self.history_,
+                self.n_epochs_to_best_,
+                self._is_incremental,
+            )
+        return self._keep(train_one_epoch(fitted, X, codes, weights, settings, seed=self._seed))
 
     def predict_proba(self, X):
         """Give the probability of every class.
@@ -413,7 +433,7 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
             return map_samples(X, copy(self).predict_proba, (len(self.classes_),), X.dtype)
         if isinstance(X, Stored):
             return np.concatenate([self.predict_proba(X[rows]) for rows in parts(X)])
-        logits = predict_logits(self, X).astype(np.float64)
+        logits = predict_logits(self.net_, self.architecture_, X).astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return (odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype)
 
@@ -497,6 +517,61 @@ class CNNClassifier(ClassifierMixin, StoredNetwork):
             settings[name] = default() if settings[name] is None else settings[name]
         changes = settings["augmentation"].get_params(deep=False)
         return settings | {"mixup": changes.pop("mixup"), "augmentation": changes}
+
+    def _source_net(self) -> Any:
+        """Find the trained net that `warm_start_from` stands for."""
+        source = self.warm_start_from
+        if source is None:
+            return None
+        if not hasattr(source, "predict_proba"):
+            from skstrf.model_io import load_model
+
+            source = load_model(source)
+        net = getattr(source, "net_", None)
+        if not hasattr(net, "module_"):
+            raise ValueError(
+                f"warm_start_from={source!r} has no trained network: give a fitted "
+                "CNNClassifier, or the file of a saved one."
+            )
+        return net
+
+    def _keep(self, fitted: Any) -> CNNClassifier:
+        """Set the fitted attributes."""
+        self.net_, self.device_ = fitted.net, fitted.device
+        self.architecture_, self.layer_lr_ = fitted.architecture, fitted.layer_lr
+        self.history_, self.n_iter_ = fitted.history, len(fitted.history)
+        self.n_epochs_to_best_ = fitted.n_epochs_to_best
+        self._is_incremental = fitted.is_incremental
+        return self
+
+    def __getstate__(self):
+        """Replace the net by its weights, so that any pickler can take the classifier."""
+        state = dict(super().__getstate__())
+        state.pop("_is_incremental", None)
+        if isinstance(state.get("class_weight"), dict):
+            # The keys of a JSON object would all be strings.
+            state["class_weight"] = tuple(state["class_weight"].items())
+        net = state.pop("net_", None)
+        if net is not None:
+            from skstrf.neural.training import weights_of
+
+            state["_weights"] = weights_of(net)
+        return state
+
+    def __setstate__(self, state):
+        """Build the net from its weights, on a device that is available."""
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        if isinstance(state.get("class_weight"), tuple):
+            state["class_weight"] = dict(state["class_weight"])
+        super().__setstate__(state)
+        if weights is not None:
+            from skstrf.neural.training import restore_net
+
+            self.net_, self.device_ = restore_net(
+                self.architecture_, weights, state.get("device", "auto")
+            )
+            self._is_incremental = False
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

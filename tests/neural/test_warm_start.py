@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import cross_val_score
 
+from skstrf.model_io import load_model, save_model
 from skstrf.neural import CNNClassifier
 from tests.neural.small_networks import FAST, classifier, patterns
 
@@ -37,10 +38,10 @@ def test_warm_start_begins_where_the_other_ended(data, tmp_path):
         "network__batch_norm": False,
     }
     source = classifier(**{**FAST, "network__batch_norm": False}).fit(X, y)
-    source.save(tmp_path / "b.safetensors")
+    save_model(source, tmp_path / "b.skops")
     x = torch.from_numpy(X)
     expected = source.net_.module_.activations(x, ["hidden"])["hidden"]
-    for start in (source, FrozenEstimator(source), tmp_path / "b.safetensors"):
+    for start in (source, FrozenEstimator(source), tmp_path / "b.skops"):
         clf = classifier(**still, warm_start_from=start).fit(X, y)
         found = clf.net_.module_.eval().activations(x, ["hidden"])["hidden"]
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
@@ -140,8 +141,9 @@ def test_a_layer_moves_by_its_own_rate(data, fitted, optimizer):
 
 def test_rates_of_layers_come_along_when_saved(data, fitted, tmp_path):
     clf = classifier(**FAST, warm_start_from=fitted, layer_lr=0.5).fit(*data)
-    clf.save(tmp_path / "a.safetensors")
-    twin = CNNClassifier.load(tmp_path / "a.safetensors")
+    save_model(clf, tmp_path / "a.skops")
+    twin = load_model(tmp_path / "a.skops")
+    assert clf.warm_start_from is fitted and twin.warm_start_from is None
     assert twin.layer_lr_ == clf.layer_lr_
     twin.partial_fit(*data)
     rates = _rates(twin)
