@@ -46,7 +46,7 @@ def test_the_picture_holds_the_weights(fields):
 
 def test_scales_go_up_and_rates_to_the_right():
     display = ReceptiveFieldDisplay.from_rates_scales([-4, 4], [1, 2, 4])
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     heights = [ax.get_position().y0 for ax in display.axes_[:, 0]]
     assert heights == sorted(heights)
     assert display.axes_[0, 0].get_position().x0 < display.axes_[0, 1].get_position().x0
@@ -74,7 +74,7 @@ def test_what_is_shown_is_almost_all_of_a_field():
 def test_frequencies_may_be_in_hz():
     display = ReceptiveFieldDisplay.from_rates_scales([8], [1], best_frequency=440)
     ax = display.axes_[0, 0]
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     labels = {
         tick: text.get_text()
         for tick, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
@@ -130,7 +130,7 @@ def test_draws_in_axes_that_are_given(fields):
 def test_a_field_of_nil_can_be_drawn():
     nil = ReceptiveField(np.zeros((1, 1)), np.zeros(1), np.zeros(1))
     display = ReceptiveFieldDisplay([[nil]], [4], [1]).plot()
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     assert display.im_[0, 0].get_array().max() == 0
 
 

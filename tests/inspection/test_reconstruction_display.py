@@ -75,7 +75,7 @@ def test_the_title_states_the_measures(original):
     assert display.figure_.get_suptitle() == (
         f"$a\nlog-spectral distance {distance:.1f} dB, correlation {correlation:.3f}"
     )
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     assert [bar.ax.get_ylabel() for bar in display.colorbars_] == ["level (dB)", "difference (dB)"]
 
 
@@ -102,11 +102,11 @@ def test_silence_has_measures_and_a_picture():
     strf = Invertible().fit(np.zeros((1, 3200)))
     strf.answer = np.zeros((1, 128, 25))
     display = ReconstructionDisplay.from_estimator(strf, np.zeros(3200), channels=[(1, 4)])
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     assert "0.0 dB, correlation undefined" in display.figure_.get_suptitle()
     strf.answer = np.ones((1, 128, 25))
     display = ReconstructionDisplay.from_estimator(strf, np.zeros(3200), channels=[(1, 4)])
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     assert "inf dB" in display.figure_.get_suptitle()
 
 

@@ -27,7 +27,6 @@ def test_panels_in_order_and_points_where_the_means_are():
     # One interval and the points; none is drawn where it is not known.
     assert [len(ax.lines) for ax in display.axes_] == [2, 2, 1]
     np.testing.assert_array_equal(display.axes_[0].lines[0].get_xdata(), [0.6, 0.8])
-    plt.close(display.figure_)
 
 
 def test_from_scorers():
@@ -38,7 +37,13 @@ def test_from_scorers():
     time = fitted["noise"].effect_[:, 1].mean()
     assert display.points_[0].get_xdata()[0] == pytest.approx(time)
     assert [ax.get_title() for ax in display.axes_] == ["time", "frequency", "plane"]
-    plt.close(display.figure_)
+
+
+def test_the_interval_of_a_single_sound_is_unknown():
+    X = np.random.default_rng(0).standard_normal((1, 16, 64))
+    scorer = StationarityScorer(n_surrogates=19, random_state=0).fit(X)
+    display = StationarityDisplay.from_estimator(scorer)
+    assert [len(ax.lines) for ax in display.axes_] == [1, 1, 1]
 
 
 def test_what_cannot_be_drawn_is_refused():
@@ -47,4 +52,3 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="2 axes"):
         ax = plt.figure().subplots()
         StationarityDisplay([row("a", "time", 0.3), row("a", "plane", 0.4)]).plot(ax)
-    plt.close("all")

@@ -143,7 +143,7 @@ def test_silence_and_a_single_frame_can_be_drawn():
     display = STRFDisplay.from_estimator(
         STRFTransformer(channel_step=128), np.zeros(100), channels=[(1, 4)]
     )
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     assert display.im_[0].get_array().size == 1
 
 
@@ -173,7 +173,7 @@ def test_a_title_is_no_formula():
     display = STRFDisplay(np.ones((3, 4, 12, 5)), make_axes(), channels=[(1, 2)]).plot(
         title=r"$\frac$ a_b.wav"
     )
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     assert display.figure_.get_suptitle() == r"$\frac$ a_b.wav"
 
 

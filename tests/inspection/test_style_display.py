@@ -29,7 +29,6 @@ def test_from_estimator(sounds):
     # The map of the style has its maximum at 0 dB, and the three share one scale of colors.
     assert display.maps_[2].max() == 0
     assert len({image.get_clim() for image in display.im_[3:]}) == 1
-    plt.close(display.figure_)
 
 
 def test_level_does_not_count(sounds):
@@ -38,8 +37,6 @@ def test_level_does_not_count(sounds):
         StyleTransferDisplay(content, g * content, style, sample_rate=8000).plot() for g in (1, 9)
     ]
     np.testing.assert_allclose(displays[0].maps_, displays[1].maps_, atol=1e-3)
-    for display in displays:
-        plt.close(display.figure_)
 
 
 def test_bad_input(sounds):
@@ -48,7 +45,6 @@ def test_bad_input(sounds):
         StyleTransferDisplay(content, 0 * content, style).plot()
     with pytest.raises(ValueError, match="one mono sound"):
         StyleTransferDisplay(np.stack(sounds), content, style).plot()
-    figure, ax = plt.subplots()
+    ax = plt.figure().subplots()
     with pytest.raises(ValueError, match="must hold 6 axes"):
         StyleTransferDisplay(content, content, style).plot(ax=ax)
-    plt.close(figure)

@@ -17,12 +17,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 def test_every_method_is_a_line_through_its_means_in_order():
     display = TransferDisplay(ROWS, chance=0.25).plot()
     assert list(display.lines_) == ["from scratch", "fine-tuned"]
