@@ -22,6 +22,7 @@ from sklearn.base import clone
 
 from skstrf import transforms
 from skstrf._version import __version__
+from skstrf.caching.files import atomic_write, sync_folder
 from skstrf.datasets import AudioReadError, audio_blocks
 from skstrf.datasets.audio import count_samples
 from skstrf.datasets.loader import as_filenames, read_many
@@ -72,18 +73,12 @@ class DurableStore(LocalStore):
 
 
 def _write(path: Path, data: memoryview) -> None:
-    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with atomic_write(path, suffix=".partial") as temporary:
+            temporary.write_bytes(data)
         sync_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(
                 error.errno,
@@ -92,17 +87,6 @@ def _write(path: Path, data: memoryview) -> None:
                 str(path),
             ) from error
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 FORMAT = 1

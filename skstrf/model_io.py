@@ -7,20 +7,18 @@ import inspect
 import io
 import json
 import os
-import uuid
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from skstrf._version import __version__
+from skstrf.caching.files import atomic_write
 
 __all__ = [
     "load_model",
     "read_metadata",
-    "replacing",
     "save_model",
 ]
 
@@ -114,7 +112,7 @@ def save_model(
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(ENTRY, text)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 
@@ -227,21 +225,6 @@ def load_model(path: str | os.PathLike[str], *, trusted: Iterable[str | type] = 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the metadata of a model file without building the model."""
     return _metadata(Path(path), _read(Path(path)))
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary file that takes the place of `path` once the block has ended well."""
-    path = Path(path)
-    # In the same folder, so that the last step is a rename within one file system.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _portable(value: Any, copies: dict[int, Any]) -> Any:

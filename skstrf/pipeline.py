@@ -1,14 +1,11 @@
-"""Pipelines that compute nothing twice."""
+"""Pipelines that cache the results of their steps, in training and in prediction."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import logging
 import os
 import pickle
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,99 +18,55 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skstrf.caching.fingerprints import fingerprint
+from skstrf.caching.fingerprints import (
+    array_key,
+    file_key,
+    fingerprint,
+    hash_strings,
+    is_stateless,
+    stage_settings,
+)
 from skstrf.caching.recordings import open_store, read_row, write_row
 from skstrf.datasets import AudioLoader
 from skstrf.datasets.loader import as_filenames
-from skstrf.transforms.base import SoundTransformer
+from skstrf.utils.messages import describe_skipped, warn_user
 from skstrf.utils.optional import import_optional
 
 __all__ = [
     "CachedPipeline",
     "Entries",
     "Stages",
-    "digest",
-    "is_stateless",
     "open_entries",
     "row_keys",
-    "stage_settings",
 ]
 
 logger = logging.getLogger("skstrf")
 
 
-# Parameters of any estimator that change where and how fast, not what.
-_WITHOUT_EFFECT = frozenset({"memory", "n_jobs", "verbose"})
-
-
-def digest(*parts: str) -> str:
-    """Make one short text of many."""
-    found = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode()
-        found.update(len(data).to_bytes(8, "little") + data)
-    return found.hexdigest()
-
-
-def is_stateless(step: Any) -> bool:
-    """Say whether a stage makes of a sound what does not depend on the others."""
-    return isinstance(step, AudioLoader | SoundTransformer)
-
-
-def stage_settings(step: Any) -> str:
-    """Tell what a stage computes: its class, its version and its parameters."""
-    kind = type(step)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if isinstance(step, SoundTransformer):
-        return f"{name} {fingerprint(step._cache_key())}"
-    package = sys.modules.get(kind.__module__.partition(".")[0])
-    params = {k: v for k, v in step.get_params(deep=False).items() if k not in _WITHOUT_EFFECT}
-    return f"{name} {getattr(package, '__version__', '')} {fingerprint(params)}"
-
-
 def row_keys(X: Any) -> list[str] | None:
-    """Tell the samples apart: files and arrays by their content."""
+    """Return a key for every sample, of the content of its file or array; None for other data."""
     if not isinstance(X, list | tuple | np.ndarray) or not len(X):
         return None
     paths = as_filenames(X)
     if paths is not None:
-        return [_file_key(path) for path in paths]
+        return [file_key(path) for path in paths]
     rows = np.asarray(X)
     if rows.dtype.hasobject:
         return None
-    return [_array_key(row) for row in rows]
+    return [array_key(row) for row in rows]
 
 
-def _array_key(row: np.ndarray) -> str:
-    found = hashlib.blake2b(repr((row.dtype.str, row.shape)).encode(), digest_size=16)
-    found.update(np.ascontiguousarray(row).data)
-    return found.hexdigest()
-
-
-def _file_key(path: str) -> str:
-    try:
-        status = os.stat(path)
-        # Decoders go by the ending too.
-        return _content_key(path, status.st_size, status.st_mtime_ns, status.st_ino)
-    except OSError as error:  # the loader says what is wrong, or makes a row of silence
-        return digest("not read", path, str(error.errno))
-
-
-@functools.lru_cache(maxsize=100_000)
-def _content_key(path: str, *unchanged: int) -> str:
-    with open(path, "rb") as file:
-        content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    return digest(os.path.splitext(path)[1].lower(), content.hexdigest())
-
-
-# Recordings in hand at a time: what a killed run loses at most.
+# Recordings computed before they are stored: the most that a killed run loses.
 _CHUNK = 8
 # Locks of recordings; two that share one only wait for each other.
 _N_LOCKS = 4096
+# Part of every key, to be raised when entries of earlier versions must not be used any more.
+# Those of version 0.1.0 may hold tensors of recordings that learned stages have transformed.
+_ENTRIES_VERSION = "stage 2"
 
 
 class Entries:
-    """Arrays and fitted stages by key, on disk, and a lock for each."""
+    """Arrays and fitted stages on disk by their keys, with a lock for each."""
 
     def __init__(self, store: Any, folder: str):
         self.store: Any = store
@@ -122,17 +75,17 @@ class Entries:
         self.can_write = True
 
     def read(self, key: str) -> np.ndarray | None:
-        """Read an array, as a memory map; None where there is none."""
-        return read_row(self.store, key, "stage")
+        """Read an array as a memory map; return None if there is none."""
+        return read_row(self.store, key, _ENTRIES_VERSION)
 
     def write(self, key: str, array: Any) -> None:
-        """Store an array; a disk that is full is logged, and costs time only."""
+        """Store an array; a full disk is logged and costs only time."""
         plain = isinstance(array, np.ndarray) and not array.dtype.hasobject
         if plain and self.can_write:
-            self.can_write = write_row(self.store, key, "stage", array)
+            self.can_write = write_row(self.store, key, _ENTRIES_VERSION, array)
 
     def read_stage(self, key: str) -> Any:
-        """Read a fitted stage; None where there is none."""
+        """Read a fitted stage; return None if there is none."""
         content = self.read(key)
         return None if content is None else pickle.loads(content.tobytes())
 
@@ -141,18 +94,17 @@ class Entries:
         self.write(key, np.frombuffer(pickle.dumps(step), dtype=np.uint8))
 
     def lock(self, key: str) -> Any:
-        """Give the lock of what is computed for a key; a process that is killed lets it go."""
+        """Return the lock of a computation, which a process that is killed releases."""
         filelock = import_optional("filelock", extra="search")
         return filelock.FileLock(os.path.join(self.folder, key))
 
-    def row_locks(self, keys: Sequence[str]) -> list[Any]:
-        """Give the locks of some recordings, each once."""
-        names = sorted({f"rows-{int(key, 16) % _N_LOCKS:03x}" for key in keys})
-        return [self.lock(name) for name in names]
+    def row_lock(self, key: str) -> Any:
+        """Return the lock of a recording."""
+        return self.lock(f"rows-{int(key, 16) % _N_LOCKS:03x}")
 
 
 def open_entries(memory: Any) -> Entries | None:
-    """Open a cache for stages."""
+    """Open a cache for stages; return None if it cannot be used."""
     store = open_store(memory)
     if store is None:
         return None
@@ -165,44 +117,41 @@ def open_entries(memory: Any) -> Entries | None:
 
 
 class _Data(NamedTuple):
-    """What goes into a stage: how to get it, and what it is called."""
+    """Input of a stage: its key, and a function that computes it."""
 
     key: str
     get: Callable[[], np.ndarray]
 
 
 class Stages:
-    """Fit and run stages one after the other, from the cache where it has them.
+    """Fits and applies stages one after the other, with results from the cache where it has them.
 
-    The leading stages that learn nothing (loader and transformers of sounds) make one entry a
-    recording; every other stage has one entry for itself as fitted on the same samples, labels
-    and settings, and one for each set of samples that went through it. What nobody asks for is
-    not even read: with the last stage's result in the cache no file is opened but to compare it.
+    The leading stateless stages (loader and transformers of sounds) have one entry for each
+    recording. Every other stage has one entry for itself, fitted on the same samples, labels and
+    settings, and one for each set of samples that it transformed. Results are read only when
+    they are needed: with the last stage's result in the cache, files are only hashed.
     """
 
     def __init__(self, steps: Sequence[tuple[str, Any]], entries: Entries):
         self.steps = [(n, s) for n, s in steps if s is not None and s != "passthrough"]
         self.entries = entries
-        is_row_wise = [is_stateless(step) for _, step in self.steps]
-        self.n_head = [*is_row_wise, False].index(False)
+        self.n_head = [*(is_stateless(step) for _, step in self.steps), False].index(False)
 
     def fit(self, X: Any, y: Any) -> tuple[np.ndarray, dict[str, Any], list[str]] | None:
         """Fit clones of the stages on samples, and transform these."""
         keys = row_keys(X)
         if keys is None:
             return None
-        names = [name for name, _ in self.steps]
-        fitted, head_key = self._fit_head(
-            [clone(step) for _, step in self.steps[: self.n_head]], X
-        )
-        data = self._head_data(fitted, head_key, X, keys)
-        labels = digest(fingerprint(None if y is None else np.asarray(y)))
-        fit_keys = [head_key]
+        head, head_key = self._fit_head([clone(s) for _, s in self.steps[: self.n_head]], X)
+        data = self._head_data(head, head_key, X, keys)
+        labels = hash_strings(fingerprint(None if y is None else np.asarray(y)))
+        fitted, fit_keys = list(head), [head_key]
         for _, step in self.steps[self.n_head :]:
-            key = digest("fit", stage_settings(step), data.key, labels)
+            key = hash_strings("fit", stage_settings(step), data.key, labels)
             stage, data = self._fit_stage(step, key, data, y)
             fitted.append(stage)
             fit_keys.append(key)
+        names = [name for name, _ in self.steps]
         return data.get(), dict(zip(names, fitted, strict=True)), fit_keys
 
     def transform(self, X: Any, fit_keys: Sequence[str]) -> np.ndarray | None:
@@ -210,52 +159,57 @@ class Stages:
         keys = row_keys(X)
         if keys is None:
             return None
-        data = self._head_data([s for _, s in self.steps[: self.n_head]], fit_keys[0], X, keys)
+        head = tuple(step for _, step in self.steps[: self.n_head])
+        data = self._head_data(head, fit_keys[0], X, keys)
         for (_, step), key in zip(self.steps[self.n_head :], fit_keys[1:], strict=True):
             data = self._through(step, key, data)
         return data.get()
 
-    def _fit_head(self, head: list[Any], X: Any) -> tuple[list[Any], str]:
-        """Fit what learns no more than shapes; a single sound is read for that, once."""
+    def _fit_head(self, head: list[Any], X: Any) -> tuple[tuple[Any, ...], str]:
+        """Fit stages that learn no more than shapes, on one sound, which is read once."""
         state = "paths" if as_filenames(X) is not None else repr(_shape(X))
-        rest = head
+        loaders: list[Any] = []
         if head and isinstance(head[0], AudioLoader):
-            head[0].fit(X)
-            state, rest = f"{head[0].n_times_} {head[0].n_channels_}", head[1:]
-        key = digest("head", state, *map(stage_settings, head))
+            loaders = [head[0].fit(X)]
+            state = f"{head[0].n_times_} {head[0].n_channels_}"
+        rest = head[len(loaders) :]
+        key = hash_strings("head", state, *map(stage_settings, head))
         if not rest:
-            return head, key
+            return tuple(head), key
         with self.entries.lock(key):
             stored = self.entries.read_stage(key)
             if stored is None:
-                stored, sound = rest, X[:1]
-                if rest is not head:
-                    sound = _first_sound(head[0], X)
+                sound = _first_sound(loaders[0], X) if loaders else X[:1]
                 for step, following in zip(rest, [*rest[1:], None], strict=True):
                     step.fit(sound)
                     sound = sound if following is None else step.transform(sound)
                 self.entries.write_stage(key, rest)
+                stored = rest
         for fresh, old in zip(rest, stored, strict=True):
             old.set_params(**fresh.get_params(deep=False))  # n_jobs and the like
-        return [*head[: len(head) - len(rest)], *stored], key
+        return (*loaders, *stored), key
 
-    def _head_data(self, head: list[Any], key: str, X: Any, keys: list[str]) -> _Data:
+    # The head is a tuple: what is computed later must not see the stages fitted meanwhile.
+    def _head_data(self, head: tuple[Any, ...], key: str, X: Any, keys: list[str]) -> _Data:
         if not head:
-            return _Data(digest("rows", *keys), lambda: np.asarray(X))
-        return _Data(digest("rows", key, *keys), lambda: self._rows(head, key, X, keys))
+            return _Data(hash_strings("rows", *keys), lambda: np.asarray(X))
+        return _Data(hash_strings("rows", key, *keys), lambda: self._rows(head, key, X, keys))
 
-    def _rows(self, head: list[Any], head_key: str, X: Any, keys: list[str]) -> np.ndarray:
-        """Tensors of recordings, those that are missing computed by whichever process is first."""
+    def _rows(self, head: tuple[Any, ...], head_key: str, X: Any, keys: list[str]) -> np.ndarray:
+        """Tensors of recordings; whichever process is first computes those that are missing."""
         places: dict[str, list[int]] = {}
         for index, key in enumerate(keys):
-            places.setdefault(digest(head_key, key), []).append(index)
+            places.setdefault(hash_strings(head_key, key), []).append(index)
         rows: dict[str, np.ndarray] = {}
         errors: dict[str, str] = {}
         missing = self._read_rows(places, rows)
         while missing:
             chunk, rest = missing[:_CHUNK], missing[_CHUNK:]
             with self._held(chunk, wait=False) as mine:
-                self._compute_rows(head, X, places, self._read_rows(mine, rows), rows, errors)
+                to_compute = self._read_rows(mine, rows)
+                if to_compute:
+                    samples = [X[places[key][0]] for key in to_compute]
+                    errors |= self._compute_rows(head, samples, to_compute, rows)
             if not mine:  # other processes are at work on these
                 with self._held(chunk[:1], wait=True):
                     pass
@@ -263,13 +217,11 @@ class Stages:
             missing = [*rest, *(key for key in chunk if key not in rows)]
         if errors:
             head[0].errors_ = errors
-            named = "; ".join(f"{path}: {reason}" for path, reason in list(errors.items())[:5])
-            warnings.warn(
+            headline = (
                 f"{len(errors)} of {len(keys)} sound files cannot be used and became rows of "
-                f"silence: {named}",
-                UserWarning,
-                stacklevel=2,
+                "silence"
             )
+            warn_user(describe_skipped(list(errors.items()), headline))
         first = next(iter(rows.values()))
         out = np.empty((len(keys), *first.shape), dtype=first.dtype)
         for key, indices in places.items():
@@ -277,7 +229,7 @@ class Stages:
         return out
 
     def _read_rows(self, keys: Any, rows: dict[str, np.ndarray]) -> list[str]:
-        """Add what the cache has to `rows`; give the keys that it has not."""
+        """Add what the cache has to `rows`; return the keys that it has not."""
         missing = []
         for key in keys:
             row = self.entries.read(key)
@@ -289,37 +241,36 @@ class Stages:
 
     def _compute_rows(
         self,
-        head: list[Any],
-        X: Any,
-        places: dict[str, list[int]],
+        head: tuple[Any, ...],
+        samples: list[Any],
         keys: list[str],
         rows: dict[str, np.ndarray],
-        errors: dict[str, str],
-    ) -> None:
-        if not keys:
-            return
-        part = [X[places[key][0]] for key in keys]
-        block: Any = part if as_filenames(part) is not None else np.stack(part)
-        with warnings.catch_warnings():
-            # The loader warns at every chunk; here that is done once, for all.
-            warnings.filterwarnings("ignore", message=".*cannot be used and became rows of")
-            for step in head:
-                block = step.transform(block)
-        bad = dict(getattr(head[0], "errors_", {}))
-        errors |= bad
-        for sound, key, row in zip(part, keys, block, strict=True):
+    ) -> dict[str, str]:
+        """Compute and store some recordings; return the reasons of those that cannot be used."""
+        paths = as_filenames(samples)
+        if isinstance(head[0], AudioLoader):
+            block = _loaded(head[0], samples if paths is not None else np.stack(samples))
+            rest = head[1:]
+        else:
+            block, rest = np.stack(samples), head
+        for step in rest:
+            block = step.transform(block)
+        errors = dict(getattr(head[0], "errors_", {}))
+        for index, (key, row) in enumerate(zip(keys, block, strict=True)):
             rows[key] = row
-            if not bad or as_filenames([sound])[0] not in bad:  # type: ignore[index]
+            # What stands for a bad file may change once the file is mended.
+            if paths is None or paths[index] not in errors:
                 self.entries.write(key, row)
         logger.info("memory: %d recordings computed", len(keys))
+        return errors
 
     @contextlib.contextmanager
     def _held(self, keys: Sequence[str], *, wait: bool) -> Iterator[list[str]]:
-        """Hold the locks of recordings; give those of them whose lock was free."""
+        """Hold the locks of recordings; yield those of them whose lock was free."""
         with contextlib.ExitStack() as stack:
             held: list[str] = []
             for key in keys:
-                (lock,) = self.entries.row_locks([key])
+                lock = self.entries.row_lock(key)
                 with contextlib.suppress(TimeoutError):
                     lock.acquire(timeout=-1 if wait else 0)
                     stack.callback(lock.release)
@@ -327,10 +278,10 @@ class Stages:
             yield held
 
     def _fit_stage(self, step: Any, key: str, data: _Data, y: Any) -> tuple[Any, _Data]:
-        """Fit a stage, or find it fitted; also give what it makes of what it learned from."""
+        """Fit a stage, or find it fitted; also return its output for its training samples."""
         stored = self.entries.read_stage(key)
         if stored is None:
-            X = data.get()  # before the lock: locks are never held one in another
+            X = data.get()  # before the lock, because no lock is taken while another is held
             with self.entries.lock(key):
                 stored = self.entries.read_stage(key)  # another process may have been faster
                 if stored is None:
@@ -339,8 +290,8 @@ class Stages:
         stored.set_params(**free)
         if not _has_own_fit_transform(step):
             return stored, self._through(stored, key, data)
-        # May differ from transform: what it learned from is kept apart.
-        own = digest("learned from", key)
+        # Its output for the training samples may differ from that of transform.
+        own = hash_strings("learned from", key)
 
         def get() -> np.ndarray:
             found = self.entries.read(own)
@@ -351,7 +302,7 @@ class Stages:
     def _learn(self, step: Any, key: str, data_key: str, X: np.ndarray, y: Any) -> Any:
         logger.info("memory: %s is fitted", type(step).__name__)
         if _has_own_fit_transform(step):
-            out, result = step.fit_transform(X, y), digest("learned from", key)
+            out, result = step.fit_transform(X, y), hash_strings("learned from", key)
         else:
             out, result = step.fit(X, y).transform(X), _result_key(key, data_key)
         self.entries.write_stage(key, step)
@@ -359,7 +310,7 @@ class Stages:
         return step
 
     def _through(self, step: Any, fit_key: str, data: _Data) -> _Data:
-        """Describe what a fitted stage makes of some data."""
+        """Describe the output of a fitted stage for some data."""
         key = _result_key(fit_key, data.key)
 
         def get() -> np.ndarray:
@@ -378,7 +329,7 @@ class Stages:
 
 
 def _result_key(fit_key: str, data_key: str) -> str:
-    return digest("result", fit_key, data_key)
+    return hash_strings("result", fit_key, data_key)
 
 
 def _shape(X: Any) -> tuple[Any, ...]:
@@ -391,12 +342,17 @@ def _has_own_fit_transform(step: Any) -> bool:
     return owner is not TransformerMixin
 
 
+def _loaded(loader: AudioLoader, X: Any) -> np.ndarray:
+    """Read some sounds without the loader's warning: the caller warns once, for all files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return loader.transform(X)
+
+
 def _first_sound(loader: AudioLoader, X: Any) -> np.ndarray:
-    """Give one sound, of the first file that can be used."""
+    """Read one sound, of the first file that can be used."""
     for row in range(len(X)):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*cannot be used and became rows of")
-            sound = loader.transform(X[row : row + 1])
+        sound = _loaded(loader, X[row : row + 1])
         if not loader.errors_:
             return sound
     return sound
@@ -411,54 +367,55 @@ def _last_has(*names: str) -> Callable[[Any], bool]:
 
 
 class CachedPipeline(Pipeline):
-    """Pipeline that finds in its cache what was computed before, in training and in prediction.
+    """Pipeline that caches the results of its steps, in training and in prediction.
 
-    A drop-in for :class:`sklearn.pipeline.Pipeline` in searches and cross-validation. The last
-    step is never cached; of those before it
+    It replaces :class:`sklearn.pipeline.Pipeline` in searches and cross-validation. The last step
+    is never cached. Of the steps before it
 
-    * the leading ones that learn nothing (`AudioLoader` and the transformers of sounds) make one
-      entry a recording, by the content of its file or samples, so that neither another fold nor
-      another candidate reads or transforms it again;
-    * every other one (scaling, MPCA, a selection of channels) is fitted once for each set of its
-      parameters, samples and labels, and transforms any set of samples once, the test part of a
-      fold too. ``Pipeline(memory=...)`` keeps the training part alone, and hashes the tensors
-      anew for every candidate; here samples are told apart once, before the first stage.
+    * the leading stateless ones (`AudioLoader` and the transformers of sounds) have one entry for
+      every recording, identified by the content of its file or its samples, so that neither
+      another fold nor another candidate reads or transforms the recording again;
+    * every other one (scaling, MPCA, a selection of channels) is fitted once for each combination
+      of parameters, samples and labels, and transforms every set of samples once, including the
+      test part of a fold. ``Pipeline(memory=...)`` caches the training part only, and hashes the
+      tensors for every candidate; here samples are hashed once, before the first step.
 
-    Any number of processes may share the cache: they wait for what another is at work on, so with
-    ``n_jobs=2`` too nothing is computed twice.
+    Several processes may share the cache. They wait for results that another one is computing,
+    so that nothing is computed twice with ``n_jobs=2`` either.
 
     Parameters
     ----------
     steps : list of (str, estimator)
-        As of scikit-learn's Pipeline.
+        Names and estimators, as in :class:`sklearn.pipeline.Pipeline`.
     transform_input : list of str or None, default=None
-        As there; with it nothing is cached.
+        Metadata to be transformed, as in :class:`sklearn.pipeline.Pipeline`; nothing is cached if
+        it is given.
     memory : str, PathLike, joblib.Memory or None, default=None
         Folder of the cache; None caches nothing.
     verbose : bool, default=False
-        Say how long steps took, where nothing is cached.
+        Whether the time of every step is printed, where nothing is cached.
 
     Attributes
     ----------
     named_steps : Bunch
         The steps by name, fitted after `fit`.
     stage_keys_ : list of str
-        What the fitted stages are filed under; empty where nothing is cached.
+        Keys of the fitted steps in the cache; empty where nothing is cached.
 
     See Also
     --------
-    skstrf.experiments.run_search : Studies with pruning that use it.
+    skstrf.experiments.run_search : Hyperparameter search with pruning that uses it.
 
     Notes
     -----
-    Stages are told apart by class, the version of their package and parameters but for `n_jobs`,
-    `verbose` and `memory`; one with ``random_state=None`` is the same each time once it is in the
-    cache. The code of your own classes is not looked at: clear the cache when you change it.
-    Parameters that go to ``fit`` of a stage before the last (such as ``mpca__...``) switch the
-    cache off for that fit. Files with errors are never cached; dask arrays and torch tensors
-    pass by the cache.
+    Steps are identified by their class, the version of its package, and their parameters except
+    `n_jobs`, `verbose` and `memory`; a step with ``random_state=None`` gives the same result every
+    time once it is in the cache. The code of your own classes is not looked at: clear the cache
+    when you change it. Parameters for ``fit`` of a step before the last (such as ``mpca__...``)
+    disable the cache for that fit. Files with errors are never cached; dask arrays and torch
+    tensors bypass the cache.
 
-    Entries are checked as those of the transformers' `memory` are, and managed the same way:
+    Entries are verified and managed like those of the transformers' `memory`:
     ``joblib.Memory(folder).reduce_size(...)`` and ``.clear()``.
 
     Examples
@@ -485,21 +442,21 @@ class CachedPipeline(Pipeline):
         super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
 
     def fit(self, X, y=None, **params):
-        """Fit the stages, or find them fitted, and fit the last step.
+        """Fit all steps; those before the last are taken from the cache where possible.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         y : array-like or None
-            Labels.
+            Labels of the samples.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
-        CachedPipeline
-            This object.
+        self : CachedPipeline
+            Fitted pipeline.
         """
         features = self._fit_stages(X, y, "fit", params, n_stages=len(self.steps) - 1)
         if features is None:
@@ -510,21 +467,21 @@ class CachedPipeline(Pipeline):
 
     @available_if(_last_has("transform", "fit_transform"))
     def fit_transform(self, X, y=None, **params):
-        """Fit all steps, or find them fitted, and transform what they learned from.
+        """Fit all steps and transform the training samples.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         y : array-like or None
-            Labels.
+            Labels of the samples.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
         ndarray
-            What comes out of the last step.
+            Output of the last step.
         """
         features = self._fit_stages(X, y, "fit_transform", params, n_stages=len(self.steps))
         if features is None:
@@ -534,32 +491,32 @@ class CachedPipeline(Pipeline):
 
     @available_if(_last_has("transform"))
     def transform(self, X, **params):
-        """Transform by all steps.
+        """Transform samples by all steps.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
         ndarray
-            What comes out of the last step.
+            Output of the last step.
         """
         return self._finish("transform", X, (), params)
 
     @available_if(_last_has("predict"))
     def predict(self, X, **params):
-        """Predict by the last step.
+        """Predict with the last step.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
@@ -570,14 +527,14 @@ class CachedPipeline(Pipeline):
 
     @available_if(_last_has("predict_proba"))
     def predict_proba(self, X, **params):
-        """Give the probability of every class by the last step.
+        """Predict the probabilities of all classes with the last step.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
@@ -588,54 +545,54 @@ class CachedPipeline(Pipeline):
 
     @available_if(_last_has("predict_log_proba"))
     def predict_log_proba(self, X, **params):
-        """Give the logarithm of the probability of every class by the last step.
+        """Predict the logarithms of the probabilities of all classes with the last step.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Logarithms.
+            Logarithms of the probabilities.
         """
         return self._finish("predict_log_proba", X, (), params)
 
     @available_if(_last_has("decision_function"))
     def decision_function(self, X, **params):
-        """Give the decisions of the last step.
+        """Compute the decision function of the last step.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
         ndarray
-            Decisions.
+            Values of the decision function.
         """
         return self._finish("decision_function", X, (), params)
 
     @available_if(_last_has("score"))
     def score(self, X, y=None, sample_weight=None, **params):
-        """Score by the last step.
+        """Compute the score of the last step.
 
         Parameters
         ----------
         X : list of paths or ndarray
-            Samples.
+            Paths of sound files, or arrays.
         y : array-like or None
-            Labels.
+            Labels of the samples.
         sample_weight : array-like or None
-            Weights.
+            Weights of the samples.
         **params : dict
-            As of scikit-learn's Pipeline.
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
 
         Returns
         -------
@@ -648,7 +605,7 @@ class CachedPipeline(Pipeline):
     def _fit_stages(
         self, X: Any, y: Any, method: str, params: Mapping[str, Any], *, n_stages: int
     ) -> np.ndarray | None:
-        """Fit the first so many steps in the cache and give what comes out; None without one."""
+        """Fit the first steps by the cache and return their output; None without a cache."""
         self.stage_keys_: list[str] = []
         if self.memory is None or self.transform_input is not None or not n_stages:
             return None
@@ -675,7 +632,7 @@ class CachedPipeline(Pipeline):
         return any(any(routed[name].values()) for name in stages if name in routed)
 
     def _finish(self, method: str, X: Any, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """Call a method of the last step on what the stages make of samples."""
+        """Call a method of the last step on the output of the steps before it."""
         check_is_fitted(self)
         keys = getattr(self, "stage_keys_", [])
         entries = open_entries(self.memory) if keys else None
@@ -694,7 +651,7 @@ class CachedPipeline(Pipeline):
 
 
 class _WithoutCache:
-    """Keeps scikit-learn from caching by itself, as it would from a Pipeline's memory."""
+    """Context in which scikit-learn does not use `memory` for a cache of its own."""
 
     def __init__(self, pipeline: CachedPipeline):
         self.pipeline = pipeline

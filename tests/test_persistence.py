@@ -27,7 +27,8 @@ from skstrf import (
     STRFTransformer,
     TensorScaler,
 )
-from skstrf.model_io import load_model, read_metadata, replacing, save_model
+from skstrf.caching.files import atomic_write
+from skstrf.model_io import load_model, read_metadata, save_model
 from skstrf.neural import ConvolutionalNetwork
 from tests.estimators import public_estimators
 
@@ -382,12 +383,12 @@ def test_what_cannot_be_written_leaves_the_old_file(model_file, tmp_path):
 def test_replacing_leaves_the_old_file_on_any_error(tmp_path, kind):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(kind), replacing(path) as temporary:
+    with pytest.raises(kind), atomic_write(path) as temporary:
         temporary.write_text("half")
         raise kind
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"

@@ -1,9 +1,11 @@
-"""Text that tells settings apart, the same in every process."""
+"""Deterministic cache keys of settings, samples and pipeline steps."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import sys
 import types
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -15,8 +17,69 @@ import numpy as np
 from skstrf.utils.arrays import is_torch, to_numpy
 
 __all__ = [
+    "array_key",
+    "file_key",
     "fingerprint",
+    "hash_strings",
+    "is_stateless",
+    "stage_settings",
 ]
+
+
+def hash_strings(*parts: str) -> str:
+    """Return a short hash of several strings, which their division into parts changes too."""
+    found = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode(errors="surrogateescape")
+        found.update(len(data).to_bytes(8, "little") + data)
+    return found.hexdigest()
+
+
+def array_key(array: np.ndarray) -> str:
+    """Return a hash of the dtype, shape and values of an array of numbers."""
+    found = hashlib.blake2b(repr((array.dtype.str, array.shape)).encode(), digest_size=16)
+    found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def file_key(path: str) -> str:
+    """Return a hash of a file's content and of its name's ending, by which decoders go too."""
+    try:
+        status = os.stat(path)
+        return _content_key(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    except OSError as error:  # whoever reads the file reports the error
+        return hash_strings("not read", path, str(error.errno))
+
+
+@functools.lru_cache(maxsize=100_000)
+def _content_key(path: str, *_unchanged: int) -> str:
+    with open(path, "rb") as file:
+        content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+    return hash_strings(os.path.splitext(path)[1].lower(), content.hexdigest())
+
+
+def is_stateless(step: Any) -> bool:
+    """Say whether a step maps every sample on its own, whatever it was fitted on.
+
+    Such steps say so themselves: scikit-learn's tag ``requires_fit=False`` does not tell whether
+    transform looks at other samples of the batch.
+    """
+    return bool(getattr(step, "_is_stateless", False))
+
+
+# Parameters of any estimator that do not change its output.
+_WITHOUT_EFFECT = frozenset({"memory", "n_jobs", "verbose"})
+
+
+def stage_settings(step: Any) -> str:
+    """Describe what a pipeline step computes by its class, version and parameters."""
+    kind = type(step)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if hasattr(step, "_cache_key"):
+        return f"{name} {fingerprint(step._cache_key())}"
+    package = sys.modules.get(kind.__module__.partition(".")[0])
+    params = {k: v for k, v in step.get_params(deep=False).items() if k not in _WITHOUT_EFFECT}
+    return f"{name} {getattr(package, '__version__', '')} {fingerprint(params)}"
 
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, range, slice, type(...))
@@ -24,10 +87,10 @@ _NAMED = (types.BuiltinFunctionType, np.ufunc, type)
 
 
 def fingerprint(value: Any) -> str:
-    """Text that is equal for equal settings and differs for different ones.
+    """Return a text that is equal for equal settings, in every process, and differs for others.
 
-    ``joblib.hash`` alone will not do: it tells equal settings apart when they are one object
-    twice rather than two, and a function it knows by name only, whatever its code.
+    ``joblib.hash`` alone is not enough: its result depends on whether equal settings are one
+    object or two, and it identifies a function by its name, whatever its code.
     """
     return _text(value, ())
 
@@ -87,7 +150,7 @@ def _cell_content(cell: Any) -> Any:
 
 
 def _code_parts(code: types.CodeType) -> list[Any]:
-    """What the code does, without the file and lines it stands in."""
+    """Return the instructions of a function, without their file and lines."""
     constants = [_code_parts(c) if isinstance(c, types.CodeType) else c for c in code.co_consts]
     return [code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants]
 

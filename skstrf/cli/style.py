@@ -123,7 +123,7 @@ def _sample_rate(path: str) -> int:
 def _write_sound(path: Path, sound: Any, rate: int) -> None:
     import soundfile
 
-    from skstrf.model_io import replacing
+    from skstrf.caching.files import atomic_write
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         soundfile.write(temporary, sound.T, rate, format=FORMATS[path.suffix.lower()])

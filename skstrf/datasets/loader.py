@@ -248,6 +248,8 @@ class AudioLoader(TransformerMixin, BaseEstimator):
     (3, 32000)
     """
 
+    # transform reads every file on its own: pipelines may cache it sound by sound.
+    _is_stateless = True
     _parameter_constraints: dict[str, list[Any]] = {
         "sample_rate": [SAMPLE_RATE],
         "duration": [DURATION, None],

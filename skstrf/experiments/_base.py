@@ -6,23 +6,18 @@ import inspect
 import json
 import logging
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skstrf._version import __version__
+from skstrf.caching.files import atomic_write
+from skstrf.caching.results import to_jsonable, versions
 from skstrf.inspection import Report
-from skstrf.model_io import replacing
-from skstrf.pipeline import digest
 
 __all__ = [
-    "ResultCache",
     "Results",
     "accuracy_interval",
     "chance_level",
@@ -33,33 +28,12 @@ __all__ = [
     "mean_std",
     "score_set",
     "settings",
-    "to_jsonable",
-    "versions",
 ]
 
 logger = logging.getLogger("skstrf")
 
-# Packages whose version can change the results.
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "skorch", "soundfile", "soxr", "skops")
 # Entries of results that differ between two runs with the same seed.
 TIMES = ("seconds", "memory")
-
-
-def to_jsonable(value: Any) -> Any:
-    """Convert a value to JSON types: NaN and infinity to None, other objects to their text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): to_jsonable(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return to_jsonable(value.tolist())
-    if isinstance(value, Sequence | set | frozenset):
-        return [to_jsonable(item) for item in value]
-    return str(value)
 
 
 def settings(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
@@ -85,18 +59,6 @@ def changed_settings(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
             or to_jsonable(value) != to_jsonable(signature[key].default)
         }
     return {name: values for name, values in changed.items() if values}
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages, of Python and of the platform."""
-    found = {"skstrf": __version__, "python": platform.python_version()}
-    found["platform"] = f"{platform.system()} {platform.machine()}"
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
 
 
 # Scores
@@ -222,7 +184,7 @@ class Results:
             found, times = _divide_times(found)
             found["times"] = times
         text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             # Bytes of file names that are not UTF-8 become JSON escapes.
             temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
@@ -298,46 +260,3 @@ def _divide_times(found: Any) -> tuple[Any, Any]:
         times_of = [times for _, times in pairs]
         return [rest for rest, _ in pairs], times_of if any(times_of) else []
     return found, {}
-
-
-class ResultCache:
-    """Stores the finished parts of an experiment as JSON files.
-
-    The key of a part is its name, the versions of the packages, and what `about` returns: all
-    contents and settings that decide the result. Without a folder nothing is stored.
-    """
-
-    def __init__(
-        self, folder: str | os.PathLike[str] | None, about: Callable[[], Mapping[str, Any]]
-    ):
-        self.folder = None if folder is None else Path(folder)
-        if self.folder is not None:
-            decisive = {**about(), "versions": versions()}
-            self.about = json.dumps(to_jsonable(decisive), sort_keys=True)
-
-    def get(self, name: str, compute: Callable[[], Any]) -> Any:
-        """Return a part as JSON types, from its file or computed and then stored."""
-        if self.folder is None:
-            return to_jsonable(compute())
-        path = self.folder / f"{digest(self.about, name)}.json"
-        kept = self._read(path, name)
-        if kept is not None:
-            logger.info("%s: finished before", name)
-            return kept["found"]
-        found = to_jsonable(compute())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps({"name": name, "found": found}), encoding="utf-8")
-        return found
-
-    def _read(self, path: Path, name: str) -> dict[str, Any] | None:
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            logger.warning(
-                "%s: the stored result is damaged and is computed again: %s", name, error
-            )
-            return None
-        return kept if isinstance(kept, dict) and kept.get("name") == name else None

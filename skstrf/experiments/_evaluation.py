@@ -15,10 +15,11 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import has_fit_parameter
 
+from skstrf.caching.fingerprints import is_stateless, stage_settings
 from skstrf.datasets import AudioLoader, AudioReadError
 from skstrf.experiments._base import accuracy_interval, mean_std
 from skstrf.experiments._splits import Fold, Plan, check_names, plan_folds, plan_split
-from skstrf.pipeline import is_stateless, row_keys, stage_settings
+from skstrf.pipeline import row_keys
 from skstrf.utils.arrays import resolve_device
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 from skstrf.utils.messages import describe_skipped, warn_user

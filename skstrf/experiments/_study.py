@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skstrf.experiments._base import to_jsonable
+from skstrf.caching.results import to_jsonable
 from skstrf.utils.optional import import_optional
 
 if TYPE_CHECKING:

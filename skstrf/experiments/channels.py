@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skstrf.caching.fingerprints import stage_settings
+from skstrf.caching.results import ResultCache
 from skstrf.decomposition import MPCA
-from skstrf.experiments._base import ResultCache, chance_level, format_score, settings
+from skstrf.experiments._base import chance_level, format_score, settings
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
     Sounds,
@@ -31,7 +33,6 @@ from skstrf.experiments.classification import choose_duration, make_classificati
 from skstrf.experiments.comparison import RATIOS, ComparisonResults, channel_scorer
 from skstrf.feature_selection import ChannelScores, channel_scores
 from skstrf.inspection import ChannelScoreDisplay, Report
-from skstrf.pipeline import stage_settings
 from skstrf.utils.messages import warn_user
 
 __all__ = ["ChannelResults", "compare_channels", "run_channels"]

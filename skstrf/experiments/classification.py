@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from skstrf.caching.results import to_jsonable
 from skstrf.datasets import AudioLoader, AudioReadError, audio_info
 from skstrf.decomposition import MPCA
 from skstrf.experiments._base import (
@@ -25,7 +26,6 @@ from skstrf.experiments._base import (
     mean_std,
     score_set,
     settings,
-    to_jsonable,
 )
 from skstrf.experiments._evaluation import (
     MAX_BYTES,

@@ -17,15 +17,9 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skstrf.caching.results import ResultCache
 from skstrf.decomposition import MPCA
-from skstrf.experiments._base import (
-    ResultCache,
-    Results,
-    chance_level,
-    format_mean,
-    format_score,
-    settings,
-)
+from skstrf.experiments._base import Results, chance_level, format_mean, format_score, settings
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
     Flatten,

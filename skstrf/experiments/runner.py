@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from skstrf.experiments._base import _divide_times, to_jsonable
+from skstrf.caching.files import atomic_write
+from skstrf.caching.fingerprints import hash_strings
+from skstrf.caching.results import to_jsonable
+from skstrf.experiments._base import _divide_times
 from skstrf.experiments.registry import EXPERIMENTS, Options
-from skstrf.model_io import replacing
-from skstrf.pipeline import digest
 
 __all__ = ["run_experiment"]
 
@@ -44,7 +45,7 @@ def run_experiment(name: str, output: str, options: Options) -> dict[str, Any]:
     }
     title = f"{name.capitalize()}: {Path(options.data).resolve().name}"
     results.to_report(folder / REPORT, title=title, notes=notes)
-    with replacing(done) as temporary:
+    with atomic_write(done) as temporary:
         text = json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
     return written
@@ -61,7 +62,7 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / ABOUT
         if not path.exists():
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
             return
         known = json.loads(path.read_text(encoding="utf-8"))
@@ -69,7 +70,7 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
         raise ValueError(f"{path} is damaged: name another folder, or delete it.") from error
     except OSError as error:
         raise ValueError(f"Cannot write to {folder}: {error.strerror}.") from error
-    if digest(json.dumps(known)) == digest(json.dumps(about)):
+    if hash_strings(json.dumps(known)) == hash_strings(json.dumps(about)):
         return
     keys = sorted(k for k in known.keys() | about.keys() if known.get(k) != about.get(k))
     raise ValueError(

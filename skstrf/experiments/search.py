@@ -17,7 +17,8 @@ from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from skstrf.caching.fingerprints import fingerprint
+from skstrf.caching.fingerprints import fingerprint, hash_strings
+from skstrf.caching.results import to_jsonable
 from skstrf.experiments._base import (
     Results,
     chance_level,
@@ -26,7 +27,6 @@ from skstrf.experiments._base import (
     mean_std,
     score_set,
     settings,
-    to_jsonable,
 )
 from skstrf.experiments._evaluation import (
     Sounds,
@@ -45,7 +45,7 @@ from skstrf.experiments.classification import (
 )
 from skstrf.inspection import Report, StudyDisplay
 from skstrf.neural import TrainingDivergedError
-from skstrf.pipeline import CachedPipeline, digest
+from skstrf.pipeline import CachedPipeline
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = ["SearchResults", "run_search"]
@@ -560,8 +560,8 @@ def _describe_sounds(sounds: Sounds) -> dict[str, str]:
     """Return a key of the contents of the sounds, and of their columns."""
     found = sounds.key()
     return {
-        "sounds": digest(*found.pop("files")),
-        "classes, groups and split": digest(fingerprint(found)),
+        "sounds": hash_strings(*found.pop("files")),
+        "classes, groups and split": hash_strings(fingerprint(found)),
     }
 
 

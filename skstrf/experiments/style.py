@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from skstrf.caching.fingerprints import stage_settings
+from skstrf.caching.results import ResultCache
 from skstrf.datasets import AudioReadError, read_audio
-from skstrf.experiments._base import ResultCache, Results
+from skstrf.experiments._base import Results
 from skstrf.inspection import Report, StyleTransferDisplay
-from skstrf.pipeline import row_keys, stage_settings
+from skstrf.pipeline import row_keys
 from skstrf.style import METRICS, StyleTransfer, log_stft
 from skstrf.transforms import STRFTransformer
 from skstrf.utils.messages import warn_user

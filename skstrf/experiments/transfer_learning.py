@@ -15,15 +15,9 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, column_or_1d
 
+from skstrf.caching.results import ResultCache, to_jsonable
 from skstrf.decomposition import MPCA
-from skstrf.experiments._base import (
-    ResultCache,
-    Results,
-    chance_level,
-    format_mean,
-    mean_std,
-    to_jsonable,
-)
+from skstrf.experiments._base import Results, chance_level, format_mean, mean_std
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
     compute_tensors,

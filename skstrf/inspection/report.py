@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from skstrf._version import __version__
-from skstrf.model_io import replacing
+from skstrf.caching.files import atomic_write
 from skstrf.utils.optional import import_optional
 
 __all__ = ["Report"]
@@ -300,7 +300,7 @@ class Report:
         page = self.to_html().encode("utf-8", "backslashreplace")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(page)
         except OSError as error:
             raise type(error)(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skstrf import auditory
-from skstrf.model_io import replacing
+from skstrf.caching.files import atomic_write
 from skstrf.utils.arrays import to_numpy
 from skstrf.utils.validation import check_is_fitted
 
@@ -174,5 +174,5 @@ def _playable(sounds: np.ndarray, peak: float | None) -> np.ndarray:
 def _write(path: Path, sound: np.ndarray, rate: float) -> None:
     import soundfile
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         soundfile.write(temporary, sound, int(rate), format="WAV", subtype="PCM_16")

@@ -6,10 +6,11 @@ import os
 import numpy as np
 import pytest
 
+from skstrf.caching.results import ResultCache
 from skstrf.experiments import comparison as comparison_module
 from skstrf.experiments import run_comparison
 from skstrf.experiments.__main__ import main
-from skstrf.experiments._base import ResultCache, _divide_times
+from skstrf.experiments._base import _divide_times
 from skstrf.experiments.registry import EXPERIMENTS
 from skstrf.inspection import ComparisonDisplay
 from skstrf.neural import SeparableNetwork

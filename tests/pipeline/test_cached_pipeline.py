@@ -1,6 +1,7 @@
 """CachedPipeline: the least work, the same numbers, in one process and in several."""
 
 import os
+import shutil
 import warnings
 from collections import Counter
 
@@ -17,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import TargetEncoder
 
-from skstrf import MPCA, AudioLoader, CachedPipeline, STRFTransformer
+from skstrf import MPCA, AudioLoader, CachedPipeline, STRFTransformer, TensorScaler
 
 N_SOUNDS, RATE = 12, 4000
 LOG = "SKSTRF_TEST_COUNTS"
@@ -275,6 +276,36 @@ def test_damaged_entries_are_made_anew(sounds, tmp_path):
     np.testing.assert_array_equal(found.predict_proba(paths), expected)
 
 
+def test_a_cache_that_lost_any_part_gives_the_same_results(sounds, tmp_path):
+    paths, y, _ = sounds
+    folder = tmp_path / "cache"
+
+    def pipeline(memory):
+        learned = [("scaler", TensorScaler()), ("mpca", MPCA(0.9, vectorize=True))]
+        steps = make(None).steps
+        return CachedPipeline([*steps[:2], *learned, steps[-1]], memory=memory)
+
+    expected = pipeline(None).fit(paths, y).predict_proba(paths)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        entries = sorted(path.parent for path in folder.rglob("output.pkl"))
+        for entry in rng.permutation(entries)[: rng.integers(len(entries) + 1)]:
+            shutil.rmtree(entry)
+        found = pipeline(folder).fit(paths, y)
+        close(found.predict_proba(paths), expected)
+        close(found.predict_proba(paths[::-1]), expected[::-1])
+
+
+def test_entries_of_older_versions_are_not_used(sounds, tmp_path, counts, monkeypatch):
+    paths, y, _ = sounds
+    with monkeypatch.context() as older:
+        older.setattr("skstrf.pipeline._ENTRIES_VERSION", "stage")
+        make(tmp_path / "cache").fit(paths, y)
+    assert counts()["recordings"] >= N_SOUNDS
+    make(tmp_path / "cache").fit(paths, y)
+    assert counts()["recordings"] >= N_SOUNDS
+
+
 def test_without_a_cache_nothing_changes(sounds):
     paths, y, _ = sounds
     pipeline = make(None).fit(paths, y)
@@ -308,7 +339,6 @@ def test_memory_may_be_a_joblib_memory_and_is_checked(sounds, tmp_path, counts):
 
 def test_a_fitted_pipeline_goes_on_without_its_cache(sounds, tmp_path):
     import pickle
-    import shutil
 
     paths, y, _ = sounds
     pipeline = make(str(tmp_path / "cache")).fit(paths, y)
