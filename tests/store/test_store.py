@@ -85,9 +85,8 @@ def test_a_changed_file_is_computed_anew(files, tmp_path):
 
 KILLED = """
 import sys
-from skstrf import STRFTransformer
-from skstrf.corpus_store import store_tensors, tensors
-tensors.FILE_BYTES = 2 * 4 * 16 * 4
+from skstrf import STRFTransformer, corpus_store
+corpus_store.FILE_BYTES = 2 * 4 * 16 * 4
 strf = STRFTransformer(rates=[4, 8], scales=[1.0], channel_step=8)
 plain = STRFTransformer.transform
 def slowly(self, X):
@@ -96,7 +95,7 @@ def slowly(self, X):
     time.sleep(0.05)
     return plain(self, X)
 STRFTransformer.transform = slowly
-store_tensors(sys.argv[2:], sys.argv[1], strf, duration=1.0)
+corpus_store.store_tensors(sys.argv[2:], sys.argv[1], strf, duration=1.0)
 """
 
 
