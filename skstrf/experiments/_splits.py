@@ -1,4 +1,4 @@
-"""Which sounds are learned from and which are tested on."""
+"""Train, validation and test splits."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = [
 TRAIN = ("train", "training")
 VALID = ("valid", "val", "validation", "dev")
 TEST = ("test", "testing")
-# Shuffles to try for folds that leave every class something to learn from.
+# Number of shuffles to try for folds with every class in the training part.
 N_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Row numbers of one division of the sounds; `valid` may be empty."""
+    """Rows of one division of the sounds; `valid` may be empty."""
 
     train: np.ndarray
     test: np.ndarray
@@ -43,7 +43,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Plan:
-    """All divisions of an experiment, how they were made, and further test sets by name."""
+    """All divisions of an experiment with their description, and further test sets by name."""
 
     folds: list[Fold]
     description: str
@@ -53,7 +53,7 @@ class Plan:
 
 
 def plan_split(y: np.ndarray, split: Any, groups: Any = None) -> Plan:
-    """Divide by the names of the splits: train, valid, test; all others are further test sets."""
+    """Divide by the names of splits: train, valid, test; all others are further test sets."""
     names = split_roles(check_names(split, len(y), "split"))
     rows = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
     missing = [name for name in ("train", "test") if name not in rows]
@@ -75,21 +75,21 @@ def plan_split(y: np.ndarray, split: Any, groups: Any = None) -> Plan:
     for name, tested in {} if groups is None else {"test": fold.test, **rows}.items():
         if shared := sorted(set(groups[fold.train]) & set(groups[tested])):
             warn_user(
-                f"{len(shared)} groups are in train and in {name} ({', '.join(shared[:5])}): what "
-                "is learned of them makes the accuracy too high."
+                f"{len(shared)} groups are in train and in {name} ({', '.join(shared[:5])}), "
+                "which makes the accuracy too high."
             )
     return Plan([fold], "held-out test split", fold, rows, is_held_out=True)
 
 
 def split_roles(split: Any) -> np.ndarray:
-    """Read the names of splits: train, valid and test by their usual spellings."""
+    """Standardize the usual spellings of the splits train, valid and test."""
     return np.array([_role(str(name)) for name in split], dtype=str)
 
 
 def plan_folds(
     y: np.ndarray, groups: Any, cv: Any, random_state: int, *, held_back: float = 0.0
 ) -> Plan:
-    """Divide by stratified cross-validation, keeping groups together when there are any."""
+    """Divide by stratified cross-validation, with whole groups if there are any."""
     if groups is not None:
         groups = check_names(groups, len(y), "groups")
     _check_classes(y, groups)
@@ -115,7 +115,7 @@ def plan_folds(
 
 
 def check_names(values: Any, n_sounds: int, name: str) -> np.ndarray | None:
-    """Check a column of names: one for each sound, none empty."""
+    """Check a column of names, which has one for each sound and none empty."""
     if values is None:
         return None
     column = [str(value) for value in values]
@@ -130,7 +130,7 @@ def check_names(values: Any, n_sounds: int, name: str) -> np.ndarray | None:
 
 
 def held_back_share(classifier: Any) -> float:
-    """Share of its training sounds that a classifier holds back for early stopping."""
+    """Return the share of the training sounds that a classifier uses for early stopping."""
     wants = getattr(classifier, "early_stopping", False)
     takes = has_fit_parameter(classifier, "validation_data")
     return float(getattr(classifier, "validation_fraction", 0.0)) if wants and takes else 0.0
@@ -153,17 +153,17 @@ def _check_classes(y: np.ndarray, groups: np.ndarray | None) -> None:
     single = sorted((name for name, count in counts.items() if count < 2), key=str)
     if single:
         raise ValueError(
-            f"Classes with a single sound: {', '.join(map(str, single))}. It cannot be learned "
-            "from and tested on: add sounds, or leave these classes out."
+            f"Classes with a single sound: {', '.join(map(str, single))}. It cannot be in "
+            "training and test part: add sounds, or leave these classes out."
         )
     if groups is None:
         return
     alone = [str(name) for name in sorted(counts, key=str) if len(set(groups[y == name])) < 2]
     if alone:
         raise ValueError(
-            f"Classes whose sounds are all of one group: {', '.join(alone)}. A fold that tests "
-            "the group has nothing of the class to learn from: add another group, or leave the "
-            "groups or these classes out."
+            f"Classes whose sounds are all of one group: {', '.join(alone)}. The training part of "
+            "a fold that tests the group lacks the class: add another group, or leave out the "
+            "groups or these classes."
         )
 
 
@@ -186,7 +186,7 @@ def _count_folds(y: np.ndarray, groups: np.ndarray | None, cv: int) -> int:
 def _grouped_folds(
     y: np.ndarray, groups: np.ndarray, n_folds: int, seed: int, *, quiet: bool = False
 ) -> list[Any]:
-    """Shuffle until every fold has every class to learn from; else try with fewer folds."""
+    """Shuffle until the training part of every fold has every class, or use fewer folds."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     classes = set(y.tolist())
@@ -211,8 +211,8 @@ def _given_folds(y: np.ndarray, groups: np.ndarray | None, cv: Any) -> list[Any]
     for number, (train, _) in enumerate(pairs):
         if lacking := sorted(set(y.tolist()) - set(y[train].tolist()), key=str):
             raise ValueError(
-                f"Fold {number} of cv has nothing of {', '.join(map(str, lacking))} to learn "
-                "from. Use a stratified splitter or fewer folds."
+                f"Fold {number} of cv has no training sounds of {', '.join(map(str, lacking))}. "
+                "Use a stratified splitter or fewer folds."
             )
     return pairs
 
@@ -225,7 +225,7 @@ def _hold_back(
     share: float,
     seed: int,
 ) -> Fold:
-    """Make a fold whose validation part has groups of its own, where that can be."""
+    """Make a fold whose validation part has separate groups, if that is possible."""
     if groups is None or share <= 0:
         return Fold(train, test)
     classes, n_parts = set(y[train].tolist()), max(2, round(1 / share))
@@ -233,7 +233,7 @@ def _hold_back(
         pairs = _grouped_folds(y[train], groups[train], n_parts, seed, quiet=True)
     except ValueError:
         return Fold(train, test)
-    # A part that all classes are in tells best when to stop.
+    # A part with all classes shows best when to stop.
     kept, held = max(pairs, key=lambda pair: len(classes & set(y[train[pair[1]]].tolist())))
     return Fold(train[kept], test, train[held])
 

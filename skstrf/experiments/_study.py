@@ -1,4 +1,4 @@
-"""A study of Optuna that several processes share, and that outlives those that are killed."""
+"""Optuna studies that several processes share and that survive killed processes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ logger = logging.getLogger("skstrf")
 
 
 FINISHED = ("COMPLETE", "PRUNED")
-# Of every journal of Optuna.
+# First bytes of every journal of Optuna.
 _FIRST_BYTES = b'{"op_code"'
-# Trials without a score among the first ones after which a study is given up.
+# Number of failed trials after which a study without any score is stopped.
 N_FAILURES = 3
 
 
 def open_storage(storage: Any) -> tuple[Any, Path | None]:
-    """Open what keeps a study."""
+    """Open the storage of a study; also return the path of its file, if it is one."""
     from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -51,7 +51,7 @@ def open_storage(storage: Any) -> tuple[Any, Path | None]:
     if "://" in text:
         kind, _, rest = text.partition(":///")
         is_file = kind.startswith("sqlite") and rest not in ("", ":memory:")
-        # Files are locked instead, which tells at once that a process was killed.
+        # The lock of a file shows at once that a process was killed.
         beat: dict[str, Any] = {} if is_file else {"heartbeat_interval": 60, "grace_period": 180}
         return RDBStorage(text, **beat), Path(rest) if is_file else None
     path = Path(text)
@@ -71,28 +71,28 @@ def open_storage(storage: Any) -> tuple[Any, Path | None]:
 
 
 def _file_lock(path: Path, **options: Any) -> Any:
-    """Give a lock that the system lets go of when its process dies."""
+    """Return a lock that the system releases when its process dies."""
     return import_optional("filelock", extra="search").FileLock(path, **options)
 
 
 class _JournalLock:
-    """Optuna's own lock of a journal outlives a process that is killed; this one does not."""
+    """Lock of a journal that a killed process releases, unlike the one of Optuna."""
 
     def __init__(self, path: Path):
         self.lock = _file_lock(path.with_name(f"{path.name}.lock"))
 
     def acquire(self) -> bool:
-        """Wait for it."""
+        """Wait for the lock."""
         self.lock.acquire()
         return True
 
     def release(self) -> None:
-        """Let it go."""
+        """Release the lock."""
         self.lock.release()
 
 
 def _mend(path: Path, lock: _JournalLock) -> None:
-    """Drop the end of a journal that a crash left without an end of line."""
+    """Remove an incomplete last line of a journal, which a crash can leave."""
     lock.acquire()
     try:
         if not path.exists():
@@ -102,14 +102,14 @@ def _mend(path: Path, lock: _JournalLock) -> None:
             raise ValueError("it begins with something else")
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            logger.warning("%s: the last line was cut short and is dropped", path)
+            logger.warning("%s: the last line is incomplete and is removed", path)
             os.truncate(path, whole)
     finally:
         lock.release()
 
 
 def check_search_space(space: Mapping[str, Any], pipeline: Any) -> dict[str, Any]:
-    """Check a search space, and say how Optuna is to draw from it."""
+    """Check a search space, and return a distribution of Optuna for each parameter."""
     from optuna.distributions import BaseDistribution, CategoricalDistribution
 
     if not space:
@@ -135,7 +135,7 @@ def check_search_space(space: Mapping[str, Any], pipeline: Any) -> dict[str, Any
 
 
 def describe_choice(value: Any) -> Any:
-    """Give a value in the form that a study keeps: itself if it is plain, else its text."""
+    """Return a value as a study can store it: numbers and texts, or else the text of an object."""
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -143,7 +143,7 @@ def describe_choice(value: Any) -> Any:
 
 
 def suggest(trial: optuna.Trial, name: str, distribution: Any) -> Any:
-    """Draw a parameter."""
+    """Draw a value of a parameter."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     if isinstance(distribution, FloatDistribution):
@@ -157,7 +157,7 @@ def suggest(trial: optuna.Trial, name: str, distribution: Any) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna from writing a line a trial while the block runs."""
+    """Suppress the messages of Optuna for each trial."""
     import optuna
 
     before = optuna.logging.get_verbosity()
@@ -169,11 +169,10 @@ def quiet() -> Iterator[None]:
 
 
 class SharedStudy:
-    """Draws the next candidate, remembers what became of it, and takes up what others left.
+    """Optuna study that several processes can share, and that continues after an interruption.
 
-    Each trial gets a sampler seeded by its place among the trials, so that what is drawn depends
-    on the trials before it alone: a study that was stopped and goes on is the study it would have
-    been.
+    The sampler of each trial is seeded by its position in the study, so that its parameters depend
+    on earlier trials only, and an interrupted study gives the same results as a complete one.
     """
 
     def __init__(
@@ -211,7 +210,7 @@ class SharedStudy:
         is_over: Callable[[], bool],
         done: Callable[[int], None],
     ) -> None:
-        """Run trials until the study has enough, whoever ran them."""
+        """Run trials until the study has enough, including those of other processes."""
         with ExitStack() as stack, quiet():
             worker = stack.enter_context(self._at_work())
             while not is_over():
@@ -230,7 +229,7 @@ class SharedStudy:
                 done(self._count(*FINISHED))
 
     def turn(self) -> AbstractContextManager[Any]:
-        """Give the lock that is held from counting the trials to drawing the next."""
+        """Return the lock that is held from counting the trials to drawing the next one."""
         return nullcontext() if self.path is None else _file_lock(self._beside("turn"))
 
     def _beside(self, name: str) -> Path:
@@ -241,7 +240,7 @@ class SharedStudy:
 
     @contextmanager
     def _at_work(self) -> Iterator[str]:
-        """Hold a lock for as long as this process is at work, however that ends."""
+        """Hold a lock while this process works, which is released even if it is killed."""
         name = secrets.token_hex(8)
         if self.path is None:
             yield name
@@ -256,7 +255,7 @@ class SharedStudy:
     ) -> float:
         trial.set_user_attr("worker", worker)
         trial.set_user_attr("place", place)
-        held.close()  # drawn: it is the turn of others
+        held.close()  # the trial is drawn, so other processes may continue
         try:
             return objective(trial)
         except ValueError as error:
@@ -265,7 +264,7 @@ class SharedStudy:
             raise
 
     def _take_up(self) -> None:
-        """Mark what was left behind as failed, and put it at the head of the queue, once."""
+        """Mark the trials of killed processes as failed, and queue each of them once more."""
         from optuna.trial import TrialState
 
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -275,15 +274,15 @@ class SharedStudy:
         again = {trial.user_attrs.get("retry_of") for trial in trials}
         for trial in trials:
             is_left = trial.state == TrialState.FAIL and not _has_error(trial)
-            # Without all of its parameters it had not begun; its place is drawn for anew.
+            # A trial without all parameters had not begun; its position is drawn again.
             if is_left and trial.number not in again and set(trial.params) == self.names:
-                logger.warning("trial %d was left behind and is run again", trial.number)
+                logger.warning("trial %d was interrupted and is run again", trial.number)
                 self.study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
 
     def _is_left_behind(self, worker: str | None) -> bool:
         if self.path is None:
-            return False  # by its heartbeat, if it has one, Optuna tells by itself
-        if worker is None:  # killed between drawing and signing, with the turn in its hands
+            return False  # Optuna itself checks the heartbeat of other storages
+        if worker is None:  # killed right after drawing
             return True
         path = self._beside(worker)
         try:
@@ -295,7 +294,7 @@ class SharedStudy:
         return True
 
     def _count(self, *states: str) -> int:
-        """Count trials, those without a score as finished: they would fail again."""
+        """Count the trials with a state; failed ones count always, as they would fail again."""
         return sum(
             trial.state.name in states or (trial.state.name == "FAIL" and _has_error(trial))
             for trial in self.study.get_trials(deepcopy=False)
@@ -315,13 +314,13 @@ class SharedStudy:
         return kind(seed=int(words[0]))
 
     def _check_settings(self, settings: dict[str, str]) -> None:
-        """Refuse to go on with a study about something else."""
+        """Raise an error if the study in the storage has other settings."""
         settings = to_jsonable(settings)
         known = self.study.user_attrs.get("settings")
         if known is None:
             if self.study.get_trials(deepcopy=False):
                 raise ValueError(
-                    f"the storage has a study {self.study.study_name!r} that something else made. "
+                    f"the storage has a study {self.study.study_name!r} of another program. "
                     "Choose another study_name."
                 )
             self.study.set_user_attr("settings", settings)

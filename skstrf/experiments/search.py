@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import time
@@ -17,6 +16,7 @@ from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from skstrf._version import __version__
 from skstrf.caching.fingerprints import fingerprint, hash_strings
 from skstrf.caching.results import to_jsonable
 from skstrf.experiments._base import (
@@ -50,136 +50,12 @@ from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = ["SearchResults", "run_search"]
 
-logger = logging.getLogger("skstrf")
-
 
 # Steps of the intermediate scores of a trial for one fold, whatever its number of epochs.
 FOLD = 1000
 # Trials before any is pruned, and the share of the first fold before any trial is pruned.
 N_UNPRUNED, WARMUP = 4, 0.25
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "no score", "RUNNING": "running"}
-
-
-class TrialEvaluator:
-    """Scores settings of a pipeline on the folds of a search."""
-
-    def __init__(
-        self,
-        sounds: Sounds,
-        pipeline: Pipeline,
-        space: Mapping[str, Any],
-        distributions: Mapping[str, Any],
-        cv: Any,
-        scoring: str,
-        random_state: int,
-        memory: Any,
-    ):
-        self.sounds, self.pipeline = sounds, pipeline
-        self.space, self.distributions = space, distributions
-        self.cv, self.scoring, self.random_state = cv, scoring, random_state
-        self.memory = memory
-        self.scorer = get_scorer(scoring)
-        self.plans: dict[float, Plan] = {}
-        self.plan(held_back_share(pipeline[-1]))  # raises where sounds cannot be divided
-
-    def plan(self, share: float) -> Plan:
-        """Divide the sounds for the search; what is held back for early stopping may differ."""
-        if share not in self.plans:
-            self.plans[share] = self._divide(share)
-        return self.plans[share]
-
-    def _divide(self, share: float) -> Plan:
-        plan = self.sounds.plan(self.cv, self.random_state, share)
-        if not plan.is_held_out:
-            return plan
-        (fold,) = plan.folds
-        final = Fold(np.sort(np.concatenate([fold.train, fold.valid])), fold.test)
-        extra = {"test": fold.test, **plan.extra}
-        if len(fold.valid):
-            folds, text = [Fold(fold.train, fold.valid)], "the validation split"
-        else:
-            groups = None if self.sounds.groups is None else self.sounds.groups[fold.train]
-            inner = plan_folds(
-                self.sounds.y[fold.train], groups, self.cv, self.random_state, held_back=share
-            )
-            folds = [Fold(*(fold.train[rows] for rows in (f.train, f.test, f.valid)))
-                     for f in inner.folds]  # fmt: skip
-            text = f"{inner.description} of the train split"
-        return Plan(folds, text, final, extra, is_held_out=True)
-
-    def value(self, name: str, choice: Any) -> Any:
-        """Give what a choice of the study stands for."""
-        values = self.space[name]
-        if values is self.distributions[name]:
-            return choice
-        return next(value for value in values if describe_choice(value) == choice)
-
-    def make(self, params: Mapping[str, Any]) -> tuple[CachedPipeline, Any]:
-        """Make the stages and the classifier of a candidate."""
-        chosen = {name: self.value(name, choice) for name, choice in params.items()}
-        pipeline = clone(self.pipeline).set_params(**chosen)
-        return CachedPipeline(pipeline.steps[:-1], memory=self.memory), pipeline[-1]
-
-    def score(
-        self, params: Mapping[str, Any], report: Callable[[int, float], None] | None = None
-    ) -> list[float]:
-        """Score a candidate on every fold; `report` gets the score so far, and may raise."""
-        y = self.sounds.y
-        scores: list[float] = []
-        stages, last = self.make(params)
-        plan = self.plan(held_back_share(last))
-        for number, fold in enumerate(plan.folds):
-            classifier = clone(last)
-            features = stages.fit_transform(self._files(fold.train), y[fold.train])
-            tested = stages.transform(self._files(fold.test))
-            options = self._watching(classifier, fold, tested, stages)
-            if report is not None and has_fit_parameter(classifier, "callback"):
-                options["callback"] = _reporter(report, number, scores, classifier)
-            classifier.fit(features, y[fold.train], **options)
-            scores.append(float(self.scorer(classifier, tested, y[fold.test])))
-            if report is not None:
-                report((number + 1) * FOLD, float(np.mean(scores)))
-        return scores
-
-    def _watching(self, classifier: Any, fold: Fold, tested: Any, stages: Any) -> dict[str, Any]:
-        """What tells of each epoch: the part that is tested, unless early stopping looks at it."""
-        if not has_fit_parameter(classifier, "validation_data"):
-            return {}
-        if not getattr(classifier, "early_stopping", False):
-            return {"validation_data": (tested, self.sounds.y[fold.test])}
-        if not len(fold.valid):
-            return {}
-        valid = stages.transform(self._files(fold.valid))
-        return {"validation_data": (valid, self.sounds.y[fold.valid])}
-
-    def _files(self, rows: np.ndarray) -> list[str]:
-        return [self.sounds.files[row] for row in rows]
-
-    def fit(self, params: Mapping[str, Any]) -> tuple[Pipeline, Plan]:
-        """Fit a candidate for use."""
-        stages, last = self.make(params)
-        plan = self.plan(held_back_share(last))
-        rows = plan.final.train
-        features = stages.fit_transform(self._files(rows), self.sounds.y[rows])
-        options = {}
-        if len(plan.final.valid) and has_fit_parameter(last, "validation_data"):
-            valid = stages.transform(self._files(plan.final.valid))
-            options["validation_data"] = (valid, self.sounds.y[plan.final.valid])
-        last.fit(features, self.sounds.y[rows], **options)
-        # A plain pipeline: the model goes where the cache is not.
-        steps = [(n, step) for n, step in stages.steps if step not in (None, "passthrough")]
-        return Pipeline([*steps, (self.pipeline.steps[-1][0], last)]), plan
-
-
-def _reporter(report: Any, number: int, scores: list[float], classifier: Any) -> Any:
-    n_epochs = getattr(classifier, "max_epochs", 1)
-
-    def callback(row: Mapping[str, float]) -> None:
-        if "valid_accuracy" in row and row["epoch"] < n_epochs:
-            step = round(FOLD * (number + row["epoch"] / n_epochs))
-            report(step, float(np.mean([*scores, row["valid_accuracy"]])))
-
-    return callback
 
 
 @dataclass(kw_only=True)
@@ -299,73 +175,6 @@ class SearchResults(Results):
 
     def _add_settings(self, report: Report, **more: Any) -> None:
         super()._add_settings(report, score=self.scoring, **more)
-
-
-def _add_best(report: Report, results: SearchResults, notes: list[str]) -> None:
-    std = "" if results.score["std"] is None else f" ± {results.score['std']:.3f} over folds"
-    text = [
-        f"The best candidate, number {results.best_number}, has a {results.scoring} of "
-        f"{results.score['mean']:.3f}{std} ({results.evaluation}). It was selected by this score, "
-        "so the score on new sounds is expected to be slightly lower.",
-        *notes,
-    ]
-    report.add_text("Best", text)
-    report.add_settings("Best", results.best)
-    if not results.tests:
-        return
-    rows = [
-        [name, s["n_sounds"], s["accuracy"], *s["interval"], s["balanced_accuracy"], s["chance"]]
-        for name, s in results.tests.items()
-    ]
-    columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
-    note = (
-        "No candidate was scored on these sounds. From, to: 95 % Wilson interval, for independent "
-        "sounds."
-    )
-    report.add_table("Best", columns, rows, caption="The best candidate, tested once", note=note)
-
-
-def _add_candidates(report: Report, results: SearchResults) -> None:
-    heading = "Candidates"
-    display = StudyDisplay.from_results(results)
-    alt = "scores of all candidates in the order of their trials, with the best so far"
-    if results.importances:
-        alt += ", and the importance of each parameter"
-    caption = "Scores of the candidates. Importance: share of the variance of scores (fANOVA)."
-    report.add_figure(heading, display.figure_, alt=alt, caption=caption)
-    names = sorted({name for trial in results.trials for name in trial["params"]})
-    ordered = sorted(
-        results.trials,
-        key=lambda t: (t["score"] is None, -(t["score"] or 0.0), t["number"]),
-    )
-    rows = [
-        [
-            str(trial["number"]),
-            STATES.get(trial["state"], trial["state"].lower()),
-            trial["score"],
-            trial["std"] if trial["state"] == "COMPLETE" else None,
-            *(_cell(trial["params"].get(name)) for name in names),
-            trial["seconds"],
-        ]
-        for trial in ordered
-    ]
-    columns = ["trial", "state", results.scoring, "std", *names, "seconds"]
-    n_same = sum(trial["same_as"] is not None for trial in results.trials)
-    note = (
-        "Std: over folds. Pruned: stopped because its score was below the median of the other "
-        "scores at that epoch. Seconds do not include stages that were read from the cache."
-    )
-    if n_same:
-        note += f" {n_same} had the parameters of an earlier trial and reuse its score."
-    report.add_table(heading, columns, rows, caption="All trials, best first", note=note)
-    if failed := [t for t in results.trials if t["error"]]:
-        rows = [[str(trial["number"]), trial["error"]] for trial in failed]
-        report.add_table(heading, ["trial", "reason for having no score"], rows)
-
-
-def _cell(value: Any) -> Any:
-    """Keep numbers as they are, so that their column is aligned to the right."""
-    return value if value is None or isinstance(value, int | float | str) else str(value)
 
 
 def run_search(
@@ -494,7 +303,7 @@ def run_search(
         pipeline = make_classification_pipeline(
             duration=choose_duration(sounds.files), random_state=random_state
         )
-    divide_pipeline(pipeline)  # raises where it has another shape
+    divide_pipeline(pipeline)  # raises if the pipeline has other stages
     check_parameters(pipeline)
     if current_client() is not None and not isinstance(storage, str | os.PathLike):
         raise ValueError(
@@ -502,7 +311,7 @@ def run_search(
             "disk, or the URL of a database."
         )
     space = classification_search_space() if search_space is None else dict(search_space)
-    if search_space is None:  # of a pipeline with other stages, what it has
+    if search_space is None:  # a pipeline may have other stages
         space = {name: v for name, v in space.items() if name in pipeline.get_params()}
     _check(n_trials, timeout, sampler)
     distributions = check_search_space(space, pipeline)
@@ -513,13 +322,14 @@ def run_search(
     if getattr(pipeline[-1], "random_state", 0) is None:
         pipeline[-1].set_params(random_state=random_state)
     about = _describe_sounds(sounds) | {
-        "pipeline": fingerprint(_without_place(settings(pipeline))),
+        "pipeline": fingerprint(_without_local(settings(pipeline))),
         "search_space": fingerprint({k: str(v) for k, v in distributions.items()}),
         "cv": fingerprint(cv if isinstance(cv, int) else repr(cv)),
         "prune": str(prune),
         "sampler": sampler,
         "scoring": scoring,
         "random_state": str(random_state),
+        "version": __version__,
     }
     make_study = partial(
         SharedStudy,
@@ -565,8 +375,8 @@ def _describe_sounds(sounds: Sounds) -> dict[str, str]:
     }
 
 
-def _without_place(parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Leave out what processes that share a study may have of their own."""
+def _without_local(parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Leave out the parameters that may differ between processes which share a study."""
     own = ("device", "memory", "n_jobs", "verbose")
     return {
         stage: {name: value for name, value in values.items() if name not in own}
@@ -597,16 +407,141 @@ def _usable(sounds: Sounds, loader: Any) -> tuple[Sounds, list[tuple[str, str]]]
 
 
 def _for_workers(place: Any) -> Any:
-    """Name a file so that a worker in another folder finds it."""
+    """Return the absolute path of a file, which a worker finds from another folder."""
     if current_client() is None or not isinstance(place, str | os.PathLike) or "://" in str(place):
         return place
     return os.path.abspath(place)
 
 
+# Candidates
+
+
+class TrialEvaluator:
+    """Scores settings of a pipeline on the folds of a search."""
+
+    def __init__(
+        self,
+        sounds: Sounds,
+        pipeline: Pipeline,
+        space: Mapping[str, Any],
+        distributions: Mapping[str, Any],
+        cv: Any,
+        scoring: str,
+        random_state: int,
+        memory: Any,
+    ):
+        self.sounds, self.pipeline = sounds, pipeline
+        self.space, self.distributions = space, distributions
+        self.cv, self.scoring, self.random_state = cv, scoring, random_state
+        self.memory = memory
+        self.scorer = get_scorer(scoring)
+        self.plans: dict[float, Plan] = {}
+        self.plan(held_back_share(pipeline[-1]))  # raises if sounds cannot be divided
+
+    def plan(self, share: float) -> Plan:
+        """Divide the sounds for the search, with a share held back for early stopping."""
+        if share not in self.plans:
+            self.plans[share] = self._divide(share)
+        return self.plans[share]
+
+    def _divide(self, share: float) -> Plan:
+        plan = self.sounds.plan(self.cv, self.random_state, share)
+        if not plan.is_held_out:
+            return plan
+        (fold,) = plan.folds
+        final = Fold(np.sort(np.concatenate([fold.train, fold.valid])), fold.test)
+        extra = {"test": fold.test, **plan.extra}
+        if len(fold.valid):
+            folds, text = [Fold(fold.train, fold.valid)], "the validation split"
+        else:
+            groups = None if self.sounds.groups is None else self.sounds.groups[fold.train]
+            inner = plan_folds(
+                self.sounds.y[fold.train], groups, self.cv, self.random_state, held_back=share
+            )
+            folds = [Fold(*(fold.train[rows] for rows in (f.train, f.test, f.valid)))
+                     for f in inner.folds]  # fmt: skip
+            text = f"{inner.description} of the train split"
+        return Plan(folds, text, final, extra, is_held_out=True)
+
+    def value(self, name: str, choice: Any) -> Any:
+        """Return the value of a choice of the study."""
+        values = self.space[name]
+        if values is self.distributions[name]:
+            return choice
+        return next(value for value in values if describe_choice(value) == choice)
+
+    def make(self, params: Mapping[str, Any]) -> tuple[CachedPipeline, Any]:
+        """Return the stages and the classifier of a candidate."""
+        chosen = {name: self.value(name, choice) for name, choice in params.items()}
+        pipeline = clone(self.pipeline).set_params(**chosen)
+        return CachedPipeline(pipeline.steps[:-1], memory=self.memory), pipeline[-1]
+
+    def score(
+        self, params: Mapping[str, Any], report: Callable[[int, float], None] | None = None
+    ) -> list[float]:
+        """Score a candidate on every fold; `report` takes intermediate scores, and may raise."""
+        y = self.sounds.y
+        scores: list[float] = []
+        stages, last = self.make(params)
+        plan = self.plan(held_back_share(last))
+        for number, fold in enumerate(plan.folds):
+            classifier = clone(last)
+            features = stages.fit_transform(self._files(fold.train), y[fold.train])
+            tested = stages.transform(self._files(fold.test))
+            options = self._validation(classifier, fold, tested, stages)
+            if report is not None and has_fit_parameter(classifier, "callback"):
+                options["callback"] = _reporter(report, number, scores, classifier)
+            classifier.fit(features, y[fold.train], **options)
+            scores.append(float(self.scorer(classifier, tested, y[fold.test])))
+            if report is not None:
+                report((number + 1) * FOLD, float(np.mean(scores)))
+        return scores
+
+    def _validation(self, classifier: Any, fold: Fold, tested: Any, stages: Any) -> dict[str, Any]:
+        """Return the part for scores of epochs: the test part, unless early stopping uses it."""
+        if not has_fit_parameter(classifier, "validation_data"):
+            return {}
+        if not getattr(classifier, "early_stopping", False):
+            return {"validation_data": (tested, self.sounds.y[fold.test])}
+        if not len(fold.valid):
+            return {}
+        valid = stages.transform(self._files(fold.valid))
+        return {"validation_data": (valid, self.sounds.y[fold.valid])}
+
+    def _files(self, rows: np.ndarray) -> list[str]:
+        return [self.sounds.files[row] for row in rows]
+
+    def fit(self, params: Mapping[str, Any]) -> tuple[Pipeline, Plan]:
+        """Fit a candidate for use."""
+        stages, last = self.make(params)
+        plan = self.plan(held_back_share(last))
+        rows = plan.final.train
+        features = stages.fit_transform(self._files(rows), self.sounds.y[rows])
+        options = {}
+        if len(plan.final.valid) and has_fit_parameter(last, "validation_data"):
+            valid = stages.transform(self._files(plan.final.valid))
+            options["validation_data"] = (valid, self.sounds.y[plan.final.valid])
+        last.fit(features, self.sounds.y[rows], **options)
+        # Without the cache, because the model is used in other places.
+        steps = [(n, step) for n, step in stages.steps if step not in (None, "passthrough")]
+        return Pipeline([*steps, (self.pipeline.steps[-1][0], last)]), plan
+
+
+def _reporter(report: Any, number: int, scores: list[float], classifier: Any) -> Any:
+    n_epochs = getattr(classifier, "max_epochs", 1)
+
+    def callback(row: Mapping[str, float]) -> None:
+        if "valid_accuracy" in row and row["epoch"] < n_epochs:
+            step = round(FOLD * (number + row["epoch"] / n_epochs))
+            report(step, float(np.mean([*scores, row["valid_accuracy"]])))
+
+    return callback
+
+
 def _run_on_cluster(
     make_study: Any, candidates: TrialEvaluator, n_trials: int, timeout: float | None
 ) -> None:
-    """Let one process of each worker take candidates until there are enough."""
+    """Evaluate candidates in one process of each worker until there are enough."""
     sounds = candidates.sounds
     sounds.files[:] = [os.path.abspath(name) for name in sounds.files]
     workers = range(len(current_client().nthreads()))
@@ -635,7 +570,7 @@ def _run(
 
     def objective(trial: optuna.Trial) -> float:
         began = time.perf_counter()
-        # In the order of names: what is drawn shall not depend on how the space was written.
+        # In the order of names, so that draws do not depend on the order of the search space.
         params = {
             name: suggest(trial, name, candidates.distributions[name])
             for name in sorted(candidates.distributions)
@@ -675,7 +610,7 @@ def _run(
 
 
 def _known(trial: Any, params: Mapping[str, Any]) -> float | None:
-    """Score of an earlier trial with the same parameters; they would give the same again."""
+    """Return the score of an earlier trial with the same parameters, or None."""
     import optuna
 
     for other in trial.study.get_trials(deepcopy=False):
@@ -697,6 +632,9 @@ def _scores_of(study: Any) -> list[float | None]:
     return [t.value for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
 
 
+# Results
+
+
 def _conclude(
     study: SharedStudy,
     candidates: TrialEvaluator,
@@ -704,13 +642,13 @@ def _conclude(
     skipped: list[tuple[str, str]],
     watch: Stopwatch,
 ) -> SearchResults:
-    """Fit the best for use, test it, and put the results together."""
+    """Fit the best candidate for use, test it, and return the results."""
     rows = [_describe(trial) for trial in study.study.get_trials(deepcopy=False)]
     complete = [row for row in rows if row["state"] == "COMPLETE"]
     if not complete:
         raise ValueError(
-            "No candidate has a score: the time was up, or all failed. Give more time, or see "
-            "the log for what is wrong with them."
+            "No candidate has a score: the time was up, or all failed. Increase the timeout, or "
+            "see the log for their errors."
         )
     best = max(complete, key=lambda row: (row["score"], -row["number"]))
     model, plan = candidates.fit(best["params"])
@@ -738,7 +676,7 @@ def _conclude(
         skipped=skipped,
         settings=settings(model),
         random_state=candidates.random_state,
-        seconds=dict(watch),
+        seconds=watch,  # not a copy: the time for the model is added later
     )
 
 
@@ -763,7 +701,7 @@ def _describe(trial: Any) -> dict[str, Any]:
 
 
 def _importances(study: Any) -> dict[str, float]:
-    """Share of the variation that each parameter explains; nothing where there is none."""
+    """Return the share of the variance that each parameter explains, if there is any."""
     import optuna
 
     scores = _scores_of(study)
@@ -772,3 +710,70 @@ def _importances(study: Any) -> dict[str, float]:
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(value) for name, value in found.items()}
+
+
+def _add_best(report: Report, results: SearchResults, notes: list[str]) -> None:
+    std = "" if results.score["std"] is None else f" ± {results.score['std']:.3f} over folds"
+    text = [
+        f"The best candidate, number {results.best_number}, has a {results.scoring} of "
+        f"{results.score['mean']:.3f}{std} ({results.evaluation}). It was selected by this score, "
+        "so the score on new sounds is expected to be slightly lower.",
+        *notes,
+    ]
+    report.add_text("Best", text)
+    report.add_settings("Best", results.best)
+    if not results.tests:
+        return
+    rows = [
+        [name, s["n_sounds"], s["accuracy"], *s["interval"], s["balanced_accuracy"], s["chance"]]
+        for name, s in results.tests.items()
+    ]
+    columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
+    note = (
+        "No candidate was scored on these sounds. From, to: 95 % Wilson interval, for independent "
+        "sounds."
+    )
+    report.add_table("Best", columns, rows, caption="The best candidate, tested once", note=note)
+
+
+def _add_candidates(report: Report, results: SearchResults) -> None:
+    heading = "Candidates"
+    display = StudyDisplay.from_results(results)
+    alt = "scores of all candidates in the order of their trials, with the best so far"
+    if results.importances:
+        alt += ", and the importance of each parameter"
+    caption = "Scores of the candidates. Importance: share of the variance of scores (fANOVA)."
+    report.add_figure(heading, display.figure_, alt=alt, caption=caption)
+    names = sorted({name for trial in results.trials for name in trial["params"]})
+    ordered = sorted(
+        results.trials,
+        key=lambda t: (t["score"] is None, -(t["score"] or 0.0), t["number"]),
+    )
+    rows = [
+        [
+            str(trial["number"]),
+            STATES.get(trial["state"], trial["state"].lower()),
+            trial["score"],
+            trial["std"] if trial["state"] == "COMPLETE" else None,
+            *(_cell(trial["params"].get(name)) for name in names),
+            trial["seconds"],
+        ]
+        for trial in ordered
+    ]
+    columns = ["trial", "state", results.scoring, "std", *names, "seconds"]
+    n_same = sum(trial["same_as"] is not None for trial in results.trials)
+    note = (
+        "Std: over folds. Pruned: stopped because its score was below the median of the other "
+        "scores at that epoch. Seconds do not include stages that were read from the cache."
+    )
+    if n_same:
+        note += f" {n_same} had the parameters of an earlier trial and reuse its score."
+    report.add_table(heading, columns, rows, caption="All trials, best first", note=note)
+    if failed := [t for t in results.trials if t["error"]]:
+        rows = [[str(trial["number"]), trial["error"]] for trial in failed]
+        report.add_table(heading, ["trial", "reason for having no score"], rows)
+
+
+def _cell(value: Any) -> Any:
+    """Keep numbers as they are, so that their column is aligned to the right."""
+    return value if value is None or isinstance(value, int | float | str) else str(value)

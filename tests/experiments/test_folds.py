@@ -100,7 +100,7 @@ def test_too_few_sounds_or_groups_make_fewer_folds_with_a_warning():
         (["a", "a", "b", "b"], ["p", "q", "r"], 2, "groups has 3 entries for 4 sounds"),
         (["a", "a", "b", "b"], ["p", "q", "r", " "], 2, "groups is empty for 1 of 4"),
         (["a", "a", "b", "b"], None, "five", "number of folds or a splitter"),
-        (["a", "a", "b", "b"], None, KFold(2), "nothing of a to learn"),
+        (["a", "a", "b", "b"], None, KFold(2), "no training sounds of a"),
     ],
 )
 def test_what_cannot_be_divided_is_refused(y, groups, cv, message):

@@ -89,10 +89,10 @@ def test_comparison_with_other_contents_of_the_same_files(noises, tmp_path, coun
 def test_style_transfers_of_pairs_in_another_order(tmp_path, count):
     rng = np.random.default_rng(0)
     for name in "abc":
-        soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 2000), 8000)
+        soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 2400), 8000)
     a, b, c = (str(tmp_path / f"{name}.wav") for name in "abc")
     options = {"networks": ["random"], "sample_rate": 8000, "max_iter": 1, "n_filters": 4}
-    options |= {"checkpoint_dir": tmp_path / "parts", "duration": 0.25}
+    options |= {"checkpoint_dir": tmp_path / "parts", "duration": 0.3}
     transfers = count(style, "transfer_file")
     first = run_style([(a, b), (b, c)], **options)
     assert len(transfers) == 2

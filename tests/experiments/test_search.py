@@ -55,6 +55,7 @@ def test_the_same_seed_gives_the_same_study(search, noises, tmp_path):
         first.model.predict_proba(noises[0]), again.model.predict_proba(noises[0])
     )
     assert len(first.trials) == 7
+    assert set(first.seconds) == {"search", "model"}
     assert first.best == next(
         t["params"] for t in first.trials if t["number"] == first.best_number
     )
