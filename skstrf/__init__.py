@@ -1,7 +1,8 @@
 """Spectro-temporal receptive fields, multilinear PCA and networks for sound, as estimators.
 
-``from skstrf import STRFTransformer, MPCA, CNNClassifier`` is all most experiments need.
-Names are loaded when first used, so that ``import skstrf`` stays light.
+All estimators and the loaders of data sets are imported from here, for example
+``from skstrf import STRFTransformer, MPCA, CNNClassifier``. Modules are loaded when a name is
+first used, so that ``import skstrf`` is fast.
 """
 
 from __future__ import annotations
