@@ -22,6 +22,7 @@ extensions = [
     "offline",
     "player",
     "figures",
+    "parameters",
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "sphinx_copybutton",

@@ -158,7 +158,7 @@ def channel_scores(
         Number of channels scored in parallel. None means 1 unless in a
         :func:`joblib.parallel_config` context, -1 all processors. The result does not depend on
         it.
-    memory : str, Path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the scores of each channel are cached. An interrupted run continues with
         the channels that are missing, and the same data, folds and settings are never scored
         twice.
@@ -332,7 +332,7 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         Scoring method as in scikit-learn. None is the accuracy.
     n_jobs : int or None, default=None
         Number of channels scored in parallel. None means 1, -1 all processors.
-    memory : str, Path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which scores are cached.
     verbose : bool, default=False
         Whether to show a progress bar.

@@ -210,7 +210,7 @@ def run_channels(
         Number of folds of each training part on which channels are selected.
     n_seeds : int, default=1
         Number of trainings of a classifier with a `random_state` on each fold.
-    memory : str, Path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Cache for the tensor of each recording and the scores of each channel.
     checkpoint_dir : str, Path or None, default=None
         Folder for the finished parts (one way with one seed). An interrupted run continues after

@@ -264,7 +264,7 @@ def run_comparison(
         Division of the sounds, see :func:`skstrf.experiments.run_classification`.
     n_seeds : int, default=3
         Number of seeds of folds and classifiers: `random_state`, `random_state` + 1 ...
-    memory : str, Path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Cache for the tensor of each recording.
     checkpoint_dir : str, Path or None, default=None
         Folder for the finished parts (one way with one seed). An interrupted comparison continues

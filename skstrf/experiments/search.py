@@ -241,7 +241,7 @@ def run_search(
         Optuna, or None for a study that is not kept.
     study_name : str, default="skstrf"
         Name of the study in the storage.
-    memory : str, Path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Cache for recordings and stages. None uses a temporary folder.
     random_state : int, default=0
         Seed of folds, candidates and classifiers.

@@ -263,7 +263,7 @@ def run_transfer(
         Number of divisions, choices of labels, pre-trainings and trainings.
     test_share : float, default=0.3
         Approximate share of the target in the test part.
-    memory : str, Path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Cache for the tensor of each recording.
     checkpoint_dir : str, Path or None, default=None
         Folder for the finished seeds. An interrupted run continues after them. They are reused

@@ -44,7 +44,7 @@ class ChromaTransformer(FourierTransformer):
         Precision of the computation and the output; None keeps that of the input.
     n_jobs : int or None, default=None
         Number of threads, each with a sound of its own; None means 1 and -1 all cores.
-    memory : str, path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the tensor of every recording is cached.
 
     Attributes

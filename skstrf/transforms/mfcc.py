@@ -48,13 +48,13 @@ class MFCCTransformer(MelBankTransformer):
         Smallest mel power; lower ones are raised to it.
     max_iter : int, default=64
         Number of iterations of `inverse_transform`.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState instance or None, default=None
         Seed of the phases from which `inverse_transform` starts.
     dtype : {"float32", "float64"} or None, default=None
         Precision of the computation and the output; None keeps that of the input.
     n_jobs : int or None, default=None
         Number of threads of `inverse_transform`; None means 1 and -1 all cores.
-    memory : str, path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the tensor of every recording is cached.
 
     Attributes

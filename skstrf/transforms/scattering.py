@@ -51,7 +51,7 @@ class ScatteringTransformer(FramedTransformer):
     n_jobs : int or None, default=None
         Number of threads, each with a sound of its own, besides those of torch; None means 1
         and -1 all cores.
-    memory : str, path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the tensor of every recording is cached.
 
     Attributes

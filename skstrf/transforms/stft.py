@@ -205,13 +205,13 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
         uncompressed output.
     max_iter : int, default=64
         Number of iterations of `inverse_transform` for magnitudes and powers.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState instance or None, default=None
         Seed of the phases from which `inverse_transform` starts.
     dtype : {"float32", "float64"} or None, default=None
         Precision of the computation and the output; None keeps that of the input.
     n_jobs : int or None, default=None
         Number of threads of `inverse_transform`; None means 1 and -1 all cores.
-    memory : str, path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the tensor of every recording is cached.
 
     Attributes

@@ -109,7 +109,7 @@ class STRFTransformer(InvertibleTransformer):
     max_iter : int or None, default=None
         Maximum number of iterations of each stage of :meth:`inverse_transform`; None selects the
         default of each stage.
-    random_state : int, RandomState or None, default=0
+    random_state : int, RandomState instance or None, default=0
         Seed of the noise from which :meth:`inverse_transform` starts.
     dtype : {"float32", "float64"} or None, default=None
         Precision of the cortical stage and the output; None keeps that of the input.
@@ -118,7 +118,7 @@ class STRFTransformer(InvertibleTransformer):
         stage uses torch's own threads.
     device : str, default="auto"
         Device of the cortical stage: "auto", "cpu" or "cuda".
-    memory : str, path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the tensor of every recording is cached.
     verbose : bool, default=False
         Whether :meth:`inverse_transform` shows its progress.

@@ -91,13 +91,13 @@ class WaveletTransformer(BankTransformer):
         Floor of "db" and scale of "log", in units of the uncompressed output.
     max_iter : int, default=32
         Number of iterations of `inverse_transform`.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState instance or None, default=None
         Seed of the noise from which `inverse_transform` starts.
     dtype : {"float32", "float64"} or None, default=None
         Precision of the computation and the output; None keeps that of the input.
     n_jobs : int or None, default=None
         Number of threads, each with a sound of its own; None means 1 and -1 all cores.
-    memory : str, path, joblib.Memory or None, default=None
+    memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the tensor of every recording is cached.
 
     Attributes
