@@ -1,4 +1,4 @@
-"""The command line: one module for each command. Only here is anything printed."""
+"""Command line: one module per command. Only these modules print anything."""
 
 from skstrf.cli.program import build_parser, run
 

@@ -1,4 +1,4 @@
-"""``skstrf demo``: the whole way on the recordings that come with the package."""
+"""``skstrf demo``: train and evaluate a classifier on the bundled recordings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.options import add_subparser
+from skstrf.cli.options import add_subparser, check_report
 from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
 
-DESCRIPTION = """Learn to tell musical instruments apart, from recordings that come with skstrf.
+DESCRIPTION = """Train a classifier of musical instruments on recordings that come with skstrf.
 
-Seven instruments; fitted on the train split, stopped by the valid split, tested on notes that are
-in neither, and on clips of other instruments of the same kind in other rooms (new_library), which
-tell whether the instrument or the recording was learned. Takes a few minutes on two cores."""
+The model for seven instruments is trained on the train split, stopped by the valid split, and
+tested on notes that are in neither, and on clips of other instruments of the same kind in other
+rooms (new_library), which show whether the instrument or the recording was learned. It takes a
+few minutes on two cores."""
 EPILOG = """examples:
   skstrf demo
   skstrf demo -o my-demo --quick
@@ -26,9 +27,13 @@ QUICK_SECONDS, QUICK_EPOCHS = 2.0, 10
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's."""
+    """Add the parser of the command."""
     parser = add_subparser(
-        commands, "demo", "try it on recordings that come with it", DESCRIPTION, EPILOG
+        commands,
+        "demo",
+        "train a classifier on recordings that come with skstrf",
+        DESCRIPTION,
+        EPILOG,
     )
     parser.add_argument(
         "-o",
@@ -40,16 +45,20 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"{QUICK_SECONDS:g} s of each clip and {QUICK_EPOCHS} epochs: only to see it run",
+        help=f"use {QUICK_SECONDS:g} s of each clip and {QUICK_EPOCHS} epochs, only to see it run",
     )
     parser.add_argument(
-        "--device", metavar="D", default="auto", help="auto, cpu or cuda (default: %(default)s)"
+        "--device",
+        metavar="D",
+        default="auto",
+        help="device of torch: auto, cpu or cuda (default: %(default)s)",
     )
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    check_report()
     with output_folder(args.output) as folder:
         from skstrf.datasets import load_instruments
         from skstrf.experiments import make_classification_pipeline, run_classification
@@ -61,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
             n_jobs=-1,
         )
-        print(f"Learning from {np.sum(clips.split == 'train')} clips ...", flush=True)
+        print(f"Training on {np.sum(clips.split == 'train')} clips ...", flush=True)
         results = run_classification(
             clips.filenames,
             np.array(clips.target_names)[clips.target],
@@ -72,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         )
         notes = [
             "The clips of new_library are of other instruments of the same kind, recorded "
-            "elsewhere: what is learned from one recording holds less well there.",
+            "elsewhere: a model of one recording generalizes less well to them.",
             "Sources and licenses of the recordings are in the folder of the package, in "
             "datasets/data/instruments/ATTRIBUTION.md.",
         ]

@@ -1,4 +1,4 @@
-"""The files that a command writes: all of them, or none."""
+"""Files that a command writes, all of them or none, and texts that it prints."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import secrets
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from skstrf.experiments import ClassificationResults
+from skstrf.utils.messages import escape
 
 __all__ = ["output_folder", "print_results", "write_results"]
 
@@ -20,11 +19,16 @@ REPORT, RESULTS, MODEL = "report.html", "results.json", "model.skops"
 
 
 @contextmanager
-def output_folder(path: str) -> Iterator[Path]:
-    """Give a folder to write to, whose files move to `path` once the block has ended well."""
+def output_folder(path: str, cache: Path | None = None) -> Iterator[Path]:
+    """Yield a folder whose files move to `path` at the end of the block if there is no error.
+
+    A new `cache` stays after an interruption, so that the same command can resume, but not after
+    a ValueError, such as that of a wrong option.
+    """
     target = Path(path)
     made = _make(target)
-    # Named before it is made, so that an interrupt at any moment finds it to be cleared away.
+    is_new = cache is not None and not cache.exists()
+    # Named before it is made, so that an interrupt at any moment finds it to be removed.
     staging = target / f".skstrf-{secrets.token_hex(8)}"
     try:
         try:
@@ -35,49 +39,58 @@ def output_folder(path: str) -> Iterator[Path]:
         with _uninterrupted():
             for file in sorted(staging.iterdir()):
                 file.replace(target / file.name)
+    except ValueError:
+        if cache is not None and is_new:
+            shutil.rmtree(cache, ignore_errors=True)
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         _remove_empty(made)
 
 
 def write_results(
-    results: ClassificationResults, folder: Path, output: str, *, title: str, notes: list[str]
+    results: Any, folder: Path, output: str, *, title: str, notes: Sequence[str]
 ) -> None:
-    """Write report, results and model of an experiment."""
-    from skstrf.model_io import save_model
+    """Write results and report of an experiment, and its model if it has one."""
+    options = {}
+    if hasattr(results, "model"):
+        from skstrf.model_io import save_model
 
-    loader = results.settings["loader"]
-    metadata: dict[str, Any] = {
-        "kind": "classification",
-        "classes": results.classes,
-        "sample_rate": loader["sample_rate"],
-        "duration": loader["duration"],
-        "evaluation": results.evaluation,
-        "accuracy": results.accuracy["mean"],
-        "chance": results.chance["mean"],
-        "settings": results.settings,
-        "random_state": results.random_state,
-    }
-    save_model(results.model, folder / MODEL, metadata=metadata)
-    results.write_json(folder / RESULTS)
-    model_file = str(Path(output) / MODEL)
-    results.to_report(folder / REPORT, title=title, notes=notes, model_file=model_file)
+        loader = results.settings["loader"]
+        score = getattr(results, "accuracy", None) or results.score
+        metadata: dict[str, Any] = {
+            "kind": "classification",
+            "classes": results.classes,
+            "sample_rate": loader["sample_rate"],
+            "duration": loader["duration"],
+            "evaluation": results.evaluation,
+            "accuracy": score["mean"],
+            "settings": results.settings,
+            "random_state": results.random_state,
+        }
+        if hasattr(results, "chance"):
+            metadata["chance"] = results.chance["mean"]
+        save_model(results.model, folder / MODEL, metadata=metadata)
+        options["model_file"] = str(Path(output) / MODEL)
+    results.write_json(folder / RESULTS, separate_times=True)
+    results.to_report(folder / REPORT, title=title, notes=notes, **options)
 
 
-def print_results(results: ClassificationResults, output: str) -> None:
-    """Print the accuracy against chance, and where the files are."""
-    print(results.summary())
-    for name, scores in results.extra.items():
+def print_results(results: Any, output: str) -> None:
+    """Print the summary of an experiment and the paths of its files."""
+    print(escape(results.summary(), keep="\n"))
+    for name, scores in getattr(results, "extra", {}).items():
         print(
-            f"{name}: accuracy {scores['accuracy']:.3f} ({scores['n_sounds']} sounds; "
+            f"{escape(name)}: accuracy {scores['accuracy']:.3f} ({scores['n_sounds']} sounds; "
             f"chance {scores['chance']:.3f})"
         )
-    for name in (REPORT, RESULTS, MODEL):
-        print(f"{name.split('.')[0] + ':':9}{Path(output) / name}")
+    names = [REPORT, RESULTS, *([MODEL] if hasattr(results, "model") else [])]
+    for name in names:
+        print(f"{name.split('.')[0] + ':':9}{escape(Path(output) / name)}")
 
 
 def _make(target: Path) -> list[Path]:
-    """Make a folder; return it and its parents as far as they were missing, deepest first."""
+    """Make a folder; return it and its parents that did not exist, deepest first."""
     missing = [p for p in [target, *target.parents] if not p.exists()]
     if target.exists() and not target.is_dir():
         raise ValueError(f"{target} is a file. Name a folder to write to.")
@@ -91,7 +104,7 @@ def _make(target: Path) -> list[Path]:
 
 def _remove_empty(folders: list[Path]) -> None:
     for folder in folders:
-        with suppress(OSError):  # something lies in it
+        with suppress(OSError):  # the folder is not empty
             folder.rmdir()
 
 
@@ -101,7 +114,7 @@ def _not_writable(target: Path, error: OSError) -> ValueError:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let nothing come between the moves of the files; they take no time."""
+    """Ignore signals while the files are moved, which takes no time."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

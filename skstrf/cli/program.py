@@ -1,4 +1,4 @@
-"""The program around the commands: arguments, messages, interrupts and exit status."""
+"""Program that runs the commands: arguments, messages, interrupts and exit status."""
 
 from __future__ import annotations
 
@@ -14,9 +14,20 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from skstrf._version import __version__
-from skstrf.cli import channels, classify, demo, predict, search, stationarity, style, transform
-from skstrf.cli import transfer_learning as transfer
+from skstrf.cli import (
+    channels,
+    classify,
+    compare,
+    demo,
+    predict,
+    search,
+    stationarity,
+    style,
+    transfer_learning,
+    transform,
+)
 from skstrf.utils.cluster import on_cluster
+from skstrf.utils.messages import escape
 
 __all__ = ["build_parser", "run"]
 
@@ -24,31 +35,34 @@ COMMANDS = (
     classify,
     predict,
     search,
+    compare,
     channels,
-    transfer,
+    transfer_learning,
     transform,
     stationarity,
     style,
     demo,
 )
-DESCRIPTION = "Learn to tell sounds apart from what the auditory cortex is thought to compute."
+DESCRIPTION = """Analyze and classify sounds with spectro-temporal receptive fields, the
+features of a model of auditory cortex."""
 EPILOG = """examples:
-  skstrf demo                              try it on recordings that come with it
-  skstrf classify sounds/ -o report/       learn from a folder of sounds, one sub-folder a class
-  skstrf predict report/model.skops *.wav  say what class new sounds are of
+  skstrf demo                              train a classifier on recordings that come with skstrf
+  skstrf classify sounds/ -o report/       train and evaluate a classifier; one sub-folder a class
+  skstrf predict report/model.skops *.wav  predict the classes of new sounds
   skstrf search sounds/ -o out/            search for the best settings
-  skstrf channels sounds/ -o out/          score what every channel tells alone
-  skstrf transfer a/ b/ -o out/            start from a network for other sounds
-  skstrf transform sounds/ -o out.zarr     keep the tensors of a folder of sounds
-  skstrf stationarity sounds/ -o out/      compare how stationary representations are
+  skstrf compare sounds/ -o out/           compare representations, reductions or classifiers
+  skstrf channels sounds/ -o out/          score every channel
+  skstrf transfer a/ b/ -o out/            transfer learning from one folder to another
+  skstrf transform sounds/ -o out.zarr     compute and store tensors
+  skstrf stationarity sounds/ -o out/      measure the stationarity of representations
   skstrf style speech.wav rain.wav -o out.wav   give a sound the texture of another
 
-`skstrf COMMAND --help` says what a command does with what."""
+`skstrf COMMAND --help` describes a command and its options."""
 USER_ERROR, UNFORESEEN = 2, 1
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands."""
+    """Build the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="skstrf",
         description=DESCRIPTION,
@@ -60,7 +74,11 @@ def build_parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         command = module.add_command(commands)
         command.add_argument(
-            "-v", "--verbose", action="count", default=0, help="say more; twice: with tracebacks"
+            "-v",
+            "--verbose",
+            action="count",
+            default=0,
+            help="print more messages; twice: also tracebacks",
         )
         command.set_defaults(run=module.run)
     return parser
@@ -86,23 +104,23 @@ def run(argv: Sequence[str]) -> int:
         except KeyboardInterrupt:
             return _interrupted(interrupts)
         except BrokenPipeError:
-            # Whoever read the output has seen enough; keep the exit from complaining.
+            # The reader has closed the pipe; without this, Python reports an error at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return UNFORESEEN
         except Exception as error:
-            # Libraries may turn an interrupt into an error of their own.
+            # Libraries can turn an interrupt into an error of their own.
             return _interrupted(interrupts) if interrupts.signal else _complain(error, args)
 
 
 class Interrupts:
-    """Remembers that Ctrl-C was pressed, even where a library swallows it."""
+    """Record of SIGINT and SIGTERM, even if a library catches the KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.signal = 0
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Listen while the block runs; leaves other handlers than Python's own alone."""
+        """Record signals during the block, unless their handlers are not those of Python."""
         try:
             usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
             terminate = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -110,7 +128,7 @@ class Interrupts:
                 signal.signal(signal.SIGINT, self._interrupt)
             if terminate:
                 signal.signal(signal.SIGTERM, self._interrupt)
-        except ValueError:  # not in the main thread, which alone gets signals
+        except ValueError:  # only the main thread receives signals
             yield
             return
         try:
@@ -128,7 +146,7 @@ class Interrupts:
 
 @contextmanager
 def _messages(verbose: int) -> Iterator[None]:
-    """Put warnings and the log on stderr, one line each, without the place in the code."""
+    """Print warnings and the log on stderr without their place in the code."""
     logger = logging.getLogger("skstrf")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("skstrf: %(message)s"))
@@ -148,7 +166,7 @@ def _messages(verbose: int) -> Iterator[None]:
 
 
 def _show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
-    print(f"skstrf: warning: {message}", file=sys.stderr)
+    print("skstrf: warning:", escape(str(message), keep="\n"), file=sys.stderr)
 
 
 def _interrupted(interrupts: Interrupts) -> int:
@@ -160,16 +178,16 @@ def _complain(error: Exception, args: argparse.Namespace) -> int:
     if args.verbose >= 2:
         traceback.print_exception(error, file=sys.stderr)
     is_users = isinstance(error, (ValueError, OSError, ImportError))
-    text = _in_words(error) if is_users else f"unforeseen {type(error).__name__}: {error}"
+    text = _describe(error) if is_users else f"unforeseen {type(error).__name__}: {error}"
     if not is_users and args.verbose < 2:
-        text += " (-v -v shows where)"
+        text += " (-v -v shows the traceback)"
     if getattr(args, "on_error", None) == "raise" and hasattr(error, "reason"):
         text += " With --on-error warn the other files are used all the same."
-    print(f"skstrf {args.command}: error: {text}", file=sys.stderr)
+    print(f"skstrf {args.command}: error:", escape(text, keep="\n"), file=sys.stderr)
     return USER_ERROR if is_users else UNFORESEEN
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

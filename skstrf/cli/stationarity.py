@@ -1,4 +1,4 @@
-"""``skstrf stationarity``: how stationary representations of a folder of sounds are."""
+"""``skstrf stationarity``: measure the stationarity of representations of sounds."""
 
 from __future__ import annotations
 
@@ -7,24 +7,33 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.options import add_subparser, positive_float, positive_int, seed
-from skstrf.cli.outputs import REPORT, RESULTS, output_folder
+from skstrf.cli.labeled import describe_duration
+from skstrf.cli.options import (
+    add_data_options,
+    add_machine_options,
+    add_subparser,
+    check_report,
+    n_threads,
+    positive_int,
+)
+from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
 
 DESCRIPTION = """Measure how stationary nine representations of the sounds of a folder are.
 
-STFT, Mel, MFCC, Chroma, Wavelet, Scattering, Gammatone, Cochleogram and STRF are computed, put on
-one grid, and tested line by line along every axis and plane by plane. Rates are between 0 (not
-stationary) and 1; all pairs of representations are compared over the same sounds."""
+STFT, Mel, MFCC, Chroma, Wavelet, Scattering, Gammatone, Cochleogram and STRF are computed,
+resampled to one grid, and tested line by line along every axis and plane by plane. Rates lie
+between 0 (not stationary) and 1; all pairs of representations are compared over the same
+sounds."""
 EPILOG = """the folder DIR:
-  sounds at any depth: wav, flac, ogg, mp3, au, aiff; any sample rate.
+  sounds at any depth: wav, flac, ogg, mp3, au, aiff; any sampling rate.
 
-written to OUT, all at once at the end:
-  report.html   to read; needs no other file
-  results.json  the same in numbers, for every sound
+written to OUT, all files at once at the end:
+  report.html   report; a single file
+  results.json  all numbers, for every sound
 
-Files that cannot be used are named at the end, and the exit status is 1.
+Files that cannot be used are listed in the report, and the exit status is 1.
 
 examples:
   skstrf stationarity sounds/ -o report/
@@ -33,31 +42,36 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's."""
-    summary = "measure how stationary representations of a folder of sounds are"
+    """Add the parser of the command."""
+    summary = "measure the stationarity of representations of sounds"
     parser = add_subparser(commands, "stationarity", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")
+    add_data_options(parser, labeled=False, table=False, on_error="warn")
+    group = parser.add_argument_group("experiment")
+    add = group.add_argument
+    add("--only", metavar="NAME", nargs="+", help="representations to test (default: all nine)")
     add(
-        "--duration",
-        metavar="S",
-        type=positive_float,
-        help="crop and pad all sounds to S seconds (default: their median length, at most 30)",
+        "--surrogates",
+        metavar="N",
+        type=positive_int,
+        default=199,
+        help="number of surrogates of each test (default: %(default)s)",
     )
-    add("--sample-rate", metavar="HZ", type=positive_int, default=16000, help="resample to HZ")
-    add("--only", metavar="NAME", nargs="+", help="some of the nine representations")
-    add("--surrogates", metavar="N", type=positive_int, default=199, help="for every test")
-    add("--max-lines", metavar="N", type=positive_int, default=1024, help="tested along an axis")
-    add("--detrend", choices=["linear", "polish"], help="test around a trend, or profiles")
     add(
-        "--on-error",
-        choices=["raise", "warn"],
-        default="warn",
-        help="stop at a file that cannot be used, or go on without (default: %(default)s)",
+        "--max-lines",
+        metavar="N",
+        type=positive_int,
+        default=1024,
+        help="largest number of lines tested along an axis (default: %(default)s)",
     )
-    add("--seed", metavar="N", type=seed, default=0, help="of all chance (default: %(default)s)")
-    add("--n-jobs", metavar="N", type=int, help="threads that read, processes that test")
+    add(
+        "--detrend",
+        choices=["linear", "polish"],
+        help="remove a linear trend, or row and column profiles, before the tests",
+    )
+    add_machine_options(group, device=False)
     return parser
 
 
@@ -68,14 +82,15 @@ def run(args: argparse.Namespace) -> int:
     from skstrf.experiments.classification import choose_duration
     from skstrf.stationarity import StationarityScorer
 
-    files = find_audio_files(args.directory)
-    if not files:
+    check_report()
+    filenames = find_audio_files(args.directory)
+    if not filenames:
         raise ValueError(f"{args.directory} holds no sound files, nor do its sub-folders.")
     with output_folder(args.output) as folder:
-        duration = args.duration or choose_duration(files)
+        duration = args.duration or choose_duration(filenames)
         results = run_stationarity(
-            files,
-            representations=_chosen(args.only, duration, args.sample_rate),
+            filenames,
+            representations=_choose_representations(args.only, duration, args.sample_rate),
             duration=duration,
             sample_rate=args.sample_rate,
             scorer=StationarityScorer(
@@ -85,24 +100,20 @@ def run(args: argparse.Namespace) -> int:
                 random_state=args.seed,
             ),
             on_error=args.on_error,
-            n_jobs=args.n_jobs,
+            n_jobs=n_threads(args.n_jobs),
             random_state=args.seed,
             verbose=sys.stderr.isatty(),
         )
-        results.write_json(folder / RESULTS)
-        how = "as asked for" if args.duration else "the median length of the files, at most 30 s"
-        results.to_report(
-            folder / REPORT,
-            title=f"Stationarity of {Path(args.directory).resolve().name}",
-            notes=[f"Sounds were cropped or padded to {duration:g} s ({how})."],
-        )
-    print(results.summary())
-    for name in (REPORT, RESULTS):
-        print(f"{name.split('.')[0] + ':':9}{Path(args.output) / name}")
+        title = f"Stationarity of {Path(args.directory).resolve().name}"
+        notes = [describe_duration(args, duration)]
+        write_results(results, folder, args.output, title=title, notes=notes)
+    print_results(results, args.output)
     return 1 if results.skipped else 0
 
 
-def _chosen(only: list[str] | None, duration: float, sample_rate: int) -> dict[str, Any]:
+def _choose_representations(
+    only: list[str] | None, duration: float, sample_rate: int
+) -> dict[str, Any]:
     from skstrf.experiments import make_representations
 
     every = make_representations(duration, sample_rate)

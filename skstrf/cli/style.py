@@ -1,4 +1,4 @@
-"""``skstrf style``: the texture of one sound, the content of another."""
+"""``skstrf style``: transfer the texture of one sound to another."""
 
 from __future__ import annotations
 
@@ -7,100 +7,174 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.options import add_subparser, positive_float, positive_int, seed
+from skstrf.cli.labeled import cache_folder
+from skstrf.cli.options import (
+    add_cache_option,
+    add_machine_options,
+    add_subparser,
+    check_report,
+    positive_float,
+    positive_int,
+)
+from skstrf.cli.outputs import output_folder, print_results, write_results
+from skstrf.utils.messages import escape
 
 __all__ = ["add_command", "run"]
 
-DESCRIPTION = """Give a sound the texture of others.
+DESCRIPTION = """Give a sound the texture of other sounds.
 
-The content's sound is varied until a network hears the style's texture in it: by default random
-filters over its spectrogram, or a model of auditory cortex. Level, length, sample rate and
-channels of the content are kept."""
-EPILOG = """written:
-  OUT           the result: wav, flac or ogg, by its ending
-  OUT's .html   a page with players, measures and pictures (--report names another file)
+The content sound is optimized until a network has the same texture statistics as for the style
+sounds: by default random filters on the spectrogram, or a model of auditory cortex. Level,
+length, sampling rate and channels of the content are kept.
 
-Ctrl-C writes the best so far.
+With folders instead of files, up to six pairs of a content and a style are transferred by both
+networks, and their measures are compared; without a folder of styles, the sounds of the folder
+are each other's styles."""
+EPILOG = """written for files:
+  OUT           the result: wav, flac or ogg, by its file extension
+  OUT's .html   a page with players, measures and figures (--report names another file)
+Ctrl-C writes the best result so far.
+
+written for folders, all files at once at the end:
+  OUT/report.html and OUT/results.json
+kept in OUT/cache (or --cache):
+  finished transfers, from which the same command resumes after an interruption; can be deleted
 
 examples:
   skstrf style speech.wav choir.ogg -o out.wav
   skstrf style beat.wav rain1.wav rain2.wav -o out.flac --network cortical --duration 5
-  skstrf style song.mp3 rain.wav -o rain.wav --content-weight 0 --init noise"""
+  skstrf style song.mp3 rain.wav -o rain.wav --content-weight 0 --init noise
+  skstrf style speech/ rain/ -o comparison/ --duration 5"""
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 
 
-def _weight(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a weight of 0 or more")
-    return value
-
-
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's."""
-    summary = "give a sound the texture of others"
+    """Add the parser of the command."""
+    summary = "give a sound the texture of other sounds"
     parser = add_subparser(commands, "style", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
-    add("content", metavar="CONTENT", help="sound file whose content is kept")
-    add("styles", metavar="STYLE", nargs="+", help="sound files that together are the style")
-    add("-o", "--output", metavar="OUT", required=True, help="sound file to write")
-    add("--report", metavar="HTML", help="page to write (default: OUT with the ending .html)")
+    add("content", metavar="CONTENT", help="sound file, or folder of sounds, for the content")
+    add("styles", metavar="STYLE", nargs="*", help="sound files, or one folder, for the style")
+    add("-o", "--output", metavar="OUT", required=True, help="sound file, or folder, to write")
+    add("--report", metavar="HTML", help="page to write (default: OUT with the extension .html)")
     add("--no-report", action="store_true", help="write no page")
-    networks = ["random", "cortical"]
-    add("--network", choices=networks, default="random", help="what hears (default: %(default)s)")
-    add("--content-weight", metavar="W", type=_weight, help="default: 0.05")
-    add("--style-weight", metavar="W", type=_weight, help="default: 1")
-    add("--init", choices=["content", "noise", "style"], default="content", help="where to start")
-    add("--max-iter", metavar="N", type=positive_int, help="iterations a block (default: 300)")
-    add("--duration", metavar="S", type=positive_float, help="use the first S seconds of each")
+    add(
+        "--network",
+        choices=["random", "cortical"],
+        help="network that measures the texture (default: random; for folders both)",
+    )
+    add(
+        "--content-weight", metavar="W", type=_weight, help="weight of the content (default: 0.05)"
+    )
+    add("--style-weight", metavar="W", type=_weight, help="weight of the style (default: 1)")
+    add(
+        "--init",
+        choices=["content", "noise", "style"],
+        default="content",
+        help="sound from which the optimization starts (default: %(default)s)",
+    )
+    add(
+        "--max-iter",
+        metavar="N",
+        type=positive_int,
+        help="largest number of iterations per block (default: 300)",
+    )
+    add(
+        "--duration",
+        metavar="S",
+        type=positive_float,
+        help="use the first S seconds of each sound (default: all; for folders 5)",
+    )
     add(
         "--sample-rate",
         metavar="HZ",
         type=positive_int,
-        help="work and write at HZ (default: that of CONTENT)",
+        help="sampling rate of computation and result in Hz (default: that of CONTENT; for "
+        "folders 16000)",
     )
-    add("--seed", metavar="N", type=seed, default=0, help="of all chance (default: %(default)s)")
-    add("--device", metavar="D", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    add(
+        "--on-error",
+        choices=["raise", "warn"],
+        default="raise",
+        help="for folders: stop at a pair that cannot be used, or leave it out (default: "
+        "%(default)s)",
+    )
+    add_cache_option(parser)
+    add_machine_options(parser, n_jobs=False)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    names = ("content_weight", "style_weight", "max_iter")
+    settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    settings |= {"init": args.init, "device": args.device, "random_state": args.seed}
+    if Path(args.content).is_dir():
+        return _run_folders(args, settings)
+    return _run_files(args, settings)
+
+
+def _run_files(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     from skstrf.experiments import StyleResults, make_style_transfer
     from skstrf.experiments.style import transfer_file
 
     output, report = _outputs(args)
     rate = args.sample_rate or _sample_rate(args.content)
-    names = ("content_weight", "style_weight", "max_iter")
-    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     transfer = make_style_transfer(
-        args.network,
-        sample_rate=rate,
-        init=args.init,
-        device=args.device,
-        random_state=args.seed,
-        verbose=sys.stderr.isatty(),
-        **chosen,
+        args.network or "random", sample_rate=rate, verbose=sys.stderr.isatty(), **settings
     )
     pair = transfer_file(args.content, args.styles, transfer, duration=args.duration)
     _write_sound(output, pair.sounds["result"], rate)
-    about = {name: getattr(transfer, name) for name in ("network", "init", *names)}
+    names = ("network", "init", "content_weight", "style_weight", "max_iter")
+    about = {name: getattr(transfer, name) for name in names}
     about["duration"] = args.duration or "all"
     results = StyleResults(pairs=[pair], settings=about, random_state=args.seed)
-    print(results.summary())
-    print(f"sound:   {output}")
+    print(escape(results.summary(), keep="\n"))
+    print(f"sound:   {escape(output)}")
     if report is not None:
         results.to_report(report, title=f"{pair.content} in the style of {pair.style}")
-        print(f"report:  {report}")
+        print(f"report:  {escape(report)}")
     return 130 if pair.interrupted else 0
+
+
+def _run_folders(args: argparse.Namespace, settings: dict[str, Any]) -> int:
+    from skstrf.datasets import find_audio_files
+    from skstrf.experiments import run_style
+    from skstrf.experiments.style import pair_files
+
+    check_report()
+    if len(args.styles) > 1:
+        raise ValueError("Give one folder of styles, or none, beside a folder of contents.")
+    contents = find_audio_files(args.content)
+    styles = find_audio_files(args.styles[0]) if args.styles else None
+    networks = ("random", "cortical") if args.network is None else (args.network,)
+    cache = cache_folder(args)
+    with output_folder(args.output, cache) as folder:
+        results = run_style(
+            pair_files(contents, styles),
+            networks=networks,
+            duration=args.duration or 5.0,
+            sample_rate=args.sample_rate or 16000,
+            checkpoint_dir=cache / "parts",
+            on_error=args.on_error,
+            **settings,
+        )
+        title = f"Style transfer of {Path(args.content).resolve().name}"
+        write_results(results, folder, args.output, title=title, notes=[])
+    print_results(results, args.output)
+    return 0
 
 
 def _outputs(args: argparse.Namespace) -> tuple[Path, Path | None]:
     """Check the files to write before any work is done."""
+    if not args.styles:
+        raise ValueError("Give at least one sound file for the style, STYLE.")
     output = Path(args.output)
     if output.suffix.lower() not in FORMATS:
         raise ValueError(f"{output} must end with one of {', '.join(FORMATS)}.")
     report = None if args.no_report else Path(args.report or output.with_suffix(".html"))
+    if report is not None:
+        check_report()
     sources = {Path(path).resolve() for path in (args.content, *args.styles)}
     for path in (output, report):
         if path is None:
@@ -127,3 +201,11 @@ def _write_sound(path: Path, sound: Any, rate: int) -> None:
 
     with atomic_write(path) as temporary:
         soundfile.write(temporary, sound.T, rate, format=FORMATS[path.suffix.lower()])
+
+
+def _weight(text: str) -> float:
+    """Parse a weight of 0 or more."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a weight of 0 or more")
+    return value

@@ -1,4 +1,4 @@
-"""``skstrf transfer``: what learning from one folder does for learning from another."""
+"""``skstrf transfer``: transfer learning from one folder of sounds to another."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from skstrf.cli.labeled import cache_folder, describe_duration, pipeline_options
 from skstrf.cli.options import (
     FOLDER,
+    add_cache_option,
+    add_data_options,
     add_machine_options,
-    add_strf_options,
+    add_representation_options,
+    add_seeds_option,
     add_subparser,
-    clip_length,
-    load_folder,
-    pipeline_of,
-    positive_float,
+    check_report,
+    n_threads,
     positive_int,
     share,
 )
-from skstrf.cli.outputs import REPORT, RESULTS, output_folder
+from skstrf.cli.outputs import output_folder, print_results, write_results
 
-__all__ = [
-    "add_command",
-    "run",
-]
+__all__ = ["add_command", "run"]
 
+DESCRIPTION = """Train on the sounds of SOURCE, then on few labels of TARGET.
 
-DESCRIPTION = """Learn from the sounds of SOURCE, then from few labels of TARGET.
-
-The network and the multilinear PCA of the source are carried over, with a new output layer; its
-layers learn on, learn slowly, or stay as they are. That is compared with learning the target
-from scratch, from the same labels, by accuracy on sounds of the target that were not learned
-from. The classes of the two may be others."""
+The network and the multilinear PCA of the source are reused with a new output layer; the layers
+are trained further, trained with a lower learning rate, or frozen. This is compared with training
+on the target from scratch with the same labels, by accuracy on sounds of the target that were
+not used for training. The classes of the two folders can differ."""
 EPILOG = f"""the folders SOURCE and TARGET:
 {FOLDER.replace("DIR", "FOLDER").replace(" (or --metadata)", "")}
-The split column of SOURCE is not used: all its sounds are learned from.
+All sounds of SOURCE are used for training; its split column is ignored.
 
-written to OUT, all at once at the end:
-  report.html   to read; needs no other file
-  results.json  the same in numbers, for every training
+written to OUT, all files at once at the end:
+  report.html   report; a single file
+  results.json  all numbers, for every training; equal for equal seeds, except for "times"
+kept in OUT/cache (or --cache):
+  tensors and finished parts, from which the same command resumes after an interruption; can be
+  deleted
 
 examples:
   skstrf transfer instruments/ loops/ -o transfer/
@@ -48,67 +49,79 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's."""
-    summary = "start from a network for other sounds, with few labels"
+    """Add the parser of the command."""
+    summary = "transfer learning from one folder of sounds to another"
     parser = add_subparser(commands, "transfer", summary, DESCRIPTION, EPILOG)
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="folder of sounds to learn from first")
-    add("target", metavar="TARGET", help="folder of sounds to learn with few labels")
+    add("source", metavar="SOURCE", help="folder of sounds to train on first")
+    add("target", metavar="TARGET", help="folder of sounds with few labels")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")
+    add_data_options(parser, table=False)
+    group = parser.add_argument_group("experiment")
+    add_representation_options(group)
+    add = group.add_argument
     add(
-        "--shares", metavar="S", nargs="+", type=share, help="shares of labels (default: .05 to 1)"
+        "--mpca",
+        metavar="SHARE",
+        type=share,
+        default=0.95,
+        help="share of the variance that multilinear PCA keeps in each mode "
+        "(default: %(default)s)",
     )
+    add("--max-epochs", metavar="N", type=positive_int, help="largest number of training epochs")
     add(
-        "--seeds",
-        metavar="N",
-        type=positive_int,
-        default=3,
-        help="divisions and trainings, for the spread (default: %(default)s)",
-    )
-    add(
-        "--duration",
+        "--shares",
         metavar="S",
-        type=positive_float,
-        help="crop and pad all sounds to S seconds (default: median of the target, at most 30)",
+        nargs="+",
+        type=share,
+        help="shares of the labels of TARGET (default: 0.05 to 1)",
     )
-    add("--sample-rate", metavar="HZ", type=positive_int, default=16000, help="resample to HZ")
-    add("--mpca", metavar="SHARE", type=share, default=0.95, help="to keep of each mode")
-    add("--max-epochs", metavar="N", type=positive_int, help="of each training")
-    add("--on-error", choices=["raise", "warn"], default="raise", help="at files without use")
-    add("--cache", metavar="FOLDER", help="keeps tensors between runs")
-    add_strf_options(parser)
-    add_machine_options(parser)
+    add_seeds_option(group, 3, "repetitions with other divisions and trainings")
+    add_cache_option(group)
+    add_machine_options(group)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import run_transfer
+    from skstrf.datasets.corpora import load_corpus
+    from skstrf.experiments import make_classification_pipeline, run_transfer
+    from skstrf.experiments.classification import choose_duration
 
-    notes: list[str] = []
-    source, target = (load_folder(args, directory) for directory in (args.source, args.target))
-    with output_folder(args.output) as folder:
-        pipeline = pipeline_of(args, clip_length(args, target.filenames, notes))
-        shares = {} if args.shares is None else {"fractions": args.shares}
+    check_report()
+    (source, source_kind), (target, target_kind) = (
+        load_corpus(
+            directory,
+            kind=args.corpus,
+            sample_rate=args.sample_rate,
+            on_error=args.on_error,
+            n_jobs=n_threads(args.n_jobs),
+        )
+        for directory in (args.source, args.target)
+    )
+    cache = cache_folder(args)
+    with output_folder(args.output, cache) as folder:
+        duration = args.duration or choose_duration(target.filenames)
+        fractions = {} if args.shares is None else {"fractions": args.shares}
         results = run_transfer(
             source,
             target,
-            pipeline=pipeline.set_params(strf__memory=args.cache),
+            pipeline=make_classification_pipeline(**pipeline_options(args, duration)),
             n_seeds=args.seeds,
+            memory=cache,
+            checkpoint_dir=cache / "parts",
             random_state=args.seed,
             folder=folder,
             verbose=sys.stderr.isatty(),
-            **shares,
+            **fractions,
         )
         results.skipped = [*source.skipped, *target.skipped, *results.skipped]
-        results.write_json(folder / RESULTS)
         names = [Path(directory).resolve().name for directory in (args.source, args.target)]
-        results.to_report(
-            folder / REPORT,
-            title=f"From {names[0]} to {names[1]}",
-            notes=notes,
-        )
-    print(results.summary())
-    for name in (REPORT, RESULTS):
-        print(f"{name.split('.')[0] + ':':9}{Path(args.output) / name}")
+        notes = [
+            describe_duration(args, duration),
+            f"Source: {source_kind}. Target: {target_kind}.",
+        ]
+        title = f"From {names[0]} to {names[1]}"
+        write_results(results, folder, args.output, title=title, notes=notes)
+    print_results(results, args.output)
     return 0

@@ -1,4 +1,4 @@
-"""``skstrf transform``: a folder of sounds in, their tensors out."""
+"""``skstrf transform``: compute and store the tensors of a folder of sounds."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ from typing import Any
 
 from skstrf.cli.options import (
     add_cluster_option,
+    add_data_options,
+    add_machine_options,
+    add_representation_options,
     add_subparser,
     n_threads,
-    numbers,
-    positive_float,
+    parse_filters,
     positive_int,
 )
+from skstrf.utils.messages import escape
 
-__all__ = ["add_command", "run"]
+__all__ = ["add_command", "representations", "run"]
 
-DESCRIPTION = """Turn the sounds of a folder into tensors, and keep them in one zarr store.
+DESCRIPTION = """Transform the sounds of a folder to tensors, and keep them in one zarr store.
 
-Every sound becomes a tensor (scale x rate x frequency x time by default) of the same shape. The
-store holds them with their axes, labels, paths and all settings. A run that is stopped, even by
-a power cut, goes on where it was when the same command is given again. Sounds may last hours:
-above two minutes they are worked on piece by piece."""
+Each sound becomes a tensor (scale x rate x frequency x time by default) of the same shape. The
+store holds them with their axes, labels, paths and all settings. An interrupted run, even by a
+power cut, resumes when the same command is given again. Sounds can last hours: above two minutes
+they are processed in blocks."""
 EPILOG = """the folder DIR:
   sounds at any depth; those in sub-folders are labeled by the first of them. Or DIR/metadata.csv
-  (or --metadata) with the columns file and class names sounds and labels.
+  (or --metadata) with the columns file and class lists sounds and labels.
 
 the store OUT, in Python:
   from skstrf.corpus_store import open_tensors
   stored = open_tensors("OUT")
   stored.X[0], stored.axes, stored.y, stored.paths, stored.mask
 
-A file that cannot be used is named at the end, its row is NaN and not in the mask, the others are
-complete, and the exit status is 1. The same command tries it again.
+A file that cannot be used is reported at the end, its row is NaN and not in the mask, the others
+are complete, and the exit status is 1. The same command tries the file again.
 
 examples:
   skstrf transform sounds/ -o sounds.zarr
@@ -46,62 +49,34 @@ examples:
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
-    """Add the command to the program's."""
-    summary = "keep the tensors of a folder of sounds"
+    """Add the parser of the command."""
+    summary = "compute and store the tensors of a folder of sounds"
     parser = add_subparser(commands, "transform", summary, DESCRIPTION, EPILOG)
-    parser.add_argument("directory", metavar="DIR", help="folder of sounds")
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the zarr store")
-    data = parser.add_argument_group("data")
-    data.add_argument("--metadata", metavar="CSV", help="table of the sounds (see below)")
-    data.add_argument(
-        "--duration",
-        metavar="S",
-        type=positive_float,
-        help="crop and pad all sounds to S seconds (default: their median length, at most 30)",
-    )
-    data.add_argument(
-        "--sample-rate",
-        metavar="HZ",
-        type=positive_int,
-        default=16000,
-        help="resample all sounds to HZ (default: %(default)s)",
-    )
-    data.add_argument(
-        "--on-error",
-        choices=["raise", "warn"],
-        default="warn",
-        help="stop at a file that cannot be used, or go on without (default: %(default)s)",
-    )
-    _add_representation(parser.add_argument_group("representation"))
-    return parser
-
-
-def _add_representation(group: Any) -> None:
-    group.add_argument(
+    add = parser.add_argument
+    add("directory", metavar="DIR", help="folder of sounds")
+    add("-o", "--output", metavar="OUT", required=True, help="zarr store to write")
+    add_data_options(parser, labeled=False, on_error="warn")
+    group = parser.add_argument_group("representation")
+    add = group.add_argument
+    add(
         "--representation",
         metavar="NAME",
         default="strf",
-        help="strf (default) or another one; a wrong name lists them",
+        help="name of the representation; a wrong name lists all (default: %(default)s)",
     )
-    group.add_argument(
-        "--rates",
-        metavar="HZ",
-        nargs="+",
-        help="of strf, ascending, or 'eremeeva2017' for 9 of them",
+    add_representation_options(group)
+    add(
+        "--frame-step",
+        metavar="N",
+        type=positive_int,
+        help="number of frames of 8 ms per output frame (strf only)",
     )
-    group.add_argument(
-        "--scales",
-        metavar="C/OCT",
-        nargs="+",
-        help="of strf, ascending, or 'eremeeva2017' for 11 of them",
+    add(
+        "--pooling",
+        choices=["mean", "sample"],
+        help="combination of these frames: their mean or the first (strf only)",
     )
-    group.add_argument(
-        "--frame-step", metavar="N", type=positive_int, help="of strf, frames of 8 ms per frame"
-    )
-    group.add_argument(
-        "--pooling", choices=["mean", "sample"], help="of strf, what is kept of these frames"
-    )
-    group.add_argument(
+    add(
         "--set",
         metavar="NAME=VALUE",
         action="append",
@@ -109,13 +84,9 @@ def _add_representation(group: Any) -> None:
         dest="settings",
         help="any other parameter of the transformer; the value is JSON or plain text",
     )
-    group.add_argument(
-        "--n-jobs",
-        metavar="N",
-        type=int,
-        help="threads that read and transform (default: all cores)",
-    )
+    add_machine_options(group, seed=False, device=False)
     add_cluster_option(group)
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,10 +95,10 @@ def run(args: argparse.Namespace) -> int:
     from skstrf.experiments.classification import choose_duration
 
     transformer = _transformer(args)
-    files, labels = _sounds(args)
-    duration = args.duration or choose_duration(files)
+    filenames, labels = _list_sounds(args)
+    duration = args.duration or choose_duration(filenames)
     stored = store_tensors(
-        files,
+        filenames,
         args.output,
         transformer,
         duration=duration,
@@ -139,32 +110,33 @@ def run(args: argparse.Namespace) -> int:
         verbose=sys.stderr.isatty() or args.verbose > 0,
     )
     for path, text in stored.errors.items():
-        print(f"{path}: {text}", file=sys.stderr)
+        print(f"{escape(path)}: {text}", file=sys.stderr)
     shape = " x ".join(f"{len(axis.values)} ({axis.name})" for axis in stored.axes)
-    print(f"{stored.mask.sum()} of {len(files)} sounds of {duration:g} s in {args.output}")
+    n_good = stored.mask.sum()
+    print(f"{n_good} of {len(filenames)} sounds of {duration:g} s in {escape(args.output)}")
     print(f"each {shape}, {stored.X.dtype}")
     return 1 if stored.errors else 0
 
 
-def _sounds(args: argparse.Namespace) -> tuple[list[str], list[str] | None]:
-    """Files of the folder, and labels if all of them have one."""
+def _list_sounds(args: argparse.Namespace) -> tuple[list[str], list[str] | None]:
+    """List the files of the folder, and the labels if all of them have one."""
     from skstrf.datasets import find_audio_files
-    from skstrf.datasets.folder import check_folder, from_csv
+    from skstrf.datasets.folder import METADATA, check_folder, from_csv
 
     root = check_folder(args.directory)
-    table = Path(args.metadata) if args.metadata else root / "metadata.csv"
+    table = Path(args.metadata) if args.metadata else root / METADATA
     if args.metadata or table.is_file():
         entries = from_csv(root, table)
         return [str(root / e.file) for e in entries], [e.label for e in entries]
-    files = find_audio_files(root)
-    if not files:
+    filenames = find_audio_files(root)
+    if not filenames:
         raise ValueError(f"{root} holds no sound files, nor do its sub-folders.")
-    parts = [Path(file).relative_to(root).parts for file in files]
-    return files, [p[0] for p in parts] if all(len(p) > 1 for p in parts) else None
+    parts = [Path(filename).relative_to(root).parts for filename in filenames]
+    return filenames, [p[0] for p in parts] if all(len(p) > 1 for p in parts) else None
 
 
 def representations() -> dict[str, type]:
-    """The transformers of skstrf.transforms by short name, such as "strf"."""
+    """Return the transformers of skstrf.transforms by short name, such as "strf"."""
     from skstrf import transforms
     from skstrf.transforms.base import SoundTransformer
 
@@ -185,8 +157,8 @@ def _transformer(args: argparse.Namespace) -> Any:
         )
     transformer = known[args.representation]()
     options = {
-        "rates": numbers(args.rates, "--rates"),
-        "scales": numbers(args.scales, "--scales"),
+        "rates": parse_filters(args.rates, "--rates"),
+        "scales": parse_filters(args.scales, "--scales"),
         "frame_step": args.frame_step,
         "pooling": args.pooling,
     }
@@ -200,11 +172,12 @@ def _transformer(args: argparse.Namespace) -> Any:
             )
     for name in ("sample_rate", "n_jobs", "memory"):
         if name in params:
-            raise ValueError(f"--set {name}=... is not for this: the command itself takes care.")
+            raise ValueError(f"--set {name}=... is not possible: the command itself sets it.")
     return transformer.set_params(**params)
 
 
 def _setting(text: str) -> tuple[str, Any]:
+    """Parse NAME=VALUE."""
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise ValueError(f"--set takes NAME=VALUE, got {text}.")

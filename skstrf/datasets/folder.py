@@ -18,7 +18,7 @@ from sklearn.utils import Bunch
 from skstrf.datasets.audio import DURATION, MAX_DURATION, OFFSET, SAMPLE_RATE, count_samples
 from skstrf.datasets.headers import AudioReadError
 from skstrf.datasets.loader import read_headers, read_many, skipped_files
-from skstrf.utils.messages import describe_skipped, warn_user
+from skstrf.utils.messages import describe_skipped, escape, warn_user
 from skstrf.utils.validation import Integral, Interval, Options, StrOptions, validate_params
 
 __all__ = [
@@ -420,8 +420,11 @@ def check_folder(path: str | os.PathLike[str]) -> Path:
 def _from_subfolders(root: Path) -> tuple[list[Entry], list[tuple[str, str]]]:
     """List a folder with one sub-folder per class; also return the files outside the classes."""
     folders = [item for item in root.iterdir() if item.is_dir() and not _is_hidden(item.name)]
+    # Class names are printed and drawn, so bytes that are not UTF-8 are escaped in them.
     entries = [
-        Entry(f"{folder.name}/{file}", folder.name) for folder in folders for file in _walk(folder)
+        Entry(f"{folder.name}/{file}", escape(folder.name))
+        for folder in folders
+        for file in _walk(folder)
     ]
     loose = sorted(
         item.name for item in root.iterdir() if _is_audio(item.name) and not item.is_dir()
@@ -500,7 +503,7 @@ def _entry(root: Path, row: dict[str, str], place: str) -> Entry:
         )
     return Entry(
         file=inside.replace(os.sep, "/"),
-        label=cells["class"],
+        label=escape(cells["class"]),
         split=cells.get("split"),
         group=cells.get("group"),
         # A column without a name is an index that a data frame left there.

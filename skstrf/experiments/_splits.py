@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from skstrf.datasets import load_audio_folder, load_gtzan, load_million_song_genres
 from skstrf.utils.messages import warn_user
 
 __all__ = [
@@ -18,7 +16,6 @@ __all__ = [
     "Plan",
     "check_names",
     "held_back_share",
-    "load_corpus",
     "plan_folds",
     "plan_split",
     "split_roles",
@@ -240,33 +237,3 @@ def _hold_back(
 
 def _warn_of_fewer(asked: int, count: int, reason: str) -> None:
     warn_user(f"{count} folds instead of {asked}: {reason}.")
-
-
-_MSD_LABELS = ("*.cls", "msd_genre_dataset.txt")
-
-
-def load_corpus(directory: str, **options: Any) -> tuple[Any, str]:
-    """List the sounds of a folder: GTZAN, Million Song previews, or one sub-folder a class."""
-    folder = Path(directory)
-    labels = [path for pattern in _MSD_LABELS for path in sorted(folder.glob(pattern))]
-    if _is_gtzan(folder):
-        sounds = load_gtzan(folder, load_content=False, **options)
-        kind = "GTZAN, fault-filtered split"
-    elif labels:
-        home = folder if next(folder.rglob("*.h5"), None) else None
-        sounds = load_million_song_genres(
-            labels[0], home, audio_home=folder, load_content=False, **options
-        )
-        kind = f"Million Song Dataset, {labels[0].name}"
-    else:
-        sounds = load_audio_folder(directory, load_content=False, min_per_class=1, **options)
-        kind = "folder of classes"
-    for name in ("split", "groups"):
-        if sounds.get(name) is not None and not any(sounds[name]):
-            sounds[name] = None
-    return sounds, kind
-
-
-def _is_gtzan(folder: Path) -> bool:
-    patterns = ("blues.000*", "*/blues.000*", "*/*/blues.000*", "*/*/*/blues.000*")
-    return any(next(folder.glob(pattern), None) for pattern in patterns)

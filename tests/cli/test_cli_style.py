@@ -1,4 +1,4 @@
-"""``skstrf style`` as its users meet it, and the experiment of the same name."""
+"""``skstrf style`` for files and folders."""
 
 import json
 
@@ -8,8 +8,6 @@ import soundfile
 
 from skstrf.__main__ import main
 from skstrf.experiments import run_style
-from skstrf.experiments.registry import Options
-from skstrf.experiments.runner import run_experiment
 
 RATE = 11025
 
@@ -101,28 +99,39 @@ def test_interrupt_writes_the_best_so_far(folder, tmp_path, monkeypatch, capsys)
     assert soundfile.info(out).frames == RATE
 
 
-def test_experiment_resumes_and_repeats(folder, tmp_path, monkeypatch):
+def test_folders_are_compared_pair_by_pair_and_resume(folder, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     for name in ("clicks.wav", "hiss.flac"):
         (data / name).write_bytes((folder / name).read_bytes())
-    monkeypatch.setattr("skstrf.experiments.registry.run_style", quick_style)
-    options = Options(str(data), sample_rate=8000, duration=0.5)
-    written = run_experiment("style", str(tmp_path / "a"), options)
-    assert [p["network"] for p in written["results"]["pairs"]] == ["random"] * 2
-    (tmp_path / "a" / "results.json").unlink()
-    kept = sorted((tmp_path / "a" / "parts").iterdir())
+    out = tmp_path / "a"
+    arguments = ["style", str(data), "-o", str(out), "--sample-rate", "8000", "--duration", "0.5"]
+    arguments += ["--network", "random", "--max-iter", "3"]
+    assert main(arguments) == 0
+    written = json.loads((out / "results.json").read_text())
+    assert [p["network"] for p in written["pairs"]] == ["random"] * 2
+    (out / "results.json").unlink()
+    kept = sorted((out / "cache" / "parts").iterdir())
     assert len(kept) == 2
     kept[0].unlink()
-    again = run_experiment("style", str(tmp_path / "a"), options)
-    assert again["results"] == written["results"]
-    page = (tmp_path / "a" / "report.html").read_text()
+    assert main(arguments) == 0
+    again = json.loads((out / "results.json").read_text())
+    assert written.pop("times") and again.pop("times")
+    assert again == written
+    page = (out / "report.html").read_text()
     assert page.count("<audio") == 6
-    json.loads((tmp_path / "a" / "results.json").read_text())
 
 
-def quick_style(pairs, **settings):
-    return run_style(pairs, **settings, networks=["random"], max_iter=3)
+def test_folders_and_files_are_told_apart(folder, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    content = str(folder / "clicks.wav")
+    for arguments, message in [
+        ([content], "at least one sound file for the style"),
+        ([str(folder), content, content], "one folder of styles"),
+        ([str(folder), content], "is a file, not a folder"),
+    ]:
+        assert main(["style", *arguments, "-o", out]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_pairs_that_cannot_be_used_do_not_stop_the_others(folder):

@@ -95,7 +95,7 @@ def test_any_transformer_and_any_parameter(sounds, tmp_path):
         (["--representation", "nose"], "--representation nose is none of: "),
         (["--set", "nose=1"], "has no parameter nose; it has: "),
         (["--set", "nose"], "--set takes NAME=VALUE"),
-        (["--set", "sample_rate=8000"], "the command itself"),
+        (["--set", "sample_rate=8000"], "the command itself sets it"),
         (["--rates", "fast"], "--rates takes numbers"),
         (["--metadata", "none.csv"], "none.csv does not exist"),
     ],

@@ -1,111 +1,13 @@
-"""Experiments by name: the same bits each time, and nothing finished is done again."""
-
-import json
-import os
+"""Comparisons of reductions and classifiers, and the cache of finished parts."""
 
 import numpy as np
 import pytest
 
 from skstrf.caching.results import ResultCache
-from skstrf.experiments import comparison as comparison_module
 from skstrf.experiments import run_comparison
-from skstrf.experiments.__main__ import main
 from skstrf.experiments._base import _divide_times
-from skstrf.experiments.registry import EXPERIMENTS
 from skstrf.inspection import ComparisonDisplay
 from skstrf.neural import SeparableNetwork
-
-
-@pytest.fixture
-def folder(noises):
-    return os.path.dirname(os.path.dirname(noises[0][0]))
-
-
-QUICK = ["--duration", "0.4", "--rates", "4", "--scales", "1", "--max-epochs", "2"]
-QUICK += ["--folds", "2", "--seeds", "2", "--learner", "linear", "--device", "cpu"]
-
-
-def run(name, folder, out, *more):
-    return main([name, "--data", str(folder), "--output", str(out), *QUICK, *more])
-
-
-def bits(out):
-    written = json.loads((out / "results.json").read_text())
-    del written["times"]
-    return json.dumps(written)
-
-
-@pytest.mark.parametrize("name", ["genres", "channels", "transfer"])
-def test_it_repeats_bit_for_bit(name, folder, tmp_path, capsys, page_faults):
-    more = ["--source", str(folder)] if name == "transfer" else []
-    for place in ("a", "b"):
-        assert run(name, folder, tmp_path / place, *more) == 0
-    assert bits(tmp_path / "a") == bits(tmp_path / "b")
-    assert "report.html" in capsys.readouterr().out
-    text = (tmp_path / "a" / "report.html").read_text()
-    assert f"<h1>{name.capitalize()}: " in text
-    assert page_faults(text) == []
-    assert "seconds" not in json.dumps(json.loads(bits(tmp_path / "a"))["results"])
-
-
-def test_stationarity_has_its_results_and_report(folder, tmp_path, monkeypatch):
-    from skstrf import StationarityScorer
-    from skstrf.experiments import stationarity
-
-    monkeypatch.setattr(
-        stationarity, "StationarityScorer", lambda **k: StationarityScorer(n_surrogates=19, **k)
-    )
-    one = os.path.join(folder, "high")
-    monkeypatch.setattr("skstrf.datasets.find_audio_files", lambda d: [f"{one}/00.wav"])
-    assert run("stationarity", one, tmp_path / "out") == 0
-    found = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert found["results"]["table"]
-    assert found["times"]["seconds"] > 0
-
-
-def test_what_is_finished_is_not_done_again(folder, tmp_path, monkeypatch):
-    seen, real = [], comparison_module.evaluate_seed
-
-    def counting(tail, X, y, plan, seed):
-        seen.append((type(tail[-1]).__name__, seed))
-        if len(seen) == 4:
-            raise KeyboardInterrupt
-        return real(tail, X, y, plan, seed)
-
-    monkeypatch.setattr(comparison_module, "evaluate_seed", counting)
-    out = tmp_path / "out"
-    assert run("genres", folder, out) == 130
-    assert not (out / "results.json").exists()
-    (damaged, *_) = sorted((out / "parts").iterdir())
-    damaged.write_text("{")
-    assert run("genres", folder, out) == 0
-    # Eight parts: three before the stop, one of which is damaged.
-    assert len(seen) == 4 + 5 + 1
-    assert run("genres", folder, out) == 0
-    assert len(seen) == 10
-    monkeypatch.undo()
-    assert run("genres", folder, tmp_path / "whole") == 0
-    assert bits(out) == bits(tmp_path / "whole")
-
-
-def test_a_folder_is_for_one_experiment(folder, tmp_path, capsys):
-    assert run("genres", folder, tmp_path / "out") == 0
-    assert run("genres", folder, tmp_path / "out", "--seed", "1") == 2
-    assert "other settings: seed" in capsys.readouterr().err
-    assert run("reduction", folder, tmp_path / "out") == 2
-    assert "experiment" in capsys.readouterr().err
-
-
-def test_wrong_arguments(folder, tmp_path, capsys):
-    assert run("nothing", folder, tmp_path / "out") == 2
-    assert "no experiment 'nothing'. There are stationarity, channels" in capsys.readouterr().err
-    assert run("transfer", folder, tmp_path / "out") == 2
-    assert "--source" in capsys.readouterr().err
-    assert main([]) == 2
-    assert run("genres", tmp_path / "no folder", tmp_path / "other") == 2
-    assert main(["--list"]) == 0
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in EXPERIMENTS)
 
 
 def test_reduction_compares_every_way(noises, make_small_pipeline):
@@ -186,22 +88,6 @@ def test_averaged_networks():
     assert np.ptp(probabilities, axis=0).max() > 1e-3
     with pytest.raises(ValueError, match="n_networks=0"):
         make_separable_pipeline(n_networks=0)
-
-
-def test_gtzan_is_known_by_its_names(tmp_path):
-    import soundfile
-
-    from skstrf.datasets.gtzan import GENRES
-    from skstrf.experiments._splits import load_corpus
-
-    for genre in GENRES:
-        (tmp_path / "genres" / genre).mkdir(parents=True)
-        for i in range(100):
-            path = tmp_path / "genres" / genre / f"{genre}.{i:05}.wav"
-            soundfile.write(path, np.full(900, 0.1), 22050)
-    sounds, kind = load_corpus(str(tmp_path))
-    assert kind == "GTZAN, fault-filtered split"
-    assert set(sounds.split) == {"train", "valid", "test"}
 
 
 def test_parts_of_other_settings_are_not_taken(tmp_path):

@@ -22,11 +22,10 @@ import numpy as np
 
 import skstrf.cli.search
 import skstrf.cli.transform
-import skstrf.experiments.registry  # noqa: F401
+import skstrf.experiments.comparison  # noqa: F401
 from skstrf.__main__ import main
 from skstrf.auditory import auditory_spectrogram
 from skstrf.corpus_store import open_tensors
-from skstrf.experiments.__main__ import main as experiment
 
 BANK = ("--rates", "4", "--scales", "1")
 QUICK = (*BANK, "--duration", "0.4", "--max-epochs", "2", "--folds", "2", "--device", "cpu")
@@ -41,8 +40,8 @@ def command(kind: str, sounds: Path, out: Path) -> int:
     if kind == "search":
         space = ("--search", "cnn__network__n_filters=2,4", "cnn__lr=0.001,0.01", "--no-prune")
         return main(["search", str(sounds), "-o", str(out), *QUICK, *space, "--n-trials", "3"])
-    more = ("--seeds", "1", "--learner", "linear")
-    return experiment(["genres", "--data", str(sounds), "--output", str(out), *QUICK, *more])
+    more = ("--what", "classifiers", "--seeds", "1")
+    return main(["compare", str(sounds), "-o", str(out), *QUICK, *more])
 
 
 def left(kind: str, out: Path) -> dict | None:
@@ -97,7 +96,7 @@ def wrong(found: dict | None, whole: dict, *, finished: bool) -> str | None:
         return "nothing is left" if finished else None
     if "bad" in found:
         return found["bad"]
-    if finished or "trials" in found or "results" in found:
+    if finished or "trials" in found or "rows" in found:
         return None if found == whole else "not what an uninterrupted run gives"
     other = [path for path, row in found.items() if whole.get(path) != row]
     return f"other numbers for {other}" if other else None

@@ -13,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skstrf.__main__ import main
 from skstrf.caching.recordings import cached_rows
-from skstrf.experiments.__main__ import main as experiment
 from skstrf.model_io import load_model, save_model
 
 resource = pytest.importorskip("resource")
@@ -83,16 +82,16 @@ QUICK = ("--rates", "4", "--scales", "1", "--duration", "0.4", "--max-epochs", "
 
 def test_an_experiment_that_cannot_be_written_goes_on_later(folder, tmp_path, capsys):
     out = tmp_path / "out"
-    given = ["genres", "--data", str(folder), "--output", str(out), *QUICK, "--seeds", "1"]
-    given += ["--learner", "linear", "--device", "cpu"]
+    given = ["compare", str(folder), "-o", str(out), *QUICK, "--what", "classifiers"]
+    given += ["--seeds", "1", "--device", "cpu"]
     with no_file_larger_than(8_000):
-        assert experiment(given) == 2
+        assert main(given) == 2
     assert "error" in capsys.readouterr().err
     assert not (out / "results.json").exists()
     assert not (out / "report.html").exists()
     assert not list(out.rglob("*.tmp"))
-    assert experiment(given) == 0
-    assert json.loads((out / "results.json").read_text())["results"]
+    assert main(given) == 0
+    assert json.loads((out / "results.json").read_text())["rows"]
 
 
 def test_what_a_command_cannot_write_is_an_error_of_one_line(folder, tmp_path, capsys, caplog):
