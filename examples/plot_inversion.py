@@ -12,7 +12,8 @@ import matplotlib.pyplot as plt
 from IPython.display import Audio
 
 from skstrf import STRFTransformer, load_instruments
-from skstrf.auditory import auditory_spectrogram, log_spectral_distance
+from skstrf.auditory import auditory_spectrogram
+from skstrf.auditory.measures import log_spectral_distance
 from skstrf.inspection import ReceptiveFieldDisplay, ReconstructionDisplay
 
 # %%

@@ -1,11 +1,11 @@
-"""Auditory spectrogram to the tensor scale x rate x frequency x time.
+"""Cortical model: auditory spectrogram to the tensor scale x rate x frequency x time.
 
-How it is computed. The spectrogram is Fourier transformed once along frequency and time.
-Each signed rate filters that spectrum; its inverse transform in time is taken at the kept
-frames only (for every k-th frame, the spectrum folded k times and an inverse transform k
-times shorter). The scale filter and the inverse transform along frequency are one matrix
-product with a small matrix per scale, cut to the bins where the scale filter is not nil. It
-writes the output in its final layout, frame axis last, so nothing else of its size exists.
+The spectrogram is Fourier transformed once along frequency and time. Each signed rate filters that
+spectrum, and its inverse transform in time is computed at the kept frames only (for every k-th
+frame, the spectrum is folded k times and the inverse transform is k times shorter). The scale
+filter and the inverse transform along frequency are one matrix product with a small matrix per
+scale, limited to the bins where the scale filter is not zero. The product is written to the output
+in its final layout, frame axis last, so that no other array of its size exists.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from skstrf.auditory.modulation_filters import (
     check_ascending,
     filter_kinds,
+    power_of_two,
     rate_filter,
     scale_filter,
     two_sided,
@@ -31,8 +32,19 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_RATES",
     "DEFAULT_SCALES",
+    "CorticalPlan",
+    "CorticalSettings",
+    "FilterBank",
+    "analyze",
+    "check_settings",
+    "check_spectrogram",
+    "cortical_plan",
     "cortical_transform",
+    "differentiable_responses",
+    "filter_bank",
+    "filtered_frames",
     "invert_scale_transform",
+    "output_of",
     "scale_transform",
     "signed_rates",
 ]
@@ -42,33 +54,12 @@ DEFAULT_RATES = (2.0, 4.0, 8.0, 16.0, 32.0)
 DEFAULT_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _OUTPUTS = ("complex", "magnitude", "real")
 _POOLINGS = ("sample", "mean")
-# Scale-filter bins below this gain are left out; far below float32's resolution of the output.
+# Gain below which bins of a scale filter are omitted, far below the resolution of float32.
 _NEGLIGIBLE = 1e-9
 # Share of a GPU's free memory that work arrays may take unless a limit is given.
 _GPU_SHARE = 0.25
-# Arrays of the size of a sound's spectrum, and of a channel's responses, alive at a time.
+# Number of arrays of the size of a sound's spectrum, and of a channel's responses, at a time.
 _COPIES = 4
-
-
-class CorticalPlan(NamedTuple):
-    """Everything that depends on shapes and parameters but not on the data."""
-
-    shape: tuple[int, int]  # channels and frames of the spectrogram
-    channel_step: int
-    n_rows: int  # channels kept, before stepping
-    n_frames: int  # frames kept before stepping
-    n_fft: int  # length of the Fourier transform along time
-    n_fft_channels: int
-    fold: int  # power of two by which the inverse transform is shortened
-    thin: int  # frames skipped after the inverse transform
-    rates: np.ndarray  # (n_signed_rates, n_fft) transfer functions, ascending signed rate
-    synthesis: list[np.ndarray]  # per scale (n_rows, n_bins_of_that_scale) matrices
-
-
-def signed_rates(rates: Any) -> np.ndarray:
-    """Return the signed rate axis of the cortical tensor, in ascending order."""
-    array = np.asarray(rates, dtype=float)
-    return np.concatenate([-array[::-1], array])
 
 
 def cortical_transform(
@@ -87,7 +78,7 @@ def cortical_transform(
     pooling: str = "sample",
     max_memory: float | None = None,
 ) -> Any:
-    r"""Responses of a bank of spectro-temporal receptive fields.
+    r"""Responses of a bank of spectro-temporal receptive fields to a spectrogram.
 
     Parameters
     ----------
@@ -95,54 +86,56 @@ def cortical_transform(
         Auditory spectrograms, lowest frequency first. torch tensors stay on their device and
         keep their gradients.
     rates : sequence of float, default=(2, 4, 8, 16, 32)
-        Hz, ascending, at most half the frame rate. Each is used in both directions.
+        Rates in Hz, ascending, at most half the frame rate. Each is used for both directions.
     scales : sequence of float, default=(0.25, 0.5, 1, 2, 4, 8)
-        Cycles/octave, ascending, at most half of `channels_per_octave`.
+        Scales in cycles/octave, ascending, at most half of `channels_per_octave`.
     frame_rate : float, default=125
-        Frames of `v` per second.
+        Frame rate of the spectrograms in Hz.
     channels_per_octave : float, default=24
-        Density of the channels of `v`.
+        Number of frequency channels per octave.
     bandpass : bool, default=False
-        False makes the lowest rate and scale low-pass and the highest ones high-pass, so that
-        nothing of the spectrogram is lost; True makes all filters band-pass.
+        Whether all filters are band-pass. If False, the lowest rate and scale are low-pass and
+        the highest ones high-pass, so that no part of the spectrogram is lost.
     frame_step : int, default=1
-        Keep every `frame_step`-th frame. Equal to slicing the result, at a fraction of the
-        work when a power of two divides it.
+        Step between the frames that are kept. The result equals a slice of the full result, at a
+        fraction of the cost if a power of two divides `frame_step`.
     channel_step : int, default=1
-        Keep every `channel_step`-th frequency channel.
+        Step between the frequency channels that are kept.
     full_time, full_frequency : float in [0, 1], default=0.0
-        How much of the padding to keep, the toolbox's FULLT and FULLX: frames after the end,
-        channels on both sides.
+        Share of the padding that is kept (FULLT and FULLX of the NSL toolbox): frames after the
+        end, and channels on both sides.
     output : {"complex", "magnitude", "real"}, default="complex"
-        What to return of the complex response.
+        Part of the complex response that is returned.
     pooling : {"sample", "mean"}, default="sample"
-        "mean" averages `output` over each window of `frame_step` frames instead of taking its
-        first frame; a last, shorter window is averaged over what it holds.
-    max_memory : float, optional
-        Bytes that work arrays on a GPU may take beyond input and result; None takes a quarter of
-        what is free. On a CPU one sound is worked on at a time.
+        "sample" keeps the first of every `frame_step` frames, "mean" averages `output` over them.
+        A last, shorter window is averaged over the frames that it contains.
+    max_memory : float or None, default=None
+        Maximum size in bytes of the work arrays on a GPU, in addition to the input and the
+        result. None is a quarter of the free memory. On a CPU sounds are processed one by one.
 
     Returns
     -------
     ndarray or torch.Tensor of shape (..., n_scales, 2 * n_rates, n_freqs, n_kept_frames)
-        complex64 / complex128, or float32 / float64, as `v`. Rates run from
-        ``-rates[-1]`` (upward-moving) to ``rates[-1]`` (downward-moving).
+        Responses, complex64 / complex128 or float32 / float64 in the precision of `v`. Rates
+        range from ``-rates[-1]`` (upward-moving) to ``rates[-1]`` (downward-moving).
 
     Raises
     ------
     ValueError
-        On non-finite or misshapen input, rates above half the frame rate, scales above half
-        the channel density, or values that are not ascending.
+        If `v` has fewer than two axes or contains NaN or infinity, rates exceed half the frame
+        rate, scales exceed half the channel density, or either is not ascending.
 
     See Also
     --------
-    skstrf.STRFTransformer : This stage and the one before it, as an estimator.
+    cortical_transform_blocks : Computation block by block, for long spectrograms.
+    invert_cortical_transform : Inverse transform.
+    skstrf.STRFTransformer : Both stages of the model as an estimator.
 
     Notes
     -----
-    Numbers equal the NSL toolbox's (``aud2cor``). As defined there the rate filters depend
-    on the number of frames, rounded up to a power of two: compare clips of one length.
-    Memory is that of the output and a workspace of about 100 MB.
+    The numbers equal those of the NSL toolbox (``aud2cor``). As defined there, the rate filters
+    depend on the number of frames, rounded up to a power of two, so that only clips of the same
+    length should be compared. The memory is that of the output and a workspace of about 100 MB.
 
     References
     ----------
@@ -161,34 +154,68 @@ def cortical_transform(
     >>> float(scale + 1), float(rate + 1)  # 1 cycle/octave, 8 Hz downward
     (2.0, 7.0)
     """
-    import torch
-
-    _check_choices(output, pooling, frame_step, channel_step, full_time, full_frequency)
-    spectrogram, from_numpy = _check_spectrogram(v, torch)
-    plan = cortical_plan(
-        spectrogram.shape[-2:], check_ascending(rates, "rates"), check_ascending(scales, "scales"),
-        frame_rate, channels_per_octave, bandpass, 1 if pooling == "mean" else frame_step,
-        channel_step, full_time, full_frequency,
+    settings = check_settings(
+        rates, scales, frame_rate, channels_per_octave, bandpass, frame_step, channel_step,
+        full_time, full_frequency, output, pooling,
     )  # fmt: skip
+    spectrogram, from_numpy = check_spectrogram(v)
+    plan = cortical_plan(spectrogram.shape[-2:], settings)
     flat = spectrogram.reshape(-1, *spectrogram.shape[-2:])
-    window = int(frame_step) if pooling == "mean" else 1
-    result = analyze(flat, plan, output, window, max_memory)
+    result = analyze(flat, plan, settings.output, settings.window, max_memory)
     result = result.reshape(*spectrogram.shape[:-2], *result.shape[1:])
     return result.numpy() if from_numpy else result
 
 
-def _check_choices(output, pooling, frame_step, channel_step, full_time, full_frequency) -> None:
+class CorticalSettings(NamedTuple):
+    """Checked parameters of the cortical transform."""
+
+    rates: np.ndarray  # positive, ascending
+    scales: np.ndarray
+    frame_rate: float
+    channels_per_octave: float
+    bandpass: bool
+    frame_step: int  # between the frames that the rate filters return
+    channel_step: int
+    full_time: float
+    full_frequency: float
+    output: str
+    window: int  # number of these frames that are averaged
+
+
+def check_settings(
+    rates: Any,
+    scales: Any,
+    frame_rate: float,
+    channels_per_octave: float,
+    bandpass: bool,
+    frame_step: int,
+    channel_step: int,
+    full_time: float = 0.0,
+    full_frequency: float = 0.0,
+    output: str = "complex",
+    pooling: str = "sample",
+) -> CorticalSettings:
+    """Check the parameters of the cortical transform that do not depend on the spectrogram."""
     if output not in _OUTPUTS:
         raise ValueError(f"output must be one of {_OUTPUTS}, got {output!r}.")
     if pooling not in _POOLINGS:
         raise ValueError(f"pooling must be one of {_POOLINGS}, got {pooling!r}.")
-    for name, step in (("frame_step", frame_step), ("channel_step", channel_step)):
-        checked_whole(step, name)
+    frame_step = checked_whole(frame_step, "frame_step")
+    channel_step = checked_whole(channel_step, "channel_step")
     for name, share in (("full_time", full_time), ("full_frequency", full_frequency)):
         checked_number(share, name, low=0, high=1)
+    step, window = (1, frame_step) if pooling == "mean" else (frame_step, 1)
+    return CorticalSettings(
+        check_ascending(rates, "rates"), check_ascending(scales, "scales"), frame_rate,
+        channels_per_octave, bool(bandpass), step, channel_step, full_time, full_frequency, output,
+        window,
+    )  # fmt: skip
 
 
-def _check_spectrogram(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
+def check_spectrogram(v: Any) -> tuple[torch.Tensor, bool]:
+    """Check spectrograms; return a torch tensor and whether it was made from numpy."""
+    import torch
+
     from_numpy = not is_torch(v)
     if from_numpy:
         array = np.asarray(v)
@@ -211,38 +238,50 @@ def _check_spectrogram(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
     return v, from_numpy
 
 
-def cortical_plan(
-    shape, rates, scales, frame_rate, channels_per_octave, bandpass, frame_step, channel_step,
-    full_time, full_frequency,
-) -> CorticalPlan:  # fmt: skip
-    frame_step, channel_step = int(frame_step), int(channel_step)
+class CorticalPlan(NamedTuple):
+    """Everything that depends on the shape and the settings but not on the data."""
+
+    shape: tuple[int, int]  # channels and frames of the spectrogram
+    channel_step: int
+    n_rows: int  # channels kept, before stepping
+    n_frames: int  # frames kept before stepping
+    n_fft: int  # length of the Fourier transform along time
+    n_fft_channels: int
+    fold: int  # power of two by which the inverse transform is shortened
+    thin: int  # frames skipped after the inverse transform
+    rates: np.ndarray  # (n_signed_rates, n_fft) transfer functions, ascending signed rate
+    synthesis: list[np.ndarray]  # per scale (n_rows, n_bins_of_that_scale) matrices
+
+
+def cortical_plan(shape: Any, settings: CorticalSettings) -> CorticalPlan:
+    """Filters and sizes for spectrograms of one shape."""
     n_channels, n_times = int(shape[0]), int(shape[1])
-    half = _power_of_two(n_times)
-    half_channels = _power_of_two(n_channels)
-    kinds = filter_kinds(len(rates), bandpass)
+    half = power_of_two(n_times)
+    half_channels = power_of_two(n_channels)
+    kinds = filter_kinds(len(settings.rates), settings.bandpass)
     responses = [
-        rate_filter(rate, half, frame_rate=frame_rate, kind=kind)
-        for rate, kind in zip(rates, kinds, strict=True)
+        rate_filter(rate, half, frame_rate=settings.frame_rate, kind=kind)
+        for rate, kind in zip(settings.rates, kinds, strict=True)
     ]
     up = [two_sided(response, "up") for response in responses[::-1]]
     down = [two_sided(response, "down") for response in responses]
-    margin = int(n_channels / 2 * full_frequency)
-    rows = np.arange(-margin, n_channels + margin, channel_step)
+    margin = int(n_channels / 2 * settings.full_frequency)
+    rows = np.arange(-margin, n_channels + margin, settings.channel_step)
     wave = 2j * np.pi / (2 * half_channels) * np.outer(rows, np.arange(half_channels))
     inverse = np.exp(wave) / (2 * half_channels)
     synthesis = []
-    for scale, kind in zip(scales, filter_kinds(len(scales), bandpass), strict=True):
-        gain = scale_filter(
-            scale, half_channels, channels_per_octave=channels_per_octave, kind=kind
-        )
+    for gain in _scale_gains(
+        half_channels, settings.scales, settings.channels_per_octave, settings.bandpass
+    ):
         n_bins = int(np.flatnonzero(gain > _NEGLIGIBLE).max(initial=0)) + 1
         synthesis.append(inverse[:, :n_bins] * gain[:n_bins])
+    frame_step = settings.frame_step
     fold = min(frame_step & -frame_step, half)  # the largest power of two in frame_step
     return CorticalPlan(
         shape=(n_channels, n_times),
-        channel_step=channel_step,
+        channel_step=settings.channel_step,
         n_rows=n_channels + 2 * margin,
-        n_frames=n_times + 2 * int(n_times / 2 * full_time),
+        n_frames=n_times + 2 * int(n_times / 2 * settings.full_time),
         n_fft=2 * half,
         n_fft_channels=2 * half_channels,
         fold=fold,
@@ -252,8 +291,17 @@ def cortical_plan(
     )
 
 
-def _power_of_two(n: int) -> int:
-    return 1 << (n - 1).bit_length()
+def _scale_gains(
+    n_bins: int, scales: np.ndarray, channels_per_octave: float, bandpass: bool
+) -> np.ndarray:
+    """Transfer functions of a bank of scale filters, (n_scales, n_bins)."""
+    kinds = filter_kinds(len(scales), bandpass)
+    return np.stack(
+        [
+            scale_filter(scale, n_bins, channels_per_octave=channels_per_octave, kind=kind)
+            for scale, kind in zip(scales, kinds, strict=True)
+        ]
+    )
 
 
 def analyze(
@@ -286,7 +334,7 @@ def analyze(
 
 
 def _sounds_at_a_time(plan: CorticalPlan, n_kept: int, v, max_memory: float | None) -> int:
-    """How many sounds' work arrays fit; on a CPU one, as every product then lands in place."""
+    """Number of sounds whose work arrays fit; 1 on a CPU, where products are written in place."""
     import torch
 
     if v.device.type != "cuda":
@@ -299,14 +347,14 @@ def _sounds_at_a_time(plan: CorticalPlan, n_kept: int, v, max_memory: float | No
 
 
 class FilterBank(NamedTuple):
-    """A plan's matrices as tensors of one precision on one device."""
+    """Matrices of a plan as tensors of one precision on one device."""
 
     rates: torch.Tensor
     synthesis: list[torch.Tensor]
 
 
 def filter_bank(plan: CorticalPlan, dtype: torch.dtype, device: Any = "cpu") -> FilterBank:
-    """Bring the plan's matrices to the precision that goes with spectrograms of `dtype`."""
+    """Convert the matrices of a plan to the precision of spectrograms of `dtype`."""
     import torch
 
     kind = torch.complex128 if dtype == torch.float64 else torch.complex64
@@ -317,12 +365,12 @@ def filter_bank(plan: CorticalPlan, dtype: torch.dtype, device: Any = "cpu") -> 
 def differentiable_responses(
     v: torch.Tensor, bank: FilterBank, plan: CorticalPlan, output: str, window: int
 ) -> torch.Tensor:
-    """Responses without writing in place, as autograd and compilers want it."""
+    """Responses without in-place writes, as autograd and compilers require."""
     import torch
 
     blocks = [
         torch.stack(
-            [_output(m @ frames[:, : m.shape[1]], output, window) for m in bank.synthesis], dim=1
+            [output_of(m @ frames[:, : m.shape[1]], output, window) for m in bank.synthesis], dim=1
         )
         for frames in _rate_frames(v, bank, plan)
     ]
@@ -330,7 +378,7 @@ def differentiable_responses(
 
 
 def _rate_frames(v, bank: FilterBank, plan: CorticalPlan) -> Iterator[torch.Tensor]:
-    """For each signed rate the filtered frames (n, n_bins, n_kept)."""
+    """Yield the filtered frames (n, n_bins, n_kept) of each signed rate."""
     import torch
 
     n_bins = plan.n_fft_channels // 2
@@ -349,7 +397,7 @@ def _write_response(target, matrix, frames, scratch, output: str, window: int) -
         return
     response = torch.matmul(matrix, frames, out=scratch[: len(frames)])
     if output != "magnitude" or response.device.type != "cpu":
-        target.copy_(_output(response, output, window))
+        target.copy_(output_of(response, output, window))
     elif window == 1:  # numpy takes magnitudes five times faster than torch
         np.abs(response.numpy(), out=target.numpy())
     else:
@@ -357,18 +405,16 @@ def _write_response(target, matrix, frames, scratch, output: str, window: int) -
 
 
 def filtered_frames(spectrum, response, upward: bool, plan: CorticalPlan) -> torch.Tensor:
-    """Rate-filter the spectrum and return to the kept frames, (n, n_bins, n_kept).
-
-    A filter is nil on half of the bins; only the other half is touched. Folding that half
-    onto ``n_fft / fold`` bins samples the inverse transform at every ``fold``-th frame.
-    """
+    """Apply a rate filter to the spectrum and return the kept frames, (n, n_bins, n_kept)."""
+    # A filter is zero on half of the bins, so only the other half is computed. Folding that half
+    # onto n_fft / fold bins samples the inverse transform at every fold-th frame.
     import torch
 
     half = plan.n_fft // 2
     side = slice(half, None) if upward else slice(0, half)
     product = spectrum[..., side] * response[side]
     length = plan.n_fft // plan.fold
-    if plan.fold == 1:  # the transform below pads what is missing at the end
+    if plan.fold == 1:  # the transform below pads the end with zeros
         folded = torch.cat([torch.zeros_like(product), product], dim=-1) if upward else product
     else:
         folded = product.unflatten(-1, (plan.fold // 2, length)).sum(-2)
@@ -380,7 +426,8 @@ def filtered_frames(spectrum, response, upward: bool, plan: CorticalPlan) -> tor
     return frames / plan.fold if plan.fold > 1 else frames
 
 
-def _output(block: torch.Tensor, output: str, window: int) -> torch.Tensor:
+def output_of(block: torch.Tensor, output: str, window: int) -> torch.Tensor:
+    """Complex, real or absolute values of responses, averaged over windows of frames."""
     if output == "magnitude":
         block = block.abs()
     elif output == "real":
@@ -389,7 +436,7 @@ def _output(block: torch.Tensor, output: str, window: int) -> torch.Tensor:
 
 
 def _pooled(block: torch.Tensor, window: int) -> torch.Tensor:
-    """Mean of every `window` frames; a last, shorter window is averaged over what it holds."""
+    """Mean of every `window` frames; the last window may be shorter."""
     import torch
 
     if window == 1:
@@ -408,33 +455,37 @@ def scale_transform(
     channels_per_octave: float = 24,
     bandpass: bool = False,
 ) -> np.ndarray:
-    """Responses of the scale filters to every frame, without any filter along time.
+    """Responses of the scale filters to every frame, without rate filters.
 
     Parameters
     ----------
     v : array-like of shape (..., n_freqs, n_frames)
         Auditory spectrograms, lowest frequency first.
     scales : sequence of float, default=(0.25, 0.5, 1, 2, 4, 8)
-        Cycles/octave, ascending.
+        Scales in cycles/octave, ascending.
     channels_per_octave : float, default=24
-        Density of the channels.
+        Number of frequency channels per octave.
     bandpass : bool, default=False
-        True makes the lowest and highest filters band-pass too.
+        Whether the lowest and the highest filter are band-pass too.
 
     Returns
     -------
     ndarray of shape (..., n_scales, n_freqs, n_frames), complex
-        complex64 for float32 input, else complex128.
+        Responses, complex64 for float32 input, complex128 otherwise.
 
     Raises
     ------
     ValueError
-        On fewer than two axes, NaN or infinity, or scales that cannot be.
+        If `v` has fewer than two axes or contains NaN or infinity, or the scales are invalid.
+
+    See Also
+    --------
+    invert_scale_transform : Inverse transform.
 
     Notes
     -----
-    Equals the NSL toolbox's ``aud2cors``. A straight line joins the top of each spectrum to its
-    bottom before the Fourier transform, so that it has no step there.
+    The result equals that of the NSL toolbox (``aud2cors``). Before the Fourier transform, each
+    spectrum is padded with a straight line from its top to its bottom, so that it is continuous.
 
     References
     ----------
@@ -448,14 +499,16 @@ def scale_transform(
     >>> scale_transform(np.ones((128, 10))).shape
     (6, 128, 10)
     """
-    array = _check(v, "fiu", 2, "A spectrogram", "(..., n_freqs, n_frames)")
+    array = _check_array(v, "fiu", 2, "A spectrogram", "(..., n_freqs, n_frames)")
     n_freqs = array.shape[-2]
-    half = 1 << (n_freqs - 1).bit_length()
+    half = power_of_two(n_freqs)
     n_pad = 2 * half - n_freqs
     first, last = array[..., :1, :], array[..., -1:, :]
     ramp = last + (np.arange(1, n_pad + 1) / (n_pad + 1))[:, None] * (first - last)
     spectrum = np.fft.fft(np.concatenate([array, ramp], axis=-2), axis=-2)[..., None, :half, :]
-    gains = _gains(scales, half, channels_per_octave, bandpass)[..., None]
+    gains = _scale_gains(half, check_ascending(scales, "scales"), channels_per_octave, bandpass)[
+        ..., None
+    ]
     response = np.fft.ifft(spectrum * gains, 2 * half, axis=-2)[..., :n_freqs, :]
     return response.astype(np.result_type(array.dtype, np.complex64))
 
@@ -473,26 +526,30 @@ def invert_scale_transform(
     Parameters
     ----------
     c : array-like of shape (..., n_scales, n_freqs, n_frames), complex
-        From :func:`scale_transform` with the same settings.
+        Responses from :func:`scale_transform`.
     scales, channels_per_octave, bandpass
-        As given to :func:`scale_transform`.
+        Same as in :func:`scale_transform`.
     norm : float, default=0.99
-        1 divides by the summed power of the filters, 0 not at all.
+        Degree of normalization, from 0 (none) to 1 (division by the summed power of the filters).
 
     Returns
     -------
     ndarray of shape (..., n_freqs, n_frames)
-        Real. The ends of the padding were cut off, so it is not exact: 7 to 20 percent L2 error
-        on the reference signals.
+        Real spectrogram. It is not exact, because the responses to the padding are missing: the
+        relative L2 error is 7 to 20 percent on the reference signals.
 
     Raises
     ------
     ValueError
-        When the number of scales differs from the tensor's, or on NaN or infinity.
+        If the number of scales differs from that of `c`, or `c` contains NaN or infinity.
+
+    See Also
+    --------
+    scale_transform : Forward transform.
 
     Notes
     -----
-    Equals the real part of the NSL toolbox's ``cor2auds``.
+    The result equals the real part of that of the NSL toolbox (``cor2auds``).
 
     Examples
     --------
@@ -501,21 +558,23 @@ def invert_scale_transform(
     >>> invert_scale_transform(scale_transform(np.ones((128, 10)))).shape
     (128, 10)
     """
-    array = _check(c, "c", 3, "Scale responses", "(..., n_scales, n_freqs, n_frames), complex")
+    array = _check_array(
+        c, "c", 3, "Scale responses", "(..., n_scales, n_freqs, n_frames), complex"
+    )
     checked_number(norm, "norm", low=0, high=1)
     n_freqs = array.shape[-2]
-    half = 1 << (n_freqs - 1).bit_length()
-    gains = _gains(scales, half, channels_per_octave, bandpass)
+    half = power_of_two(n_freqs)
+    gains = _scale_gains(half, check_ascending(scales, "scales"), channels_per_octave, bandpass)
     if len(gains) != array.shape[-3]:
         raise ValueError(
-            f"{len(gains)} scales were given for a tensor of {array.shape[-3]}; "
-            "give those it was made with."
+            f"{len(gains)} scales were given for a tensor of {array.shape[-3]} scales; "
+            "give the scales of scale_transform."
         )
     power = (gains**2).sum(axis=0)
-    # Of bins that every filter holds below rounding nothing is left to bring back.
+    # Bins that all filters attenuate below rounding noise cannot be restored.
     passed = power > np.finfo(array.dtype).eps ** 2
     power = norm * power + (1 - norm) * power.max()
-    power[0] *= 2  # the other bins stand for their mirror images too
+    power[0] *= 2  # the other bins represent their mirror images too
     spectrum = np.fft.fft(array, 2 * half, axis=-2)[..., :half, :]
     total = (spectrum * gains[..., None]).sum(axis=-3)
     total = np.divide(total, power[:, None], out=total * 0, where=passed[:, None])
@@ -523,11 +582,11 @@ def invert_scale_transform(
     return v.astype(np.float32 if array.dtype == np.complex64 else np.float64)
 
 
-def _check(values: Any, kinds: str, n_axes: int, what: str, axes: str) -> np.ndarray:
+def _check_array(values: Any, kinds: str, n_axes: int, what: str, axes: str) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in kinds or array.ndim < n_axes or array.size == 0:
         raise ValueError(
-            f"{what} must have the axes {axes}, none empty; "
+            f"{what} must have the axes {axes}, none of them empty; "
             f"got shape {array.shape} of dtype {array.dtype}."
         )
     if array.dtype.kind in "iu" or array.dtype == np.float16:
@@ -537,12 +596,7 @@ def _check(values: Any, kinds: str, n_axes: int, what: str, axes: str) -> np.nda
     return array
 
 
-def _gains(scales, half: int, channels_per_octave: float, bandpass: bool) -> np.ndarray:
-    ascending = check_ascending(scales, "scales")
-    kinds = filter_kinds(len(ascending), bandpass)
-    return np.stack(
-        [
-            scale_filter(scale, half, channels_per_octave=channels_per_octave, kind=kind)
-            for scale, kind in zip(ascending, kinds, strict=True)
-        ]
-    )
+def signed_rates(rates: Any) -> np.ndarray:
+    """Signed rate axis of the cortical tensor, in ascending order."""
+    array = np.asarray(rates, dtype=float)
+    return np.concatenate([-array[::-1], array])

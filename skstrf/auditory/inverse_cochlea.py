@@ -1,4 +1,4 @@
-"""Auditory spectrogram back to sound: by projections as the toolbox, or by gradients."""
+"""Inverse of the cochlear model: auditory spectrogram to sound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from skstrf.auditory.cochlea import resample
-from skstrf.auditory.cortex import _check_spectrogram
+from skstrf.auditory.cortex import check_spectrogram
 from skstrf.auditory.filterbanks import N_CHANNELS, cochlear_filters
 from skstrf.utils.validation import checked_number, checked_whole
 
@@ -21,11 +21,13 @@ __all__ = ["invert_auditory_spectrogram"]
 
 _METHODS = ("gradient", "projection")
 _MAX_ITER = {"gradient": 100, "projection": 10}
-# The toolbox multiplies every new guess by this ("pseudo-normalization").
+# Factor of every new iterate in the toolbox ("pseudo-normalization").
 _LIFT = 1.01
-_RESTART = 100.0  # percent above the best error at which the toolbox starts anew
+# Percentage above the best error at which the toolbox restarts from noise.
+_RESTART = 100.0
 _HISTORY = 20
-_BURST = 10  # iterations between two looks at the error
+# Number of iterations between two checks of the error.
+_BURST = 10
 _SHAPINGS = 2
 _LARGEST_GAIN = 100.0
 logger = logging.getLogger("skstrf")
@@ -49,61 +51,61 @@ def invert_auditory_spectrogram(
     device: str = "cpu",
     verbose: bool = False,
 ) -> Any:
-    r"""Sound whose auditory spectrogram is near a given one.
+    r"""Sound whose auditory spectrogram approximates a given one.
 
     Parameters
     ----------
     v : array-like or torch.Tensor of shape (..., 128, n_frames)
-        Auditory spectrograms, non-negative (what is negative is set to 0).
+        Auditory spectrograms. Negative values are set to 0.
     sample_rate : float, default=16000
-        Of the sound returned, Hz; it is resampled from the model's.
+        Sampling rate of the returned sounds in Hz.
     hop_duration, time_constant, nonlinearity, octave_shift
-        As given to :func:`auditory_spectrogram`.
-    n_times : int, optional
-        Samples of the sound. None takes all frames.
+        Same as in :func:`auditory_spectrogram`.
+    n_times : int or None, default=None
+        Number of samples of the returned sounds. None is the length of all frames.
     method : {"gradient", "projection"}, default="gradient"
-        "gradient" minimizes the squared difference of the spectrograms over the samples, by
-        L-BFGS through :class:`~skstrf.auditory.Cochlea`. "projection" is the NSL toolbox's
-        ``aud2wav``: scale every channel to the wanted frames, filter backward, add up, repeat;
-        it keeps its best guess, as it can diverge.
-    start : array-like of shape (..., n_times), optional
-        First guess, at the model's sample rate. None takes noise, which "gradient" first shapes
-        to the spectrogram's envelopes.
-    max_iter : int, optional
-        Iterations at most. None takes 100 of "gradient", 10 of "projection".
+        Algorithm. "gradient" minimizes the squared difference of the spectrograms with L-BFGS
+        through :class:`~skstrf.auditory.Cochlea`. "projection" is the algorithm of the NSL
+        toolbox (``aud2wav``): it scales every channel to the given frames, filters backward,
+        adds the channels and repeats. It may diverge, so that the best iterate is kept.
+    start : array-like of shape (..., n_times) or None, default=None
+        Initial sounds at the sampling rate of the model. None is noise, which "gradient" first
+        shapes to the envelopes of the spectrogram.
+    max_iter : int or None, default=None
+        Maximum number of iterations. None is 100 for "gradient" and 10 for "projection".
     tol : float, default=1e-4
-        "gradient" stops when the squared relative error is below this.
+        Squared relative error at which "gradient" stops.
     rescale : bool, default=True
-        Bring the result to the level at which its spectrogram is nearest to `v`. False leaves
-        "projection" at the toolbox's level, about half of what it should be.
-    random_state : int, Generator or None, default=0
-        Of the noise. None draws a new one every time.
+        Whether to scale the sounds to the level at which their spectrograms are closest to `v`.
+        If False, "projection" returns the level of the toolbox, about half the correct one.
+    random_state : int, numpy.random.Generator or None, default=0
+        Seed of the noise. None is a different noise in every call.
     device : str, default="cpu"
-        Where to compute: "cpu", "cuda", "auto".
+        Device of the computation: "cpu", "cuda" or "auto".
     verbose : bool, default=False
-        Show the progress and the error.
+        Whether to show a progress bar with the error.
 
     Returns
     -------
     ndarray or torch.Tensor of shape (..., n_times)
-        Same precision as `v`. The polarity of a sound and frequencies outside of 180 to
-        7000 Hz leave no trace in the spectrogram and are arbitrary.
+        Sounds in the precision of `v`. The spectrogram does not determine the polarity of a sound
+        and frequencies outside of 180 to 7000 Hz, which are arbitrary.
 
     Raises
     ------
     ValueError
-        On NaN or infinity, a number of channels other than 128, or a setting that cannot be.
+        If `v` contains NaN or infinity or does not have 128 channels, or a setting is invalid.
 
     See Also
     --------
-    auditory_spectrogram : The way there.
-    invert_cortical_transform : The stage before, on the way back.
+    auditory_spectrogram : Forward transform.
+    invert_cortical_transform : Inverse of the stage that follows the spectrogram.
 
     Notes
     -----
-    Squared relative error :math:`\sum (V' - V)^2 / \sum V^2` after 100 iterations, at worst over
-    reference signals, speech and music: .24 percent in linear and 1.6 percent in half-wave mode
-    (:doc:`/results/inversion`).
+    The squared relative error :math:`\sum (V' - V)^2 / \sum V^2` after 100 iterations is at most
+    0.24 percent in linear and 1.6 percent in half-wave mode, over reference signals, speech and
+    music (:doc:`/results/inversion`).
 
     References
     ----------
@@ -129,7 +131,7 @@ def invert_auditory_spectrogram(
     from skstrf.utils.arrays import resolve_device
 
     _check_options(method, nonlinearity, max_iter, tol)
-    wanted, from_numpy = _check_channels(v, torch)
+    wanted, from_numpy = _check_channels(v)
     cochlea = Cochlea(hop_duration, time_constant, nonlinearity, octave_shift)
     where = torch.device(resolve_device(device)) if from_numpy else wanted.device
     cochlea = cochlea.to(where)
@@ -190,7 +192,7 @@ def _by_gradients(
 
 
 class _Best:
-    """The best sound so far, so that a step that fails loses nothing."""
+    """Best sound so far, in case later steps fail."""
 
     def __init__(self, x: torch.Tensor, error: float):
         self.x, self.error = x, error
@@ -201,7 +203,7 @@ class _Best:
 
 
 def _shaped_noise(x: torch.Tensor, v: torch.Tensor, cochlea: Cochlea) -> torch.Tensor:
-    """Give every channel of a noise the envelope it is wanted to have, and add them up."""
+    """Scale every channel of a noise to the envelope of the spectrogram, and add the channels."""
     import torch
 
     for _ in range(_SHAPINGS):
@@ -217,14 +219,14 @@ def _shaped_noise(x: torch.Tensor, v: torch.Tensor, cochlea: Cochlea) -> torch.T
 
 
 def _at_level(x: torch.Tensor, v: torch.Tensor, cochlea: Cochlea) -> torch.Tensor:
-    """Scale a sound so that its spectrogram is nearest to the one wanted."""
+    """Scale a sound so that its spectrogram is closest to `v`."""
     import torch
 
     best, least = x, float("inf")
     with torch.no_grad():
         for _ in range(1 if cochlea.is_homogeneous else 5):
             actual = cochlea(x)
-            # A hair cell that saturates may never be as loud as wanted: gains would only grow.
+            # The gains of a saturating hair cell might grow without end.
             error = float(((actual - v) ** 2).sum())
             if not cochlea.is_homogeneous and not error < least:
                 return best
@@ -236,7 +238,7 @@ def _at_level(x: torch.Tensor, v: torch.Tensor, cochlea: Cochlea) -> torch.Tenso
 
 
 class _Bank:
-    """The filters of the cochlea, forward and time-reversed, for sounds of one length."""
+    """Filters of the cochlea, forward and time-reversed, for sounds of one length."""
 
     def __init__(self, n_times: int, like: torch.Tensor, cochlea: Cochlea):
         self.n_times = n_times
@@ -250,12 +252,12 @@ class _Bank:
         return torch.fft.irfft(spectrum, self.n_fft)[:, : self.n_times]
 
     def differences(self, x: torch.Tensor) -> torch.Tensor:
-        """Each channel less its upper neighbor, (128, n_times)."""
+        """Differences of adjacent channels, (128, n_times)."""
         y = self.forward(x)
         return y[:-1] - y[1:]
 
     def backward(self, y: torch.Tensor) -> torch.Tensor:
-        """Filter 128 channels backward in time and add them up, (n_times,)."""
+        """Filter 128 channels backward in time and add them, (n_times,)."""
         import torch
 
         spectrum = torch.fft.rfft(y, self.n_fft) * self.responses[:-1].conj()
@@ -265,6 +267,7 @@ class _Bank:
 def _by_projections(
     v: torch.Tensor, guess: torch.Tensor, _: bool, cochlea: Cochlea, options: _Options
 ) -> torch.Tensor:
+    import torch
     from tqdm.auto import tqdm
 
     best, least = guess, float("inf")
@@ -276,14 +279,16 @@ def _by_projections(
     for _step in tqdm(range(options.max_iter), disable=not options.verbose, desc="inverting"):
         if cochlea.nonlinearity == "hard":
             x = (x - x.mean()) / x.std()
-        y, actual = _channels(x, bank, cochlea)
+        with torch.no_grad():
+            y = cochlea.lateral_difference(x[None])[0]
+            actual = cochlea.integrate(y[None])[0]
         error = _percent(actual * (v.mean() / actual.mean()), v)
         x_next = (
             _LIFT * bank.backward(_matched(y, v, actual, cochlea)) / cochlear_filters().norm[-1]
         )
         if error < least:
             best, least = x, error
-        elif error - _RESTART > least:  # blown up
+        elif error - _RESTART > least:  # diverged
             noise = rng.random(len(x))
             x_next = x_next.sign() + x_next.new_tensor(noise)
             x_next = (x_next - x_next.mean()) / x_next.std()
@@ -292,23 +297,14 @@ def _by_projections(
     return _at_level(best, v, cochlea) if options.rescale else best
 
 
-def _channels(x, bank: _Bank, cochlea: Cochlea) -> tuple[torch.Tensor, torch.Tensor]:
-    """What leaves the lateral inhibition, and the spectrogram, of one sound."""
-    import torch
-
-    with torch.no_grad():
-        y = cochlea.lateral_difference(x[None])[0]
-        return y, cochlea.integrate(y[None])[0]
-
-
 def _matched(y, v, actual, cochlea: Cochlea) -> torch.Tensor:
-    """Scale every frame of every channel to the spectrogram wanted."""
+    """Scale every frame of every channel to the spectrogram `v`."""
     ratio = (v / actual).nan_to_num(posinf=2.0, nan=1.0)
     scaled = y * ratio.repeat_interleave(cochlea.samples_per_frame, dim=1)
     if cochlea.nonlinearity == "linear":
         return scaled
-    # Behind a rectifying hair cell the negative half is unknown; the toolbox makes it as deep as
-    # the positive half is high.
+    # After a rectifying hair cell the negative half is unknown; the toolbox scales it to the
+    # maximum of the positive half.
     positive = y >= 0
     highest = scaled.masked_fill(~positive, -np.inf).amax(dim=1, keepdim=True)
     lowest = y.masked_fill(positive, np.inf).amin(dim=1, keepdim=True).abs()
@@ -317,7 +313,7 @@ def _matched(y, v, actual, cochlea: Cochlea) -> torch.Tensor:
 
 
 def _percent(actual: torch.Tensor, wanted: torch.Tensor) -> float:
-    """Squared relative error in percent, rounded as the toolbox does before it compares."""
+    """Squared relative error in percent, rounded as in the toolbox, which compares it."""
     return round(float(((actual - wanted) ** 2).sum() / (wanted**2).sum()) * 10000) / 100
 
 
@@ -367,16 +363,14 @@ def _check_options(method, nonlinearity, max_iter, tol) -> None:
     if method not in _METHODS:
         raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
     if method == "gradient" and isinstance(nonlinearity, str) and nonlinearity == "hard":
-        raise ValueError(
-            "nonlinearity='hard' has no gradient to follow: choose method='projection'."
-        )
+        raise ValueError("nonlinearity='hard' has no gradient: use method='projection'.")
     checked_number(tol, "tol", low=0)
     if max_iter is not None:
         checked_whole(max_iter, "max_iter")
 
 
-def _check_channels(v: Any, torch: Any) -> tuple[torch.Tensor, bool]:
-    checked, from_numpy = _check_spectrogram(v, torch)
+def _check_channels(v: Any) -> tuple[torch.Tensor, bool]:
+    checked, from_numpy = check_spectrogram(v)
     if checked.shape[-2] != N_CHANNELS:
         swapped = checked.shape[-1] == N_CHANNELS
         raise ValueError(

@@ -1,16 +1,16 @@
-r"""The cortical transform of one spectrogram as a linear operator.
+r"""Inverse of the cortical model: tensor to auditory spectrogram, by least squares.
 
-How least squares are solved with it. With :math:`B_j` the filter of scale :math:`j` along
-frequency and :math:`T_r` that of rate :math:`r` along time, the tensor of a real spectrogram
-:math:`V` has the channels :math:`B_j V T_r` (downward) and :math:`B_j V \bar T_r` (upward). Both
-together give the normal operator
+With :math:`B_j` the filter of scale :math:`j` along frequency and :math:`T_r` that of rate
+:math:`r` along time, the tensor of a real spectrogram :math:`V` has the channels
+:math:`B_j V T_r` (downward) and :math:`B_j V \bar T_r` (upward). Both together have the normal
+operator
 
 .. math:: A^H A = 2\,\mathrm{Re}\Big(\sum_j B_j^H B_j\Big) \otimes
                   \sum_r \mathrm{Re}(T_r^H T_r),
 
 a small real matrix along frequency times sums of Fourier products along time. An iteration of
-conjugate gradients therefore never makes the tensor, and half the rates are enough. (The bin at
-half the frame rate, which the toolbox fills in upward filters only, adds a term of its own.)
+conjugate gradients therefore never computes the tensor, and half of the rates are sufficient. (The
+bin at half the frame rate, which the toolbox fills in upward filters only, adds a separate term.)
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from skstrf.auditory.cortex import (
     DEFAULT_RATES,
     DEFAULT_SCALES,
     CorticalPlan,
-    _check_choices,
+    CorticalSettings,
     analyze,
+    check_settings,
     cortical_plan,
     filtered_frames,
 )
-from skstrf.auditory.modulation_filters import check_ascending
 from skstrf.utils.arrays import is_torch
 from skstrf.utils.validation import checked_number, checked_whole
 
@@ -43,213 +43,17 @@ __all__ = [
 ]
 
 
-# Shares of the largest power: what counts as nil, and the least a damped operator divides by. The
-# default filters have no less than a seventh anywhere.
+# Shares of the largest power: below the first, power counts as zero; a damped operator divides by
+# at least the second. The power of the default filters is nowhere below a seventh.
 _NEGLIGIBLE = 1e-6
 _DAMPING = 0.1
-# The inverse of less than this is more than single precision holds.
-NOTHING = 1e-30
+# Power whose inverse overflows single precision.
+_NOTHING = 1e-30
 _POWER_ITERATIONS = 12
-
-
-class CorticalOperator:
-    """The transform of one spectrogram as a linear operator, with its adjoint and what CG needs.
-
-    Everything is held in the precision and on the device of the tensor. A damped one divides by
-    no less than a tenth of the largest power when it preconditions: steps of a fixed length need
-    that, as filters that pass nearly nothing of some modulation make too much of its rest.
-    """
-
-    def __init__(
-        self, plan: CorticalPlan, dtype: torch.dtype, device: torch.device, damped: bool = False
-    ):
-        import torch
-
-        self.plan, self.dtype = plan, dtype
-        self.complex = torch.complex128 if dtype == torch.float64 else torch.complex64
-        self.half = plan.n_fft // 2
-        self.rates = self._put(plan.rates)
-        self.device = device
-        self.rates = self.rates.to(device)
-        n_rates = len(plan.rates) // 2
-        # Of the upward filters at half the frame rate, slowest first, as the downward ones come.
-        self.nyquist_gains = self.rates[:n_rates, self.half].flip(0)
-        self.backward = [self._put(m.conj().T.copy()).to(device) for m in plan.synthesis]
-        gram = _gram_along_frequency(plan)
-        self.gram = self._put(gram).to(device)
-        self.real_gram = self._put(2 * gram.real).real.contiguous().to(device)
-        self.inverse_gram = self._put(_inverse_of_gram(2 * gram.real, damped)).real.to(device)
-        symbol = _inverse_symbol(plan, _DAMPING if damped else _NEGLIGIBLE)
-        self.inverse_symbol = torch.as_tensor(symbol).to(dtype).to(device)
-
-    def _put(self, matrix: np.ndarray) -> torch.Tensor:
-        import torch
-
-        return torch.as_tensor(matrix).to(self.complex)
-
-    def forward(self, v: torch.Tensor) -> torch.Tensor:
-        """Give the complex tensor of a spectrogram."""
-        return analyze(v[None], self.plan)[0]
-
-    def adjoint(self, c: torch.Tensor) -> torch.Tensor:
-        """Give the spectrogram that the adjoint makes of a tensor."""
-        return self.from_spectrum(self.spectrum(c))
-
-    def spectrum(self, c: torch.Tensor) -> torch.Tensor:
-        """Filter every channel with its own conjugate filter and add up, (n_bins, n_fft)."""
-        import torch
-
-        plan, half = self.plan, self.half
-        n_bins = plan.n_fft_channels // 2
-        total = torch.zeros((n_bins, plan.n_fft), dtype=self.complex, device=self.device)
-        for r in range(len(self.rates)):
-            rows = torch.zeros((n_bins, c.shape[-1]), dtype=self.complex, device=self.device)
-            for matrix, channel in zip(self.backward, c[:, r], strict=True):
-                into = rows[: len(matrix)]
-                torch.addmm(into, matrix, channel.to(self.complex), out=into)
-            response, period = self.rates[r].conj(), self.spread(rows)
-            if r < len(self.rates) // 2:  # upward: negative frequencies, and zero
-                total[:, half:].addcmul_(response[half:], self.unfold(period, upper=True))
-                total[:, 0] += response[0] * period[:, 0]
-            else:
-                total[:, :half].addcmul_(response[:half], self.unfold(period))
-        return total
-
-    def spread(self, rows: torch.Tensor) -> torch.Tensor:
-        """Fourier transform of frames put back where they were kept; one period of it."""
-        import torch
-
-        plan = self.plan
-        length = plan.n_fft // plan.fold
-        if plan.thin > 1:
-            spaced = torch.zeros((len(rows), length), dtype=rows.dtype, device=rows.device)
-            spaced[:, : rows.shape[1] * plan.thin : plan.thin] = rows
-            rows = spaced
-        return torch.fft.fft(rows, length, dim=-1)
-
-    def from_spectrum(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Real part of the sum of all waves, at the channels and frames of the spectrogram."""
-        import torch
-
-        n_freqs, n_frames = self.plan.shape
-        rows = torch.fft.ifft(spectrum, dim=-1)[:, :n_frames]
-        waves = torch.fft.ifft(rows, self.plan.n_fft_channels, dim=0)[:n_freqs]
-        return self.plan.n_fft_channels * waves.real
-
-    def normal(self, v: torch.Tensor) -> torch.Tensor:
-        """``adjoint(forward(v))`` of the complex tensor, without making it."""
-        import torch
-
-        plan, half = self.plan, self.half
-        spectrum = torch.fft.rfft(v, plan.n_fft)
-        kept = self.nyquist_wave(plan.n_frames)[:: plan.fold * plan.thin].to(self.complex)
-        at_nyquist = spectrum[:, half] / plan.n_fft
-        leaked = len(kept) * (self.gram @ at_nyquist)
-        total = torch.zeros((len(v), half), dtype=self.complex, device=v.device)
-        upward = torch.zeros(len(v), dtype=self.complex, device=v.device)
-        n_rates = len(self.rates) // 2
-        for r, gain in enumerate(self.nyquist_gains):
-            response = self.rates[n_rates + r]
-            frames = filtered_frames(spectrum, response, False, plan)
-            upward += gain * (self.gram @ (frames.conj() @ kept) + gain * leaked)
-            both = self.unfold(self.spread(self.by_real_gram(frames)))
-            total.addcmul_(response[:half].conj(), both)
-        # What upward channels hold at half the frame rate, seen by the filters and by itself.
-        wave = (self.nyquist_gains[:, None] * self.rates[n_rates:, :half].conj()).sum(0)
-        wave = wave * self.unfold(self.spread(kept[None]))[0]
-        total += torch.outer(self.gram.conj() @ at_nyquist, wave)
-        result = self.real_half(total)[:, : plan.shape[1]]
-        echo = torch.outer(upward.real / plan.n_fft, self.nyquist_wave(plan.shape[1]))
-        return result + echo
-
-    def by_real_gram(self, frames: torch.Tensor) -> torch.Tensor:
-        """Multiply complex frames by a real matrix, at half the price of a complex one."""
-        import torch
-
-        pairs = torch.view_as_real(frames.contiguous()).flatten(1)
-        return torch.view_as_complex((self.real_gram @ pairs).unflatten(1, (-1, 2)))
-
-    def unfold(self, period: torch.Tensor, upper: bool = False) -> torch.Tensor:
-        """Repeat one period of a spectrum over its non-negative (or its negative) bins."""
-        length = period.shape[1]
-        if length > self.half:
-            return period[:, self.half :] if upper else period[:, : self.half]
-        return period.repeat(1, self.half // length)
-
-    def real_half(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Real part of the inverse transform of a spectrum that is nil at negative bins."""
-        import torch
-
-        weights = torch.full((self.half,), 0.5, dtype=self.dtype, device=spectrum.device)
-        weights[0] = 1.0
-        return torch.fft.irfft(spectrum * weights, self.plan.n_fft)
-
-    def nyquist_wave(self, n: int) -> torch.Tensor:
-        """Alternate between 1 and -1."""
-        import torch
-
-        wave = torch.ones(n, dtype=self.dtype, device=self.device)
-        wave[1::2] = -1
-        return wave
-
-    def precondition(self, v: torch.Tensor) -> torch.Tensor:
-        """Solve the normal equations of a tensor that had not been cut in time."""
-        import torch
-
-        spectrum = torch.fft.rfft(v, self.plan.n_fft) * self.inverse_symbol
-        return self.inverse_gram @ torch.fft.irfft(spectrum, self.plan.n_fft)[:, : v.shape[1]]
-
-    def safe_step(self, v: torch.Tensor) -> float:
-        """Step at which preconditioned gradients do not grow: 1 over their largest gain, or 1."""
-        # An impulse holds all modulations alike.
-        wave = v * 0
-        wave[v.shape[0] // 2, v.shape[1] // 2] = 1
-        gain = 0.0
-        for _ in range(_POWER_ITERATIONS):
-            wave = self.precondition(self.normal(wave))
-            gain = float(wave.norm())
-            if gain == 0:  # filters that pass nothing
-                break
-            wave = wave / gain
-        return 1 / max(1.0, gain)
-
-
-def _gram_along_frequency(plan: CorticalPlan) -> np.ndarray:
-    """Sum over the scales of :math:`B^H B`, (n_freqs, n_freqs)."""
-    n_bins = plan.n_fft_channels // 2
-    waves = np.exp(
-        -2j * np.pi / plan.n_fft_channels * np.outer(np.arange(n_bins), np.arange(plan.shape[0]))
-    )
-    filters = [matrix @ waves[: matrix.shape[1]] for matrix in plan.synthesis]
-    return sum(filter_.conj().T @ filter_ for filter_ in filters)
-
-
-def _inverse_of_gram(gram: np.ndarray, damped: bool) -> np.ndarray:
-    power, waves = np.linalg.eigh(gram)
-    if power[-1] < NOTHING:
-        return np.zeros_like(gram)
-    least = power[-1] * (_DAMPING if damped else _NEGLIGIBLE)
-    inverse = 1 / np.maximum(power, least)
-    if not damped:  # what is nil stays so
-        inverse[power <= least] = 0
-    return (waves * inverse) @ waves.T
-
-
-def _inverse_symbol(plan: CorticalPlan, least: float) -> np.ndarray:
-    """One over the spectrum of the sum of Re(T^H T), on the bins of rfft, had nothing been cut."""
-    half = plan.n_fft // 2
-    downward = plan.rates[len(plan.rates) // 2 :, :half]
-    power = (np.abs(downward) ** 2).sum(axis=0)
-    symbol = np.append(power, power[-1]) / 2
-    symbol[0] *= 2
-    floor = least * symbol.max()
-    return np.divide(1.0, np.maximum(symbol, floor), out=np.zeros(half + 1), where=floor > 0)
-
-
 _METHODS = ("least-squares", "normalized")
 _CONTENTS = ("complex", "real", "magnitude")
 _MAX_ITER = {"complex": 60, "real": 60, "magnitude": 200}
-# Of the accelerated projections; .99, the usual choice for spectrograms, overshoots here.
+# Momentum of the accelerated projections; 0.99, usual for spectrograms, overshoots here.
 _MOMENTUM = 0.9
 
 
@@ -278,54 +82,55 @@ def invert_cortical_transform(
     Parameters
     ----------
     c : array-like or torch.Tensor of shape (..., n_scales, 2 * n_rates, n_rows, n_kept)
-        From :func:`cortical_transform` with the same settings. torch tensors stay on their
-        device.
+        Responses from :func:`cortical_transform`. torch tensors stay on their device.
     rates, scales, frame_rate, channels_per_octave, bandpass, frame_step, channel_step
-        As given to :func:`cortical_transform`.
+        Same as in :func:`cortical_transform`.
     full_time, full_frequency : float, default=0.0
-        As given to :func:`cortical_transform`.
+        Same as in :func:`cortical_transform`.
     n_freqs : int, default=128
-        Channels of the spectrogram.
-    n_frames : int, optional
-        Frames of the spectrogram. None takes the number that the tensor implies; with
-        ``frame_step=k`` that is the longest possible, k times the tensor's frames.
+        Number of frequency channels of the spectrogram.
+    n_frames : int or None, default=None
+        Number of frames of the spectrogram. None is the largest number for which
+        :func:`cortical_transform` returns a tensor of this shape.
     content : {"complex", "real", "magnitude"}, default="complex"
-        What `c` holds: the ``output`` given to :func:`cortical_transform`.
+        Content of `c`, that is the `output` of :func:`cortical_transform`.
     method : {"least-squares", "normalized"}, default="least-squares"
-        "least-squares" finds the spectrogram whose tensor is nearest to `c`, by preconditioned
-        conjugate gradients; from magnitudes by accelerated projections [3]_.
-        "normalized" is the NSL toolbox's ``cor2aud``: one pass of inverse filtering. It wants
-        every frame and channel of a complex tensor.
+        Algorithm. "least-squares" finds the spectrogram whose tensor is closest to `c`, with
+        preconditioned conjugate gradients, or for magnitudes with accelerated projections [3]_.
+        "normalized" is the single pass of inverse filtering of the NSL toolbox (``cor2aud``). It
+        requires all frames and channels of a complex tensor.
     norm : float, default=0.9
-        Of "normalized": 1 divides by the summed power of the filters, 0 not at all.
-    max_iter : int, optional
-        Iterations of "least-squares" at most. None takes 60, for magnitudes 200.
+        Degree of normalization of "normalized", from 0 (none) to 1 (division by the summed power
+        of the filters).
+    max_iter : int or None, default=None
+        Maximum number of iterations of "least-squares". None is 60, or 200 for magnitudes.
     tol : float, default=1e-4
-        "least-squares" stops when the residual of the normal equations has fallen to this share
-        of its start (for magnitudes: when the spectrogram changes by less than this share).
+        Tolerance of "least-squares": it stops when the residual of the normal equations relative
+        to the initial one (for magnitudes, the relative change of the spectrogram) is below
+        `tol`.
 
     Returns
     -------
     ndarray or torch.Tensor of shape (..., n_freqs, n_frames)
-        Real. Least squares from magnitudes are never negative; else small negative values may
-        remain where the spectrogram is zero.
+        Real spectrogram. It is non-negative if computed from magnitudes; otherwise small negative
+        values may occur where the spectrogram is zero.
 
     Raises
     ------
     ValueError
-        When the shape of `c` does not belong to the settings, on NaN or infinity, or when
-        `method` cannot work on `content`.
+        If the shape of `c` does not match the settings, `c` contains NaN or infinity, or `method`
+        does not support `content`.
 
     See Also
     --------
-    cortical_transform : The way there.
-    invert_auditory_spectrogram : The next stage back, to sound.
+    cortical_transform : Forward transform.
+    invert_auditory_spectrogram : Inverse of the previous stage, to sound.
 
     Notes
     -----
-    Measured, relative L2 error: see :doc:`/results/inversion`. The default tensor, cut to the
-    frames and channels of the spectrogram, comes back within 1 percent in about 15 iterations
-    and to the tolerance in about 20; ``cor2aud`` leaves 37 to 60 percent of the same tensor.
+    The relative L2 error of the default tensor, cut to the frames and channels of the
+    spectrogram, is below 1 percent after about 15 iterations, and the tolerance is reached after
+    about 20. ``cor2aud`` has an error of 37 to 60 percent (:doc:`/results/inversion`).
 
     References
     ----------
@@ -349,19 +154,17 @@ def invert_cortical_transform(
     """
     import torch
 
-    _check_choices("complex", "sample", frame_step, channel_step, full_time, full_frequency)
-    _check_options(method, content, norm, max_iter, tol, frame_step, channel_step)
-    max_iter = _MAX_ITER[content] if max_iter is None else int(max_iter)
-    rates, scales = check_ascending(rates, "rates"), check_ascending(scales, "scales")
-    tensor, from_numpy = _check_tensor(c, content, torch)
-    frame_step, channel_step = int(frame_step), int(channel_step)
-    if n_frames is None:
-        n_frames = _implied_frames(tensor.shape[-1], frame_step, full_time)
-    n_freqs, n_frames = checked_whole(n_freqs, "n_freqs"), checked_whole(n_frames, "n_frames")
-    plan = cortical_plan(
-        (n_freqs, n_frames), rates, scales, frame_rate, channels_per_octave, bandpass,
-        frame_step, channel_step, full_time, full_frequency,
+    settings = check_settings(
+        rates, scales, frame_rate, channels_per_octave, bandpass, frame_step, channel_step,
+        full_time, full_frequency,
     )  # fmt: skip
+    _check_options(method, content, norm, max_iter, tol, settings)
+    max_iter = _MAX_ITER[content] if max_iter is None else int(max_iter)
+    tensor, from_numpy = _check_tensor(c, content)
+    if n_frames is None:
+        n_frames = _implied_frames(tensor.shape[-1], settings)
+    n_freqs, n_frames = checked_whole(n_freqs, "n_freqs"), checked_whole(n_frames, "n_frames")
+    plan = cortical_plan((n_freqs, n_frames), settings)
     _check_shape(tuple(tensor.shape[-4:]), plan)
     flat = tensor.reshape(-1, *tensor.shape[-4:])
     system = CorticalOperator(
@@ -372,18 +175,6 @@ def invert_cortical_transform(
                           for one in flat])  # fmt: skip
     result = result.reshape(*tensor.shape[:-4], n_freqs, n_frames)
     return result.numpy() if from_numpy else result
-
-
-def cortical_adjoint(c: Any, plan: CorticalPlan) -> torch.Tensor:
-    r"""Apply the adjoint of the cortical transform.
-
-    For every real spectrogram ``v`` and every tensor ``c`` the real part of the inner product of
-    ``cortical_transform(v)`` with ``c`` equals that of ``v`` with ``cortical_adjoint(c)``.
-    """
-    import torch
-
-    dtype = torch.float64 if _is_double(c) else torch.float32
-    return CorticalOperator(plan, dtype, c.device).adjoint(c)
 
 
 class _Options(NamedTuple):
@@ -406,7 +197,7 @@ def _invert_one(c, system: CorticalOperator, content, method, norm, max_iter, to
 
 
 def _finite(sums: torch.Tensor) -> torch.Tensor:
-    """Every number of a tensor has a part in these sums, which are quicker to look through."""
+    """Raise unless sums to which every entry of the tensor contributes are finite."""
     if not sums.isfinite().all():
         raise ValueError(
             "The cortical tensor contains NaN or infinite values, or overflows its dtype."
@@ -415,16 +206,16 @@ def _finite(sums: torch.Tensor) -> torch.Tensor:
 
 
 def _normalized(c: torch.Tensor, system: CorticalOperator, norm: float) -> torch.Tensor:
-    """Inverse filtering with the summed power of the filters, as ``cor2aud``."""
+    """Inverse filtering with the summed power of the filters, as in ``cor2aud``."""
     import torch
 
     plan = system.plan
     power = np.outer(_scale_power(plan), (np.abs(plan.rates) ** 2).sum(axis=0))
-    power[0] *= 2  # the other columns stand for their mirror images too
+    power[0] *= 2  # the other columns represent their mirror images too
     divisor = norm * power + (1 - norm) * power.max()
     divisor *= power.sum() / max(divisor.sum(), np.finfo(float).tiny)
-    # Bins of no power hold nothing either.
-    inverse = np.divide(2.0, divisor, out=np.zeros_like(divisor), where=divisor > NOTHING)
+    # The tensor is zero too in bins without power.
+    inverse = np.divide(2.0, divisor, out=np.zeros_like(divisor), where=divisor > _NOTHING)
     weights = torch.as_tensor(inverse).to(system.dtype).to(c.device)
     return system.from_spectrum(system.spectrum(c) * weights)
 
@@ -443,7 +234,7 @@ def _conjugate_gradients(
             break
         image = operator(direction)
         curvature = (direction * image).sum()
-        if not curvature > 0:  # nothing that is left of the residual can be reached
+        if not curvature > 0:  # the rest of the residual is out of reach
             break
         step = product / curvature
         x = x + step * direction
@@ -455,11 +246,9 @@ def _conjugate_gradients(
 
 
 def _from_magnitudes(m: torch.Tensor, system: CorticalOperator, options: _Options) -> torch.Tensor:
-    """Phase retrieval: magnitudes as given, phases those of a non-negative spectrogram's tensor.
-
-    Accelerated projections; a damped inverse that ignores the cut in time is near enough for a
-    step, if a shorter one where it overshoots.
-    """
+    """Phase retrieval of a non-negative spectrogram, by accelerated projections."""
+    # A damped inverse that ignores the cut in time is accurate enough for a step, which is
+    # shortened where it overshoots.
     v = _rough_spectrogram(m, system)
     ahead, length = v, system.safe_step(v)
     for _ in range(options.max_iter):
@@ -474,7 +263,7 @@ def _from_magnitudes(m: torch.Tensor, system: CorticalOperator, options: _Option
 
 
 def _rough_spectrogram(m: torch.Tensor, system: CorticalOperator) -> torch.Tensor:
-    """Sum of the magnitudes of the slowest channels: a smooth, non-negative likeness."""
+    """Sum of the magnitudes of the slowest channels, a smooth and non-negative first guess."""
     plan = system.plan
     slowest = len(system.rates) // 2
     rows = m[:, slowest - 1 : slowest + 1].sum(dim=(0, 1))
@@ -491,13 +280,13 @@ def _scale_power(plan: CorticalPlan) -> np.ndarray:
     """Sum of the squared gains of all scale filters at every bin."""
     power = np.zeros(plan.n_fft_channels // 2)
     for matrix in plan.synthesis:
-        # Every column holds one wave of n_fft_channels-th of the gain in magnitude.
+        # The magnitude of every column is its gain divided by n_fft_channels.
         gain = np.abs(matrix[0]) * plan.n_fft_channels
         power[: len(gain)] += gain**2
     return power
 
 
-def _check_options(method, content, norm, max_iter, tol, frame_step, channel_step) -> None:
+def _check_options(method, content, norm, max_iter, tol, settings: CorticalSettings) -> None:
     if method not in _METHODS:
         raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
     if content not in _CONTENTS:
@@ -506,6 +295,7 @@ def _check_options(method, content, norm, max_iter, tol, frame_step, channel_ste
     checked_number(tol, "tol", low=0)
     if max_iter is not None:
         checked_whole(max_iter, "max_iter")
+    frame_step, channel_step = settings.frame_step, settings.channel_step
     if method == "normalized" and (content, frame_step, channel_step) != ("complex", 1, 1):
         raise ValueError(
             "method='normalized' needs every frame and channel of a complex tensor; this one has "
@@ -514,7 +304,9 @@ def _check_options(method, content, norm, max_iter, tol, frame_step, channel_ste
         )
 
 
-def _check_tensor(c: Any, content: str, torch: Any) -> tuple[torch.Tensor, bool]:
+def _check_tensor(c: Any, content: str) -> tuple[torch.Tensor, bool]:
+    import torch
+
     from_numpy = not is_torch(c)
     if from_numpy:
         c = np.asarray(c)
@@ -529,18 +321,18 @@ def _check_tensor(c: Any, content: str, torch: Any) -> tuple[torch.Tensor, bool]
     if c.is_complex() != (content == "complex"):
         raise ValueError(
             f"content={content!r} needs a {'complex' if content == 'complex' else 'real'} tensor, "
-            f"got dtype {c.dtype}. Say with content= which output of the transform it holds."
+            f"got dtype {c.dtype}. Set content to the output of the transform that it holds."
         )
     if content == "magnitude" and (c < 0).any():
-        raise ValueError("content='magnitude' cannot be negative; say content='real'?")
+        raise ValueError("content='magnitude' cannot be negative; is it content='real'?")
     return c, from_numpy
 
 
-def _implied_frames(n_kept: int, frame_step: int, full_time: float) -> int:
-    """Most frames a spectrogram can have whose tensor keeps `n_kept`."""
-    longest = n_kept * frame_step
+def _implied_frames(n_kept: int, settings: CorticalSettings) -> int:
+    """Largest number of frames of a spectrogram whose tensor has `n_kept` frames."""
+    longest = n_kept * settings.frame_step
     n_frames = longest
-    while n_frames > 1 and n_frames + 2 * int(n_frames / 2 * full_time) > longest:
+    while n_frames > 1 and n_frames + 2 * int(n_frames / 2 * settings.full_time) > longest:
         n_frames -= 1
     return n_frames
 
@@ -553,7 +345,7 @@ def _check_shape(shape: tuple[int, ...], plan: CorticalPlan) -> None:
     hint = (
         "Time and frequency look swapped: this package has frequency before time."
         if shape[2] != expected[2] and shape[3] == expected[2]
-        else "Give the settings that the tensor was made with."
+        else "Use the settings that the tensor was made with."
     )
     raise ValueError(
         f"The settings make tensors of (scale, rate, frequency, time) = {expected}, but this one "
@@ -565,3 +357,207 @@ def _is_double(c: torch.Tensor) -> bool:
     import torch
 
     return c.dtype in (torch.float64, torch.complex128)
+
+
+# ---------------------------------------------------------------- the operator
+
+
+class CorticalOperator:
+    """Cortical transform of one spectrogram as an operator, with adjoint and preconditioner."""
+
+    # The preconditioner of a damped operator divides by no less than a tenth of the largest power.
+    # Steps of a fixed length need that, because modulations that the filters hardly pass would be
+    # amplified too much.
+
+    def __init__(
+        self, plan: CorticalPlan, dtype: torch.dtype, device: torch.device, damped: bool = False
+    ):
+        import torch
+
+        self.plan, self.dtype = plan, dtype
+        self.complex = torch.complex128 if dtype == torch.float64 else torch.complex64
+        self.half = plan.n_fft // 2
+        self.rates = self._put(plan.rates)
+        self.device = device
+        self.rates = self.rates.to(device)
+        n_rates = len(plan.rates) // 2
+        # Gains of the upward filters at half the frame rate, slowest first as the downward ones.
+        self.nyquist_gains = self.rates[:n_rates, self.half].flip(0)
+        self.backward = [self._put(m.conj().T.copy()).to(device) for m in plan.synthesis]
+        gram = _gram_along_frequency(plan)
+        self.gram = self._put(gram).to(device)
+        self.real_gram = self._put(2 * gram.real).real.contiguous().to(device)
+        self.inverse_gram = self._put(_inverse_of_gram(2 * gram.real, damped)).real.to(device)
+        symbol = _inverse_symbol(plan, _DAMPING if damped else _NEGLIGIBLE)
+        self.inverse_symbol = torch.as_tensor(symbol).to(dtype).to(device)
+
+    def _put(self, matrix: np.ndarray) -> torch.Tensor:
+        import torch
+
+        return torch.as_tensor(matrix).to(self.complex)
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        """Complex tensor of a spectrogram."""
+        return analyze(v[None], self.plan)[0]
+
+    def adjoint(self, c: torch.Tensor) -> torch.Tensor:
+        """Adjoint of `forward`, from tensor to spectrogram."""
+        return self.from_spectrum(self.spectrum(c))
+
+    def spectrum(self, c: torch.Tensor) -> torch.Tensor:
+        """Filter every channel with its conjugate filter and add the channels, (n_bins, n_fft)."""
+        import torch
+
+        plan, half = self.plan, self.half
+        n_bins = plan.n_fft_channels // 2
+        total = torch.zeros((n_bins, plan.n_fft), dtype=self.complex, device=self.device)
+        for r in range(len(self.rates)):
+            rows = torch.zeros((n_bins, c.shape[-1]), dtype=self.complex, device=self.device)
+            for matrix, channel in zip(self.backward, c[:, r], strict=True):
+                into = rows[: len(matrix)]
+                torch.addmm(into, matrix, channel.to(self.complex), out=into)
+            response, period = self.rates[r].conj(), self.spread(rows)
+            if r < len(self.rates) // 2:  # upward: negative frequencies, and zero
+                total[:, half:].addcmul_(response[half:], self.unfold(period, upper=True))
+                total[:, 0] += response[0] * period[:, 0]
+            else:
+                total[:, :half].addcmul_(response[:half], self.unfold(period))
+        return total
+
+    def spread(self, rows: torch.Tensor) -> torch.Tensor:
+        """One period of the Fourier transform of kept frames, with zeros between them."""
+        import torch
+
+        plan = self.plan
+        length = plan.n_fft // plan.fold
+        if plan.thin > 1:
+            spaced = torch.zeros((len(rows), length), dtype=rows.dtype, device=rows.device)
+            spaced[:, : rows.shape[1] * plan.thin : plan.thin] = rows
+            rows = spaced
+        return torch.fft.fft(rows, length, dim=-1)
+
+    def from_spectrum(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Real part of the sum of all waves, at the channels and frames of the spectrogram."""
+        import torch
+
+        n_freqs, n_frames = self.plan.shape
+        rows = torch.fft.ifft(spectrum, dim=-1)[:, :n_frames]
+        waves = torch.fft.ifft(rows, self.plan.n_fft_channels, dim=0)[:n_freqs]
+        return self.plan.n_fft_channels * waves.real
+
+    def normal(self, v: torch.Tensor) -> torch.Tensor:
+        """``adjoint(forward(v))``, without computing the tensor."""
+        import torch
+
+        plan, half = self.plan, self.half
+        spectrum = torch.fft.rfft(v, plan.n_fft)
+        kept = self.nyquist_wave(plan.n_frames)[:: plan.fold * plan.thin].to(self.complex)
+        at_nyquist = spectrum[:, half] / plan.n_fft
+        leaked = len(kept) * (self.gram @ at_nyquist)
+        total = torch.zeros((len(v), half), dtype=self.complex, device=v.device)
+        upward = torch.zeros(len(v), dtype=self.complex, device=v.device)
+        n_rates = len(self.rates) // 2
+        for r, gain in enumerate(self.nyquist_gains):
+            response = self.rates[n_rates + r]
+            frames = filtered_frames(spectrum, response, False, plan)
+            upward += gain * (self.gram @ (frames.conj() @ kept) + gain * leaked)
+            both = self.unfold(self.spread(self.by_real_gram(frames)))
+            total.addcmul_(response[:half].conj(), both)
+        # The part of the upward channels at half the frame rate, for all filters and for itself.
+        wave = (self.nyquist_gains[:, None] * self.rates[n_rates:, :half].conj()).sum(0)
+        wave = wave * self.unfold(self.spread(kept[None]))[0]
+        total += torch.outer(self.gram.conj() @ at_nyquist, wave)
+        result = self.real_half(total)[:, : plan.shape[1]]
+        echo = torch.outer(upward.real / plan.n_fft, self.nyquist_wave(plan.shape[1]))
+        return result + echo
+
+    def by_real_gram(self, frames: torch.Tensor) -> torch.Tensor:
+        """Multiply complex frames by a real matrix, at half the cost of a complex one."""
+        import torch
+
+        pairs = torch.view_as_real(frames.contiguous()).flatten(1)
+        return torch.view_as_complex((self.real_gram @ pairs).unflatten(1, (-1, 2)))
+
+    def unfold(self, period: torch.Tensor, upper: bool = False) -> torch.Tensor:
+        """Repeat one period of a spectrum over its non-negative (or its negative) bins."""
+        length = period.shape[1]
+        if length > self.half:
+            return period[:, self.half :] if upper else period[:, : self.half]
+        return period.repeat(1, self.half // length)
+
+    def real_half(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Real part of the inverse transform of a spectrum that is zero at negative bins."""
+        import torch
+
+        weights = torch.full((self.half,), 0.5, dtype=self.dtype, device=spectrum.device)
+        weights[0] = 1.0
+        return torch.fft.irfft(spectrum * weights, self.plan.n_fft)
+
+    def nyquist_wave(self, n: int) -> torch.Tensor:
+        """Sequence that alternates between 1 and -1."""
+        import torch
+
+        wave = torch.ones(n, dtype=self.dtype, device=self.device)
+        wave[1::2] = -1
+        return wave
+
+    def precondition(self, v: torch.Tensor) -> torch.Tensor:
+        """Solve the normal equations of a tensor that is not cut in time."""
+        import torch
+
+        spectrum = torch.fft.rfft(v, self.plan.n_fft) * self.inverse_symbol
+        return self.inverse_gram @ torch.fft.irfft(spectrum, self.plan.n_fft)[:, : v.shape[1]]
+
+    def safe_step(self, v: torch.Tensor) -> float:
+        """Step at which preconditioned gradients do not grow: 1 over their largest gain, or 1."""
+        # An impulse contains all modulations equally.
+        wave = v * 0
+        wave[v.shape[0] // 2, v.shape[1] // 2] = 1
+        gain = 0.0
+        for _ in range(_POWER_ITERATIONS):
+            wave = self.precondition(self.normal(wave))
+            gain = float(wave.norm())
+            if gain == 0:  # the filters pass nothing
+                break
+            wave = wave / gain
+        return 1 / max(1.0, gain)
+
+
+def cortical_adjoint(c: Any, plan: CorticalPlan) -> torch.Tensor:
+    """Apply the adjoint of the cortical transform of real spectrograms."""
+    import torch
+
+    dtype = torch.float64 if _is_double(c) else torch.float32
+    return CorticalOperator(plan, dtype, c.device).adjoint(c)
+
+
+def _gram_along_frequency(plan: CorticalPlan) -> np.ndarray:
+    """Sum over the scales of :math:`B^H B`, (n_freqs, n_freqs)."""
+    n_bins = plan.n_fft_channels // 2
+    waves = np.exp(
+        -2j * np.pi / plan.n_fft_channels * np.outer(np.arange(n_bins), np.arange(plan.shape[0]))
+    )
+    filters = [matrix @ waves[: matrix.shape[1]] for matrix in plan.synthesis]
+    return sum(filter_.conj().T @ filter_ for filter_ in filters)
+
+
+def _inverse_of_gram(gram: np.ndarray, damped: bool) -> np.ndarray:
+    power, waves = np.linalg.eigh(gram)
+    if power[-1] < _NOTHING:
+        return np.zeros_like(gram)
+    least = power[-1] * (_DAMPING if damped else _NEGLIGIBLE)
+    inverse = 1 / np.maximum(power, least)
+    if not damped:  # zero remains zero
+        inverse[power <= least] = 0
+    return (waves * inverse) @ waves.T
+
+
+def _inverse_symbol(plan: CorticalPlan, least: float) -> np.ndarray:
+    """Inverse of the spectrum of the sum of Re(T^H T) without cuts, on the bins of rfft."""
+    half = plan.n_fft // 2
+    downward = plan.rates[len(plan.rates) // 2 :, :half]
+    power = (np.abs(downward) ** 2).sum(axis=0)
+    symbol = np.append(power, power[-1]) / 2
+    symbol[0] *= 2
+    floor = least * symbol.max()
+    return np.divide(1.0, np.maximum(symbol, floor), out=np.zeros(half + 1), where=floor > 0)

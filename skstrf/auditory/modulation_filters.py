@@ -1,4 +1,4 @@
-"""The rate (temporal) and scale (spectral) filters of the cortical model, as numpy arrays."""
+"""Rate (temporal) and scale (spectral) filters of the cortical model, and receptive fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from skstrf.utils.validation import checked_number, checked_whole
 
 __all__ = [
     "ReceptiveField",
+    "check_ascending",
+    "check_rate",
     "filter_kinds",
+    "power_of_two",
     "rate_filter",
     "receptive_field",
     "scale_filter",
@@ -20,7 +23,7 @@ __all__ = [
 
 
 _KINDS = ("band", "low", "high")
-# Gains of a filter whose best rate or scale is this far below a bin are nil in double precision.
+# Ratio of a bin's scale to the best scale at which the gain of a filter underflows to zero.
 _FAR = 1e3
 
 
@@ -30,35 +33,41 @@ def rate_filter(
     r"""Transfer function of a cortical rate filter on non-negative frequencies.
 
     The impulse response is :math:`h(t) = f \sin(2\pi f t)\,(ft)^2 e^{-3.5 f t}` for a rate
-    :math:`f`, less its mean over `n_bins` samples, normalized to a peak gain of 1.
+    :math:`f`, minus its mean over `n_bins` samples, normalized to a peak gain of 1.
 
     Parameters
     ----------
     rate : float
-        Best rate in Hz, > 0.
+        Best rate in Hz, above 0.
     n_bins : int
-        Number of bins; bin ``k`` lies at ``k * frame_rate / (2 * n_bins)`` Hz.
+        Number of bins; bin ``k`` is at ``k * frame_rate / (2 * n_bins)`` Hz.
     frame_rate : float, default=125.0
-        Frames per second.
+        Frame rate of the spectrogram in Hz.
     kind : {"band", "low", "high"}, default="band"
-        "low" and "high" hold the gain at 1 below or above the peak and keep the phase.
+        Kind of filter. "low" and "high" set the gain to 1 below or above the peak and keep the
+        phase.
 
     Returns
     -------
     ndarray of shape (n_bins,), complex128
-        The transfer function.
+        Transfer function.
 
     Raises
     ------
     ValueError
-        If the rate is not between 0 and half the frame rate, `n_bins` not a whole number of at
-        least 1, or `kind` none of the three.
+        If the rate is not between 0 and half the frame rate, `n_bins` is not a positive integer,
+        or `kind` is unknown.
+
+    See Also
+    --------
+    scale_filter : Filter along frequency.
 
     Notes
     -----
-    Removing the mean over the bins makes the filter depend a little on `n_bins`, hence on
-    the length of the clip. It also leaves rounding noise at zero frequency, whose phase is 0
-    or pi by accident; here that phase is 0, so that a low-pass filter keeps the sign of the mean.
+    Because the mean over the bins is removed, the filter depends slightly on `n_bins`, and so on
+    the length of the clip. Removing it also leaves rounding noise at zero frequency, whose phase
+    is 0 or pi by chance. That phase is set to 0, so that a low-pass filter keeps the sign of the
+    mean.
 
     References
     ----------
@@ -74,7 +83,7 @@ def rate_filter(
     """
     n_bins = checked_whole(n_bins, "n_bins")
     _check_kind(kind)
-    _check_rate(rate, frame_rate)
+    check_rate(rate, frame_rate)
     time = np.arange(n_bins) / frame_rate * rate
     response = rate * np.sin(2 * np.pi * time) * time**2 * np.exp(-3.5 * time)
     response -= response.mean()
@@ -83,8 +92,7 @@ def rate_filter(
     phase = np.angle(spectrum)
     phase[0] = 0.0
     peak = int(gain.argmax())
-    # Of a single frame nothing is left once its mean is removed, of a rate of next to 0 Hz
-    # nothing that could be divided by.
+    # A single frame vanishes when its mean is removed; a rate close to 0 Hz underflows.
     if gain[peak] < np.finfo(float).tiny:
         return np.full(n_bins, 1.0 if kind == "low" else 0.0, dtype=complex)
     gain /= gain[peak]
@@ -96,7 +104,7 @@ def rate_filter(
 
 
 def two_sided(response: np.ndarray, direction: str) -> np.ndarray:
-    """Spread a rate filter over positive and negative frequencies."""
+    """Extend a rate filter to positive and negative frequencies, for one direction."""
     n_bins = len(response)
     full = np.zeros(2 * n_bins, dtype=complex)
     if direction == "down":
@@ -119,30 +127,35 @@ def scale_filter(
     Parameters
     ----------
     scale : float
-        Best scale in cycles/octave, > 0.
+        Best scale in cycles/octave, above 0.
     n_bins : int, default=128
-        Number of bins; bin ``k`` lies at ``k * channels_per_octave / (2 * n_bins)``
+        Number of bins; bin ``k`` is at ``k * channels_per_octave / (2 * n_bins)``
         cycles/octave.
     channels_per_octave : float, default=24.0
-        Density of the channels.
+        Number of frequency channels per octave.
     kind : {"band", "low", "high"}, default="band"
-        "low" and "high" hold the gain below or above the peak, then keep the filter's sum.
+        Kind of filter. "low" and "high" set the gain to the peak gain below or above the peak,
+        then rescale the filter to its previous sum.
 
     Returns
     -------
     ndarray of shape (n_bins,), float64
-        The transfer function.
+        Transfer function.
 
     Raises
     ------
     ValueError
-        If the scale is not between 0 and half the channel density, `n_bins` not a whole number
-        of at least 1, or `kind` none of the three.
+        If the scale is not between 0 and half the channel density, `n_bins` is not a positive
+        integer, or `kind` is unknown.
+
+    See Also
+    --------
+    rate_filter : Filter along time.
 
     Notes
     -----
-    A filter of bins that are all far above its scale, or of a single bin, lets nothing pass and
-    is nil, whatever its kind.
+    A filter is zero, whatever its kind, if it has a single bin or if all bins but the first are
+    far above its scale.
 
     Examples
     --------
@@ -155,7 +168,7 @@ def scale_filter(
     checked_number(channels_per_octave, "channels_per_octave", low=0, open_low=True)
     if not (np.isfinite(scale) and 0 < scale <= channels_per_octave / 2):
         raise ValueError(
-            f"scales must lie above 0 and at most at half the channel density, "
+            f"scales must be above 0 and at most half the channel density, "
             f"{channels_per_octave / 2:g} cycles/octave; got {scale!r}."
         )
     with np.errstate(over="ignore"):
@@ -181,7 +194,7 @@ def filter_kinds(n_filters: int, bandpass: bool) -> list[str]:
 
 
 def check_ascending(values: Sequence[float], name: str) -> np.ndarray:
-    """The values as an array; they must be positive, finite and strictly ascending."""
+    """Return the values as an array; raise if they are not positive and strictly ascending."""
     array = np.atleast_1d(np.asarray(values, dtype=float))
     good = array.ndim == 1 and array.size > 0 and np.isfinite(array).all()
     if not (good and (array > 0).all() and (np.diff(array) > 0).all()):
@@ -194,17 +207,23 @@ def _check_kind(kind: str) -> None:
         raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
 
 
-def _check_rate(rate: float, frame_rate: float) -> None:
+def check_rate(rate: float, frame_rate: float) -> None:
+    """Raise a ValueError unless a rate is above 0 and at most half the frame rate."""
     checked_number(frame_rate, "frame_rate", low=0, open_low=True, unit="Hz")
     if not (np.isfinite(rate) and 0 < rate <= frame_rate / 2):
         raise ValueError(
-            f"rates must lie above 0 and at most at half the frame rate, {frame_rate / 2:g} Hz; "
+            f"rates must be above 0 and at most half the frame rate, {frame_rate / 2:g} Hz; "
             f"got {rate!r}. Choose lower rates or a shorter hop_duration."
         )
 
 
+def power_of_two(n: int) -> int:
+    """Smallest power of two that is at least `n`."""
+    return 1 << (n - 1).bit_length()
+
+
 class ReceptiveField(NamedTuple):
-    """Weights over time and frequency, unpacked as ``field, times, octaves``."""
+    """Weights over time and frequency, which unpack as ``field, times, octaves``."""
 
     field: np.ndarray
     times: np.ndarray
@@ -227,11 +246,11 @@ def receptive_field(
 ) -> ReceptiveField:
     r"""Spectro-temporal receptive field of one channel of the cortical tensor.
 
-    It is drawn as the sound that excites the channel most looks in a spectrogram: time runs
-    to the right and ends about where the response is read, frequency runs upward, and the
-    bands of a downward-moving channel fall. Correlating a spectrogram :math:`V` with the field
-    :math:`F` gives the real part of the channel :math:`C` at every frequency :math:`y` and time
-    :math:`s`,
+    The field is displayed as the spectrogram of the sound that excites the channel most: time
+    runs to the right and ends approximately when the response is read, frequency runs upward, and
+    the field of a downward-moving channel has falling bands. Correlating a spectrogram :math:`V`
+    with the field :math:`F` gives the real part of the channel :math:`C` at every frequency
+    :math:`y` and time :math:`s`,
 
     .. math:: \mathrm{Re}\, C[y, s] = \sum_{x, t} V[x, t]\, F[x - y, t - s].
 
@@ -240,20 +259,23 @@ def receptive_field(
     rate : float
         Best rate in Hz; negative for upward-moving, positive for downward-moving ripples.
     scale : float
-        Best scale in cycles/octave, > 0.
+        Best scale in cycles/octave, above 0.
     rate_kind, scale_kind : {"band", "low", "high"}, default="band"
-        See :func:`rate_filter`. The lowest and the highest filter of a bank are "low" and
-        "high", unless the bank is made with ``bandpass=True``.
-    n_freqs, n_frames : int, default=128 and 256
-        Size of the spectrograms. The rate filters depend a little on the number of frames.
+        Kinds of the filters, see :func:`rate_filter`. The lowest and the highest filter of a bank
+        are "low" and "high", unless the bank is made with ``bandpass=True``.
+    n_freqs : int, default=128
+        Number of frequency channels of the spectrograms.
+    n_frames : int, default=256
+        Number of frames of the spectrograms. The rate filters depend slightly on it.
     frame_rate : float, default=125.0
-        Frames per second.
+        Frame rate of the spectrograms in Hz.
     channels_per_octave : float, default=24.0
-        Density of the channels.
+        Number of frequency channels per octave.
     oversampling : int, default=1
-        Points per frame and per channel, for smooth pictures. Every `oversampling`-th point in
-        both directions is a weight of the model, and those between interpolate without error:
-        the spectrum of a field ends at half the frame rate and half the channel density.
+        Number of points per frame and per channel, for smooth images. Every `oversampling`-th
+        point in both directions is a weight of the model. The points between are interpolated
+        exactly, because the spectrum of a field is limited to half the frame rate and half the
+        channel density.
     time_limits : (float, float) or None, default=None
         First and last of `times` to return, in ms. None returns all.
     octave_limits : (float, float) or None, default=None
@@ -262,39 +284,37 @@ def receptive_field(
     Returns
     -------
     field : ndarray of shape (n_octaves, n_times), float64
-        The weights. Without limits ``n_octaves = 2 * (n_freqs - 1) * oversampling + 1``, and
-        likewise for time: all that any frequency and frame of the spectrogram may need.
-        Excitation is positive, inhibition negative.
+        Weights; excitation is positive, inhibition negative. Without limits
+        ``n_octaves = 2 * (n_freqs - 1) * oversampling + 1``, and likewise for time: all weights
+        that any frequency and frame of the spectrogram can need.
     times : ndarray of shape (n_times,)
-        Milliseconds after the moment of the response, ascending; without limits 0 is in the
-        middle.
+        Times relative to the response in ms, ascending. Without limits 0 is in the middle.
     octaves : ndarray of shape (n_octaves,)
-        Octaves above the channel's own frequency, ascending; without limits 0 is in the
-        middle.
+        Octaves above the channel's own frequency, ascending. Without limits 0 is in the middle.
 
     Raises
     ------
     ValueError
-        On a rate of 0 or above half the frame rate, a scale that is not above 0 and at most
-        half the channel density, sizes below 1, or limits with nothing between them.
+        If the rate is 0 or above half the frame rate, the scale is not above 0 and at most half
+        the channel density, a size is below 1, or the limits contain no point.
 
     See Also
     --------
-    cortical_transform : The channels.
-    skstrf.inspection.ReceptiveFieldDisplay : Pictures of them.
+    cortical_transform : Responses of a bank of receptive fields.
+    skstrf.inspection.ReceptiveFieldDisplay : Plot of receptive fields.
 
     Notes
     -----
-    A channel is a convolution, :math:`C = V * h`, with :math:`h` the inverse Fourier transform of
-    the scale filter :math:`S(\Omega)` on non-negative :math:`\Omega` times the rate filter
-    :math:`R(\omega)` on one side of :math:`\omega` (:func:`two_sided`). Reversed in both
-    directions, :math:`F[x, t] = \mathrm{Re}\, h[-x, -t]`, it becomes the correlation above.
-    ``field[::-1, ::-1]`` is therefore the real part of the response to one frame of sound
-    in one channel. As the spectrum of :math:`h` has a single quadrant, the field moves in one
-    direction only, and has a part after the response, small but for low-pass rates: the
-    Hilbert transform of the causal rate filter is not causal. Far from its middle the field is
-    that of a filter on a circle twice as long as the padded spectrogram, which is what the
-    transform computes.
+    A channel is a convolution, :math:`C = V * h`, where :math:`h` is the inverse Fourier
+    transform of the scale filter :math:`S(\Omega)` on non-negative :math:`\Omega` times the rate
+    filter :math:`R(\omega)` on one side of :math:`\omega`. Reversed in both directions,
+    :math:`F[x, t] = \mathrm{Re}\, h[-x, -t]`, it becomes the correlation above.
+    ``field[::-1, ::-1]`` is therefore the real part of the response to a single non-zero value
+    of the spectrogram. The spectrum of :math:`h` has a single quadrant. The field therefore moves
+    in one direction only. It also has a part after the response, which is small except for
+    low-pass rates, because the Hilbert transform of the causal rate filter is not causal. Far
+    from its middle the field is that of a filter on a circle twice as long as the padded
+    spectrogram, which is what the transform computes.
 
     References
     ----------
@@ -307,11 +327,12 @@ def receptive_field(
     >>> field, times, octaves = receptive_field(8, 1)
     >>> field.shape
     (255, 511)
-    >>> float(times[field[127].argmax()])  # at its own frequency, excited by sound 40 ms ago
+    >>> float(times[field[127].argmax()])  # excited by sound 40 ms earlier
     -40.0
     """
-    _check_sizes(n_freqs=n_freqs, n_frames=n_frames, oversampling=oversampling)
-    half, half_channels = (1 << (n - 1).bit_length() for n in (n_frames, n_freqs))
+    n_freqs, n_frames = checked_whole(n_freqs, "n_freqs"), checked_whole(n_frames, "n_frames")
+    oversampling = checked_whole(oversampling, "oversampling")
+    half, half_channels = power_of_two(n_frames), power_of_two(n_freqs)
     if not rate:
         raise ValueError("rate must not be 0: its sign is the direction of the ripples.")
     response = rate_filter(abs(rate), half, frame_rate=frame_rate, kind=rate_kind)
@@ -328,11 +349,6 @@ def receptive_field(
     spectral = _weights(one_sided, n_freqs, oversampling)[in_octaves]
     field = np.outer(spectral.real, temporal.real) - np.outer(spectral.imag, temporal.imag)
     return ReceptiveField(field, times[in_time], octaves[in_octaves])
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        checked_whole(size, name)
 
 
 def _offsets(n: int, oversampling: int) -> np.ndarray:

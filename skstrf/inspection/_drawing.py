@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.auditory import center_frequencies, frames_per_second
+from skstrf.auditory import center_frequencies
+from skstrf.auditory.cochlea import frames_per_second
 from skstrf.transforms.base import Axis
 from skstrf.utils.arrays import to_numpy
 from skstrf.utils.optional import import_optional

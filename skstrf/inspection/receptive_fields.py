@@ -6,15 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.auditory import (
-    DEFAULT_RATES,
-    DEFAULT_SCALES,
-    ReceptiveField,
-    frames_per_second,
-    receptive_field,
-    signed_rates,
-)
-from skstrf.auditory.modulation_filters import check_ascending, filter_kinds
+from skstrf.auditory import receptive_field
+from skstrf.auditory.cochlea import frames_per_second
+from skstrf.auditory.cortex import DEFAULT_RATES, DEFAULT_SCALES, signed_rates
+from skstrf.auditory.modulation_filters import ReceptiveField, check_ascending, filter_kinds
 from skstrf.inspection._drawing import (
     LABEL,
     TITLE,

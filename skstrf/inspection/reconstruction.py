@@ -6,12 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.auditory import (
-    auditory_spectrogram,
-    log_spectral_distance,
-    spectrogram_correlation,
-)
-from skstrf.auditory.measures import decibels
+from skstrf.auditory import auditory_spectrogram
+from skstrf.auditory.measures import decibels, log_spectral_distance, spectrogram_correlation
 from skstrf.inspection._drawing import (
     DECIBEL_RANGE,
     TITLE,
@@ -60,9 +56,9 @@ class ReconstructionDisplay:
     Attributes
     ----------
     log_spectral_distance_ : float
-        Distance in dB, see :func:`skstrf.auditory.log_spectral_distance`.
+        Distance in dB, see :func:`skstrf.auditory.measures.log_spectral_distance`.
     correlation_ : float
-        Correlation, see :func:`skstrf.auditory.spectrogram_correlation`.
+        Correlation, see :func:`skstrf.auditory.measures.spectrogram_correlation`.
     figure_ : matplotlib.figure.Figure
         Figure that holds the axes.
     axes_ : ndarray of Axes

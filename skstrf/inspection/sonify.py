@@ -138,7 +138,7 @@ def _sample_rate(sample_rate: float | None, transformer: Any) -> float:
     if transformer is not None and sample_rate != known:
         raise ValueError(
             f"sample_rate={sample_rate:g}, but the transformer's sounds have {known:g} Hz. "
-            "Omit sample_rate and resample the result (skstrf.auditory.resample)."
+            "Omit sample_rate and resample the result, for example with librosa.resample."
         )
     return sample_rate
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skstrf.auditory import log_spectral_distance
+from skstrf.auditory.measures import log_spectral_distance
 from skstrf.style.domains import WaveformDomain, fitted_for, log_stft
 from skstrf.style.objectives import InfiniteObjective, cortical_model, cortical_statistics
 from skstrf.style.sounds import at_level

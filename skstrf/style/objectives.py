@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skstrf.auditory import model_sample_rate
+from skstrf.auditory.cochlea import model_sample_rate
 from skstrf.neural import CNNClassifier
 from skstrf.neural.networks import ConvolutionalNet
 from skstrf.neural.training import raw_module

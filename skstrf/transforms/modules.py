@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from skstrf.auditory import Cochlea, Cortex, model_sample_rate, resample
+from skstrf.auditory import Cochlea, Cortex
+from skstrf.auditory.cochlea import model_sample_rate, resample
 from skstrf.transforms.base import n_frames
 from skstrf.transforms.compression import compress
 from skstrf.transforms.mel import MelTransformer, _filters

@@ -10,22 +10,18 @@ import numpy as np
 from sklearn.base import clone
 
 from skstrf.auditory import (
-    DEFAULT_RATES,
-    DEFAULT_SCALES,
     auditory_spectrogram,
     auditory_spectrogram_blocks,
     center_frequencies,
     cortical_transform,
     cortical_transform_blocks,
-    frames_per_second,
     invert_auditory_spectrogram,
     invert_cortical_transform,
-    model_sample_rate,
     rate_filter,
-    resample,
     scale_filter,
-    signed_rates,
 )
+from skstrf.auditory.cochlea import frames_per_second, model_sample_rate, resample
+from skstrf.auditory.cortex import DEFAULT_RATES, DEFAULT_SCALES, signed_rates
 from skstrf.auditory.long_sounds import FrameFile
 from skstrf.auditory.modulation_filters import check_ascending
 from skstrf.transforms.base import Axis, InvertibleTransformer

@@ -8,12 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from skstrf.auditory import (
-    auditory_spectrogram,
-    center_frequencies,
-    cochlear_filters,
-    frames_per_second,
-)
+from skstrf.auditory import auditory_spectrogram, center_frequencies, cochlear_filters
+from skstrf.auditory.cochlea import frames_per_second
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
 MODES = {

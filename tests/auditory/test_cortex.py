@@ -12,9 +12,13 @@ from skstrf.auditory import (
     moving_ripple,
     rate_filter,
     scale_filter,
+)
+from skstrf.auditory.cortex import (
+    _sounds_at_a_time,
+    check_settings,
+    cortical_plan,
     signed_rates,
 )
-from skstrf.auditory.cortex import _sounds_at_a_time, cortical_plan
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
 BANK = {"rates": (4, 8, 16, 32), "scales": (0.25, 0.5, 1, 2, 4, 8)}
@@ -163,7 +167,7 @@ def test_parts_fit_the_memory_given():
         def element_size(self):
             return 4
 
-    plan = cortical_plan((128, 1000), np.array([4.0]), np.array([1.0]), 125, 24, False, 1, 1, 0, 0)
+    plan = cortical_plan((128, 1000), check_settings([4.0], [1.0], 125, 24, False, 1, 1))
     sounds = [_sounds_at_a_time(plan, 1000, OnGPU(), memory) for memory in (1e6, 1e8, 1e9, 1e12)]
     assert sounds[0] == 1  # less than one sound there cannot be
     assert sounds[1] < sounds[2] < sounds[3] == 100

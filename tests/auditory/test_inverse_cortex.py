@@ -12,7 +12,7 @@ from skstrf.auditory import (
     moving_ripple,
     scale_transform,
 )
-from skstrf.auditory.cortex import analyze, cortical_plan
+from skstrf.auditory.cortex import analyze, check_settings, cortical_plan
 from skstrf.auditory.inverse_cortex import CorticalOperator, cortical_adjoint
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
@@ -100,9 +100,8 @@ def test_adjoint_identity_and_normal_operator(options, n_frames):
         "frame_step": 1, "channel_step": 1, "full_time": 0.0, "full_frequency": 0.0,
         "bandpass": False,
     } | options  # fmt: skip
-    plan = cortical_plan(
-        (128, n_frames), np.array([4.0, 8, 16]), np.array([0.5, 1, 4]), 125, 24, **defaults
-    )
+    settings = check_settings([4, 8, 16], [0.5, 1, 4], 125, 24, **defaults)
+    plan = cortical_plan((128, n_frames), settings)
     v = torch.from_numpy(rng.standard_normal((128, n_frames)))
     response = analyze(v[None], plan)[0]
     c = torch.from_numpy(

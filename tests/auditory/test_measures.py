@@ -6,8 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skstrf.auditory import log_spectral_distance, spectrogram_correlation
-from skstrf.auditory.measures import decibels
+from skstrf.auditory.measures import decibels, log_spectral_distance, spectrogram_correlation
 
 
 @pytest.fixture

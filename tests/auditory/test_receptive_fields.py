@@ -9,8 +9,8 @@ from skstrf.auditory import (
     cortical_transform,
     moving_ripple,
     receptive_field,
-    signed_rates,
 )
+from skstrf.auditory.cortex import signed_rates
 from skstrf.auditory.modulation_filters import filter_kinds
 
 RATES, SCALES = (2.0, 8.0, 32.0), (0.25, 1.0, 8.0)

@@ -3,7 +3,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from skstrf import STRFTransformer
-from skstrf.auditory import ReceptiveField, receptive_field
+from skstrf.auditory import receptive_field
+from skstrf.auditory.modulation_filters import ReceptiveField
 from skstrf.inspection import ReceptiveFieldDisplay
 
 

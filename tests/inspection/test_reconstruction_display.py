@@ -3,12 +3,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from skstrf import STRFTransformer
-from skstrf.auditory import (
-    auditory_spectrogram,
-    log_spectral_distance,
-    moving_ripple,
-    spectrogram_correlation,
-)
+from skstrf.auditory import auditory_spectrogram, moving_ripple
+from skstrf.auditory.measures import log_spectral_distance, spectrogram_correlation
 from skstrf.inspection import ReconstructionDisplay
 from skstrf.transforms import Axis
 
