@@ -13,11 +13,13 @@ PAGES = [
     *sorted(p for p in (DOCS / "guide").glob("*.rst") if "code-block:: python" in p.read_text()),
     DOCS / "development" / "adding_a_transform.rst",
     DOCS / "first_steps.rst",
+    DOCS / "stationarity.rst",
+    DOCS / "style.rst",
 ]
 GENERATED = {"_build", "_templates", "auto_examples", "generated"}
 WRITTEN = sorted(p for p in DOCS.rglob("*.rst") if not GENERATED.intersection(p.parts))
 # Networks, searches and inverses.
-SLOW = {"caching", "channels", "classification", "first_steps", "reconstruction"}
+SLOW = {"caching", "channels", "classification", "first_steps", "reconstruction", "style"}
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from skstrf.style.sounds import (
     shaped_noise,
 )
 from skstrf.utils.arrays import resolve_device
+from skstrf.utils.messages import warn_user
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -337,11 +337,10 @@ class StyleTransfer(StyleEstimator):
                 result[i], results = self._transform_sound(blockwise, content, seed, report)
                 self._curves.append([one.curve for one in results])
                 if results[-1].interrupted:
-                    warnings.warn(
+                    warn_user(
                         f"interrupted in sound {i}: the best result so far is returned, and the "
                         "remaining contents unchanged.",
                         RuntimeWarning,
-                        stacklevel=3,
                     )
                     break
         return result
@@ -420,10 +419,9 @@ class _BlockwiseTransfer:
         )
         if not np.isfinite(result.curve).all():
             remedy = "a smaller lr" if transfer.optimizer == "adam" else "optimizer='adam'"
-            warnings.warn(
+            warn_user(
                 "the loss became NaN or infinite; the best sound before that is returned. Try "
                 f"{remedy}.",
                 RuntimeWarning,
-                stacklevel=2,
             )
         return domain.sound(result.x, content), result

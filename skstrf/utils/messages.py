@@ -14,15 +14,15 @@ __all__ = ["describe_skipped", "escape", "warn_user"]
 N_NAMED = 5
 
 
-def warn_user(message: str) -> None:
-    """Issue a UserWarning at the first line outside skstrf and scikit-learn."""
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning at the first line outside skstrf and scikit-learn."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in (
         "skstrf",
         "sklearn",
     ):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def escape(text: str | os.PathLike[str], keep: str = "") -> str:
