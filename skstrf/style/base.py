@@ -95,6 +95,11 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
         """
         contents = self._check_contents(X)
         results = check_sounds(self.transform(X) if result is None else result, "result")
+        if results.shape != contents.shape:
+            raise ValueError(
+                f"result has the shape {results.shape} and X the shape {contents.shape}: they "
+                "must be equal."
+            )
         return self._metrics().table(contents, results)
 
     def _transform(self, contents: np.ndarray) -> np.ndarray:

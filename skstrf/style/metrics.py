@@ -66,11 +66,6 @@ class StyleMetrics:
         self, contents: np.ndarray, results: np.ndarray
     ) -> dict[str, dict[str, list[float]]]:
         """Metrics of results, and of the untouched contents and style in their place."""
-        if results.shape != contents.shape:
-            raise ValueError(
-                f"result has the shape {results.shape} and X the shape {contents.shape}: they "
-                "must be equal."
-            )
         if contents.ndim == 3:
             contents, results = contents.mean(axis=1), results.mean(axis=1)
         table: dict[str, dict[str, list[float]]] = {
