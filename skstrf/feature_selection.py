@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_memory
 
 from skstrf.utils.arrays import is_torch, to_numpy
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
-from skstrf.utils.lazy import Stored, is_dask, map_samples, whole_samples
+from skstrf.utils.lazy import apply_samplewise, is_dask, whole_samples
 from skstrf.utils.messages import warn_user
 from skstrf.utils.validation import (
     HasMethods,
@@ -479,9 +479,8 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, 1 + len(self._kept_shape()))
-        if is_dask(X):
-            return map_samples(X, copy(self)._take, self._kept_shape(), X.dtype)
-        return self._take(X[0 : len(X)] if isinstance(X, Stored) else X)
+        shape = self._kept_shape()
+        return apply_samplewise(copy(self)._take, X, shape=shape, dtype=X.dtype)
 
     def _take(self, X: Any) -> Any:
         return all_finite(self, X)[(slice(None), *self._index(X))]
@@ -517,9 +516,7 @@ class ChannelSelector(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"X has samples of shape {tuple(X.shape[1:])}, but transform gives {kept}."
             )
-        if is_dask(X):
-            return map_samples(X, copy(self)._put_back, self.input_shape_, X.dtype)
-        return self._put_back(X)
+        return apply_samplewise(copy(self)._put_back, X, shape=self.input_shape_, dtype=X.dtype)
 
     def _put_back(self, X: Any) -> Any:
         shape = (len(X), *self.input_shape_)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from skstrf.multilinear.products import chunk_slices, double, empty_like, like, map_chunks
 from skstrf.utils.arrays import is_torch, to_numpy
-from skstrf.utils.lazy import is_dask, map_samples, reduce_blocks
+from skstrf.utils.lazy import apply_samplewise, is_dask, reduce_blocks
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -193,10 +193,8 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, X.ndim)
-        if is_dask(X):
-            # A copy, because fitting again must not change a result that is still to be computed.
-            return map_samples(X, copy(self)._scale, self.input_shape_, X.dtype)
-        return self._scale(X)
+        # A copy, because fitting again must not change a result that is still to be computed.
+        return apply_samplewise(copy(self)._scale, X, shape=self.input_shape_, dtype=X.dtype)
 
     def _scale(self, X):
         mean, scale = like(self.mean_, X), like(self.scale_, X)
@@ -227,9 +225,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
-        if is_dask(X):
-            return map_samples(X, copy(self)._restore, self.input_shape_, X.dtype)
-        return self._restore(X)
+        return apply_samplewise(copy(self)._restore, X, shape=self.input_shape_, dtype=X.dtype)
 
     def _restore(self, X):
         mean, scale = like(self.mean_, X), like(self.scale_, X)
@@ -377,10 +373,8 @@ class LogContrast(TransformerMixin, BaseEstimator):
         X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, X.ndim)
         first, *others = self.input_shape_
-        if is_dask(X):
-            shape = ((1 + self.envelope) * first, *others)
-            return map_samples(X, copy(self)._contrast, shape, X.dtype)
-        return self._contrast(X if is_torch(X) else np.asarray(X[0 : len(X)]))
+        shape = ((1 + self.envelope) * first, *others)
+        return apply_samplewise(copy(self)._contrast, X, shape=shape, dtype=X.dtype)
 
     def _contrast(self, X):
         return all_finite(self, log_contrast(X, self.compression_floor, envelope=self.envelope))

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_X_y
 from sklearn.utils.class_weight import compute_class_weight
 
-from skstrf.utils.lazy import Stored, is_dask, spool, stored
+from skstrf.utils.lazy import Stored, is_dask, materialize, stored
 from skstrf.utils.validation import check_lazy_array, shape_proxy, validate_tensors
 
 __all__ = [
@@ -106,7 +106,7 @@ def readable(estimator: Any, X: Any) -> np.ndarray | Stored:
     """
     check = partial(_refuse_infinite, type(estimator).__name__)
     if is_dask(X):
-        return spool(X, check)
+        return materialize(X, check)
     if isinstance(X, Stored):
         for rows in parts(X):
             check(X[rows], rows.start)

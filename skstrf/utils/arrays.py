@@ -1,4 +1,4 @@
-"""Telling torch tensors from numpy arrays without importing torch."""
+"""Helpers for numpy arrays and torch tensors that do not import torch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = [
 
 
 def is_torch(x: Any) -> bool:
-    """Whether `x` is a torch tensor; never imports torch for the asking."""
+    """Return whether `x` is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, torch.Tensor)
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """Bring a torch tensor (any device) or an array-like to numpy."""
+    """Convert a torch tensor on any device or an array-like to a numpy array."""
     if is_torch(x):
         return x.detach().cpu().numpy()
     return np.asarray(x)
@@ -32,7 +32,7 @@ _logger = logging.getLogger("skstrf")
 
 
 def resolve_device(device: str) -> str:
-    """Turn ``"auto"`` into a device that is there, and refuse one that is not."""
+    """Return an available device for ``"auto"``, and raise an error for an unavailable one."""
     import torch
 
     if device == "auto":

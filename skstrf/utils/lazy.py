@@ -1,4 +1,7 @@
-"""Blocks of dask arrays; dask is imported only where such an array is given."""
+"""Samples in dask arrays, zarr arrays and memory maps.
+
+dask and zarr are imported only by those who give such arrays.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,16 @@ __all__ = [
     "apply_samplewise",
     "is_dask",
     "map_samples",
+    "materialize",
     "on_block",
     "reduce_blocks",
-    "spool",
     "stored",
     "whole_samples",
 ]
 
 
 def is_dask(x: Any) -> bool:
-    """Whether `x` is a dask array; never imports dask for the asking."""
+    """Return whether `x` is a dask array, without importing dask."""
     da = sys.modules.get("dask.array")
     return da is not None and isinstance(x, da.Array)
 
@@ -217,7 +220,7 @@ def on_block(
     shape: tuple[int, ...],
     start: int,
 ) -> Any:
-    """Run a function on a block of samples, and say which one when that fails."""
+    """Apply a function to a block of samples; its errors name the block."""
     block = np.asarray(block)
     if block.shape != shape:
         raise ValueError(
@@ -249,7 +252,7 @@ def whole_samples(x: Any, name: str) -> Any:
 
 
 def stored(x: Any) -> Any:
-    """Wrap an array that lies on disk, so that slices of samples are read only when asked for."""
+    """Wrap a zarr array or memory map, of which samples are then read on demand."""
     zarr = sys.modules.get("zarr")
     if zarr is not None and isinstance(x, zarr.Array) and x.ndim:
         # A chunk, or a shard of chunks, is read and decoded as a whole or not at all.
@@ -273,7 +276,7 @@ class Stored:
         self.nbytes = prod(self.shape) * self.itemsize
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> np.ndarray:
@@ -281,7 +284,7 @@ class Stored:
         return np.asarray(self.array[rows]).astype(self.dtype, copy=False)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Read samples from anywhere."""
+        """Read samples at any positions."""
         return np.asarray(self.array.oindex[rows]).astype(self.dtype, copy=False)
 
 
@@ -301,7 +304,7 @@ class _Mapped(Stored):
         self._local = threading.local()
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """View a slice of samples; the one viewed before in the same thread is let go."""
+        """Return a slice of samples, and release the previous one of the same thread."""
         view = self.array[rows]
         if self._advises and view.size:
             before = getattr(self._local, "before", None)
@@ -314,7 +317,7 @@ class _Mapped(Stored):
         return np.asarray(view).astype(self.dtype, copy=False)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Read samples from anywhere, and let go of their pages; see `Stored.take`."""
+        """Read samples at any positions, and release their pages."""
         taken = np.asarray(self.array[rows]).astype(self.dtype, copy=False)
         if self._advises and taken.size:
             touched = self.array[int(rows.min()) : int(rows.max()) + 1]
@@ -322,7 +325,7 @@ class _Mapped(Stored):
         return taken
 
     def __del__(self) -> None:
-        """Let go of what the last threads have viewed: batches of a stream would add up."""
+        """Release the pages of all threads, which would add up over the batches of a stream."""
         with suppress(AttributeError, ValueError, OSError):  # half made, or closed by the user
             if self._advises and self.array.size:
                 self._map.madvise(mmap.MADV_DONTNEED, *self._pages(self.array))
@@ -339,12 +342,12 @@ TOGETHER_BYTES = 64 * 2**20
 HELD_BYTES = 64 * 2**20
 
 
-def spool(x: Any, check: Callable[[np.ndarray, int], Any]) -> np.ndarray | Stored:
-    """Compute a dask array once, into memory or, if it is large, a temporary file.
+def materialize(x: Any, check: Callable[[np.ndarray, int], Any]) -> np.ndarray | Stored:
+    """Compute a dask array once, into memory or, if it is large, into a temporary file.
 
-    The file has no name, lies in the folder that :func:`tempfile.gettempdir` gives (the
-    environment variable TMPDIR) and is gone with the array. All of it is reserved before the
-    first block is computed, so that a disk too small is found at once.
+    The file has no name, lies in the folder of :func:`tempfile.gettempdir` (environment variable
+    TMPDIR) and is removed with the array. Its room is reserved before the first block is
+    computed, so that a full disk is noticed at once.
     """
     if x.nbytes <= HELD_BYTES:
         held = np.empty(x.shape, x.dtype)
@@ -361,7 +364,7 @@ def spool(x: Any, check: Callable[[np.ndarray, int], Any]) -> np.ndarray | Store
 
 
 def _reserve(descriptor: int, n_bytes: int) -> None:
-    """Take all room on the disk at once, or say how much it lacks."""
+    """Reserve room on the disk, or raise an error that says how much is needed."""
     try:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, n_bytes)
@@ -380,7 +383,7 @@ def _reserve(descriptor: int, n_bytes: int) -> None:
 
 
 def _computed(x: Any, check: Callable[[np.ndarray, int], Any]) -> Iterator[tuple[int, np.ndarray]]:
-    """Compute blocks, some together: where each starts, and its values."""
+    """Compute blocks, several at a time; yield the first sample and the values of each."""
     import dask
 
     blocks, sizes = x.to_delayed().ravel(), x.chunks[0]

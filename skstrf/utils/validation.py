@@ -1,4 +1,4 @@
-"""Checks of the arguments of functions: numbers within limits, arrays, named in the error."""
+"""Checks of parameters, arrays and batches, whose errors name what to change."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ __all__ = [
     "check_array",
     "check_batch",
     "check_is_fitted",
-    "check_same_shape",
     "checked_number",
     "checked_reals",
     "checked_whole",
@@ -57,7 +56,7 @@ def checked_number(
     open_low: bool = False,
     unit: str = "",
 ) -> float:
-    """Give the setting back as a float, or say what it should have been."""
+    """Return a parameter as a float, or raise an error that names the allowed values."""
     number = math.nan
     if isinstance(value, Real):
         try:
@@ -73,7 +72,7 @@ def checked_number(
 
 
 def checked_whole(value: Any, name: str, *, low: int = 1, high: int = 2**31 - 1) -> int:
-    """Give the setting back as an int, or say what it should have been."""
+    """Return a parameter as an int, or raise an error that names the allowed values."""
     plain = isinstance(value, Real) and not isinstance(value, bool)
     whole = plain and (isinstance(value, Integral) or float(value).is_integer())
     if whole and low <= value <= high:
@@ -83,7 +82,7 @@ def checked_whole(value: Any, name: str, *, low: int = 1, high: int = 2**31 - 1)
 
 
 def checked_reals(x: Any, name: str, *, ndim: int = 1, n_points: int = 1) -> np.ndarray:
-    """Give an array of real, finite numbers as floats, or say what it should have been."""
+    """Return an array of real, finite numbers as floats, or raise an error that names it."""
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
@@ -134,11 +133,11 @@ def validate_tensors(
     if reset:
         estimator.input_shape_ = array.shape[1:]
     else:
-        check_same_shape(estimator, array.shape[1:])
+        _check_same_shape(estimator, array.shape[1:])
     return checked
 
 
-def check_same_shape(estimator: Any, shape: tuple[int, ...]) -> None:
+def _check_same_shape(estimator: Any, shape: tuple[int, ...]) -> None:
     """Raise a ValueError when `shape` is not the one `estimator` was fitted on."""
     if tuple(shape) != tuple(estimator.input_shape_):
         raise ValueError(
@@ -183,13 +182,13 @@ def check_batch(
 
 
 def shape_proxy(X: Any) -> np.ndarray:
-    """Make a numpy array of the shape and dtype of `X` that owns a single number."""
+    """Return a numpy array of the shape and dtype of `X` that holds a single number in memory."""
     dtype = str(X.dtype).removeprefix("torch.")
     return np.broadcast_to(np.zeros((), dtype), X.shape)
 
 
 def check_lazy_array(estimator: Any, X: Any) -> Any:
-    """Refuse what is not a real number; of dask arrays see to the chunks and the dtype."""
+    """Refuse arrays that are not real; cut dask arrays along samples only, in floating point."""
     name = type(estimator).__name__
     kind = np.dtype(X.stored_dtype if isinstance(X, Stored) else X.dtype).kind
     if kind == "c":
@@ -206,7 +205,7 @@ def check_lazy_array(estimator: Any, X: Any) -> Any:
 
 
 def all_finite(estimator: Any, out: Any) -> Any:
-    """Return `out`, unless NaN or infinity came through."""
+    """Return `out`, or raise an error if it contains NaN or infinity."""
     finite = out.isfinite().all() if is_torch(out) else np.isfinite(out).all()
     if not finite:
         raise ValueError(
@@ -218,11 +217,11 @@ def all_finite(estimator: Any, out: Any) -> Any:
 
 
 def reject_dataframe_output(estimator: Any, ndim: int) -> None:
-    """Refuse the setting that outputs be data frames, where they have more than two axes."""
+    """Raise an error if data frames are configured as output, which has more than two axes."""
     kind = get_config()["transform_output"]
     if ndim > 2 and kind != "default":
         raise ValueError(
-            f"{type(estimator).__name__} gives arrays of {ndim} axes, which no {kind} table "
+            f"{type(estimator).__name__} returns arrays of {ndim} axes, which no {kind} table "
             "holds. Use sklearn.set_config(transform_output='default'), and set_output on the "
-            "stages that give rows, such as MPCA(vectorize=True)."
+            "steps that return rows, such as MPCA(vectorize=True)."
         )
