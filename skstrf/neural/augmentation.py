@@ -1,8 +1,7 @@
-"""Random changes of a training batch: mixing, masking, moving, noise and level.
+"""Random changes of a training batch, as functions of tensors with an explicit generator.
 
-Pure functions of torch tensors with an explicit generator. All but :func:`mixup`
-expect standardized input (0 = the channel's mean, 1 = its standard deviation),
-which is what makes one setting fit any data.
+All but :func:`mixup` expect standardized input (mean 0, standard deviation 1), so that one
+setting suits any data.
 """
 
 from __future__ import annotations
@@ -19,27 +18,24 @@ __all__ = [
     "mask_bands",
     "mask_channels",
     "mixup",
-    "move",
+    "shift_cells",
 ]
 
 
 def _uniform(shape: tuple[int, ...], like: torch.Tensor, generator) -> torch.Tensor:
-    """Draw from [0, 1) on the device of `like`."""
+    """Draw from the uniform distribution on [0, 1) on the device of `like`."""
     return torch.rand(shape, generator=generator, device=like.device, dtype=torch.float32)
 
 
 def mixup(
     x: torch.Tensor, targets: torch.Tensor, alpha: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend every sample of a batch, and its target, with another of the batch.
-
-    One share for the whole batch and a permutation as partners: the mean of the
-    batch and the sum of the targets (hence of the sample weights folded into
-    them) stay what they were.
-    """
+    """Blend each sample of a batch and its target with another one."""
+    # One weight for the batch and a permutation as partners keep the mean of the batch and the
+    # sum of the targets, hence that of the sample weights in them.
     if alpha == 0:
         return x, targets
-    # torch has no Beta that takes a generator: numpy draws, seeded by torch.
+    # The Beta distribution of torch takes no generator: numpy draws, seeded by torch.
     seed = int(torch.randint(2**62, (1,), generator=generator))
     share = float(np.random.default_rng(seed).beta(alpha, alpha))
     partner = torch.randperm(len(x), generator=generator).to(x.device)
@@ -49,14 +45,14 @@ def mixup(
 def mask_bands(
     x: torch.Tensor, share: float, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Blank one random band of every image axis, over all channels of a sample."""
+    """Mask a random band along each image axis, in all channels of a sample."""
     for axis in (2, 3):
         x = _without_band(x, axis, share, generator)
     return x
 
 
 def _without_band(x: torch.Tensor, axis: int, share: float, generator) -> torch.Tensor:
-    """Blank one random band of one axis of every sample."""
+    """Mask a random band along one axis of each sample."""
     size = x.shape[axis]
     widest = int(share * size)
     if widest < 1:
@@ -77,19 +73,17 @@ def mask_channels(
     axes: Sequence[int],
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
-    """Blank one random band of every axis that the channels are made of.
-
-    With scale and rate folded into the channels, a few neighboring scales and a few
-    neighboring rates are blanked.
-    """
+    """Mask a random band along each axis that was folded into the channels."""
     unfolded = x.unflatten(1, tuple(axes))
     for axis in range(1, len(axes) + 1):
         unfolded = _without_band(unfolded, axis, share, generator)
     return unfolded.flatten(1, len(axes))
 
 
-def move(x: torch.Tensor, share: float, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Move every sample by a random number of cells along both image axes."""
+def shift_cells(
+    x: torch.Tensor, share: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Shift each sample by a random number of cells along both image axes."""
     for axis in (2, 3):
         size = x.shape[axis]
         farthest = int(share * size)
@@ -108,7 +102,7 @@ def move(x: torch.Tensor, share: float, generator: torch.Generator | None = None
 def add_noise(
     x: torch.Tensor, deviation: float, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Add independent Gaussian noise to every cell."""
+    """Add independent Gaussian noise to all values."""
     if deviation == 0:
         return x
     noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
@@ -118,11 +112,9 @@ def add_noise(
 def change_level(
     x: torch.Tensor, gain: float, tilt: float, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Raise or lower every sample, and tilt it along its first image axis.
-
-    On log-compressed tensors these are a change of loudness and of spectral
-    slope, the differences between one recording chain and another.
-    """
+    """Add a random constant and a random ramp along the first image axis to each sample."""
+    # On log-compressed tensors these change the level and the spectral slope, in which recording
+    # chains differ.
     if gain == 0 and tilt == 0:
         return x
     draws = torch.randn((2, len(x), 1, 1, 1), generator=generator, device=x.device, dtype=x.dtype)
@@ -131,7 +123,7 @@ def change_level(
 
 
 class Augmentation(torch.nn.Module):
-    """Every change but mixing, one after the other, in training mode only."""
+    """Applies all changes but mixup, in training mode only."""
 
     def __init__(
         self,
@@ -149,11 +141,10 @@ class Augmentation(torch.nn.Module):
         self.gain, self.tilt = gain, tilt
         self.generator: torch.Generator | None = None
 
-    # The random numbers come from a generator of our own, which the compiler
-    # cannot trace: this part always runs as it is written.
+    # The compiler cannot trace the generator, so that this part is not compiled.
     @torch.compiler.disable
     def _change(self, x: torch.Tensor) -> torch.Tensor:
-        x = move(x, self.shift, self.generator)
+        x = shift_cells(x, self.shift, self.generator)
         x = change_level(x, self.gain, self.tilt, self.generator)
         x = add_noise(x, self.noise, self.generator)
         x = mask_bands(x, self.mask, self.generator)
@@ -162,5 +153,5 @@ class Augmentation(torch.nn.Module):
         return x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Change a batch, or hand it on untouched in evaluation mode."""
+        """Change a batch in training mode; return it unchanged in evaluation mode."""
         return self._change(x) if self.training else x

@@ -276,24 +276,25 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, *, sample_weight=None, validation_data=None, callback=None):
-        """Train a new network.
+        """Fit a new network to labeled samples.
 
         Parameters
         ----------
         X : array-like, zarr.Array or dask array of shape (n_samples, ..., height, width)
-            Samples of any order; float32 and float64 stay, the rest becomes float64.
+            Training samples of any order. Other dtypes than float32 and float64 are converted to
+            float64.
         y : array-like of shape (n_samples,)
-            Labels of any type that can be sorted, two different ones at least.
+            Labels of any sortable type, of at least two classes.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights in the loss, times those of `class_weight`. Samples of
-            weight 0 are left out.
+            Weights of the samples in the loss, which multiply those of `class_weight`. Samples
+            of weight 0 are ignored.
         validation_data : (array-like, array-like), default=None
-            Samples and labels of the validation part, in place of a random
+            Samples and labels of the validation part, instead of a random
             `validation_fraction` of `X`. Without early stopping it is only
-            looked at, for `history_`.
+            evaluated, for `history_`.
         callback : callable, default=None
-            Called after every epoch with its row of `history_`. An exception
-            from it ends the training, as the pruning of a search does.
+            Function that is called after every epoch with its entry of `history_`. An
+            exception ends the training; the pruning of a search uses this.
 
         Returns
         -------
@@ -303,11 +304,13 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For NaN or infinities, a single class, a device that is not there,
-            layers that do not fit each other, or a training that diverges; for
-            chunks of unknown size and blocks of differing shapes.
+            If `X` holds NaN or infinity, `y` has a single class, the device is not
+            available, the layers do not fit each other, or a dask array has chunks of unknown
+            size or blocks of other shapes.
+        TrainingDivergedError
+            If the loss is not finite.
         OSError
-            When the disk has no room for the temporary file of a dask array.
+            If the disk is too small for the temporary file of a dask array.
         """
         from skstrf.neural.training import fit_network
 
@@ -336,34 +339,33 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, *, sample_weight=None):
-        """Train for one more epoch, on the given data.
+        """Train the network for one more epoch on the given samples.
 
         There is no validation part, and the learning rate stays at `lr`. The
-        first call on a new classifier makes the network and standardizes by its
-        data. Calls in a row share the state of the optimizer; after a `fit`, or
-        once pickled, it starts anew.
+        first call on a new classifier builds the network and computes the
+        standardization from its samples. Consecutive calls share the state of the
+        optimizer, which is new after `fit` and after unpickling.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ..., height, width)
-            Samples.
+            Training samples.
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come, for the first call; those of `y`
-            when not given.
+            All classes, in the first call; by default those of `y`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights in the loss.
+            Weights of the samples in the loss.
 
         Returns
         -------
         self : CNNClassifier
-            The classifier, one epoch on.
+            The classifier.
 
         Raises
         ------
         ValueError
-            For labels that are not among the classes, and as in `fit`.
+            If `y` holds labels that are not among the classes, and as in `fit`.
         """
         from skstrf.neural.training import FittedNetwork, initial_network, train_one_epoch
 
@@ -372,16 +374,16 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight='balanced' needs all samples at once: give partial_fit a dict, "
-                "or sample_weight."
+                "class_weight='balanced' needs all samples at once: use a dict or "
+                "sample_weight with partial_fit."
             )
         if first:
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
             self._seed = self._draw_seed()
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(
-                f"classes={list(classes)} is not what it was at first, "
-                f"{self.classes_.tolist()}: leave it out, or start a new classifier."
+                f"classes={list(classes)} differs from the classes of the first call, "
+                f"{self.classes_.tolist()}: leave it out, or use a new classifier."
             )
         codes = encode_labels(y, self.classes_)
         weights = check_sample_weight(sample_weight, len(X))
@@ -405,7 +407,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return self._keep(train_one_epoch(fitted, X, codes, weights, settings, seed=self._seed))
 
     def predict_proba(self, X):
-        """Give the probability of every class.
+        """Predict the probabilities of all classes.
 
         Parameters
         ----------
@@ -415,21 +417,21 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray or dask array of shape (n_samples, n_classes)
-            Rows sum to 1; float32 for float32 input, float64 for all other.
-            Lazy for a dask array, block by block.
+            Probabilities, whose rows sum to 1; float32 for float32 input, otherwise float64.
+            Lazy for a dask array.
 
         Raises
         ------
         ValueError
-            For samples of another shape, NaN or infinities, and values so large
-            that the scores are not finite.
+            If `X` has another shape of samples than in fit, holds NaN or infinity, or holds
+            values so large that the scores are not finite.
         """
         from skstrf.neural.training import predict_logits
 
         check_is_fitted(self)
         X = check_samples(self, X, reset=False)
         if is_dask(X):
-            # A copy: fitting again must not change what is still to be computed.
+            # A copy, since fitting again must not change the lazy result.
             return map_samples(X, copy(self).predict_proba, (len(self.classes_),), X.dtype)
         if isinstance(X, Stored):
             return np.concatenate([self.predict_proba(X[rows]) for rows in parts(X)])
@@ -438,7 +440,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return (odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype)
 
     def predict(self, X):
-        """Give the most probable class.
+        """Predict the most probable class.
 
         Parameters
         ----------
@@ -448,7 +450,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray or dask array of shape (n_samples,)
-            Labels, of the type seen in fit. Lazy for a dask array.
+            Labels, of the dtype of `classes_`. Lazy for a dask array.
 
         Raises
         ------
@@ -577,13 +579,13 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _check_data(self, X, y, *, reset):
-        """Check samples and labels: samples that can be read in any order, and labels."""
+        """Check samples and labels, and make the samples readable in any order."""
         X = check_samples(self, X, reset=reset)
         y = check_labels(self, X, y)
         return readable(self, X), y
 
     def _check_validation(self, X, y) -> tuple[Any, np.ndarray, np.ndarray]:
-        """Check the samples of an explicit validation part: samples, codes, weights."""
+        """Check an explicit validation part and give its samples, codes and weights."""
         X = check_samples(self, X, reset=False)
         y = np.asarray(y)
         if y.shape != (len(X),):
@@ -595,13 +597,13 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return readable(self, X), codes, class_weights(self.class_weight, self.classes_, codes)
 
     def __sklearn_clone__(self):
-        """Clone the parameters, but hand on a fitted `warm_start_from` as it is."""
+        """Clone the parameters, but keep a fitted `warm_start_from`."""
         twin = super().__sklearn_clone__()
         twin.warm_start_from = self.warm_start_from
         return twin
 
     def __sklearn_tags__(self):
-        """Say that samples of more than one axis go in."""
+        """Accept samples with more than one axis."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags

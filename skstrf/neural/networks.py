@@ -1,4 +1,4 @@
-"""Parts that every network is made of, and what all networks of named layers can do."""
+"""Torch modules of the networks: shared parts, the two kinds of layers, and their construction."""
 
 from __future__ import annotations
 
@@ -14,28 +14,21 @@ from skstrf.neural.architecture import LayerSpec
 from skstrf.neural.augmentation import Augmentation
 
 __all__ = [
-    "AxisAttention",
     "BatchNorm",
     "ConvolutionalNet",
-    "Dropout",
     "LayeredNet",
-    "SeparableNet",
-    "Standardize",
     "allocate",
     "build_network",
-    "channels_last",
     "copy_layers",
-    "dense",
     "initialize",
 ]
 
 
 class Standardize(nn.Module):
-    """Subtract a mean and divide by a standard deviation, both fixed.
+    """Subtracts a fixed mean and divides by a fixed standard deviation."""
 
-    The two are kept in float64 and used in the type of the input, so that
-    float64 data with a large mean is not rounded before the mean is gone.
-    """
+    # Both are kept in float64 and used in the dtype of the input, so that float64 data with a
+    # large mean is not rounded before the mean is subtracted.
 
     def __init__(self, shape: Sequence[int]):
         super().__init__()
@@ -45,12 +38,12 @@ class Standardize(nn.Module):
         self.register_buffer("scale", torch.ones(*shape, dtype=torch.float64))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardize (n_samples, n_channels, height, width); float32 comes out."""
+        """Standardize (n_samples, n_channels, height, width) and convert it to float32."""
         return ((x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)).float()
 
 
 class Dropout(nn.Dropout):
-    """Dropout that draws from its own generator when it is given one."""
+    """Dropout with a random generator of its own."""
 
     generator: torch.Generator | None = None
 
@@ -60,18 +53,16 @@ class Dropout(nn.Dropout):
         return x * keep / (1 - self.p)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Zero a share `p` of the values in training mode and enlarge the rest."""
+        """Zero a fraction `p` of the values and scale up the others, in training mode only."""
         return self._drop(x) if self.training and self.p > 0 else x
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalization that takes a batch of one value a channel as it comes.
-
-    One value has no spread to divide by: the running statistics stand in.
-    """
+    """Batch normalization that accepts a batch with a single value per channel."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalize (n_samples, n_channels, height, width)."""
+        # A single value has no variance: the running statistics are used instead.
         if self.training and x.numel() == x.shape[1]:
             return nn.functional.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
@@ -82,7 +73,7 @@ class BatchNorm(nn.BatchNorm2d):
 def dense(
     width: int, n_out: int, dropout: float, relu: bool, pool: nn.Module | None = None
 ) -> nn.Sequential:
-    """Make a dense layer of everything that comes in, of its `pool` where there is one."""
+    """Make a dense layer of the flattened input, after an optional `pool`."""
     parts: dict[str, nn.Module] = {} if pool is None else {"pool": pool}
     parts |= {"flatten": nn.Flatten(), "dropout": Dropout(dropout)}
     parts["dense"] = nn.Linear(width, n_out)
@@ -92,12 +83,12 @@ def dense(
 
 
 def channels_last(x: torch.Tensor) -> torch.Tensor:
-    """Store the channels of a pixel side by side: layers run up to twice as fast so."""
+    """Convert to the memory format in which convolutions run up to twice as fast."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
 class LayeredNet(nn.Module):
-    """A standardization, random changes in training, and named layers one after the other."""
+    """A network of standardization, augmentation in training, and a sequence of named layers."""
 
     def __init__(self, statistics: Sequence[int], augmentation: dict[str, Any] | None = None):
         super().__init__()
@@ -115,7 +106,7 @@ class LayeredNet(nn.Module):
         dropout: float,
         pool: nn.Module | None = None,
     ) -> None:
-        """Put the dense layers after the layers of these names, and set `layer_names`."""
+        """Append the dense layers to the named layers, and set `layer_names`."""
         names = list(names)
         if n_hidden:
             names.append("hidden")
@@ -125,14 +116,14 @@ class LayeredNet(nn.Module):
         self.layer_names = (*names, "output")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Score (n_samples, n_channels, height, width): logits (n_samples, n_classes)."""
+        """Compute logits (n_samples, n_classes) of (n_samples, n_channels, height, width)."""
         x = channels_last(self.augmentation(self.standardize(x)))
         for name in self.layer_names:
             x = self.get_submodule(name)(x)
         return x
 
     def activations(self, x: torch.Tensor, names: Iterable[str]) -> dict[str, torch.Tensor]:
-        """Give what leaves the named layers, differentiable in `x`."""
+        """Compute the outputs of the named layers, differentiable in `x`."""
         wanted = set(names)
         self.check_names(wanted)
         found = {}
@@ -146,39 +137,37 @@ class LayeredNet(nn.Module):
         return found
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raise a ValueError that lists the layers when one of `names` is none of them."""
+        """Raise a ValueError if any of `names` is not the name of a layer."""
         unknown = sorted(set(names) - set(self.layer_names))
         if unknown:
             raise ValueError(f"no layers {unknown}: the network has {list(self.layer_names)}.")
 
     def freeze(self, names: Iterable[str]) -> None:
-        """Keep the named layers as they are: neither weights nor statistics move."""
+        """Exclude the weights and the running statistics of the named layers from training."""
         self.frozen = tuple(names)
         self.check_names(self.frozen)
         for name in self.frozen:
             self.get_submodule(name).requires_grad_(False)
 
     def train(self, mode: bool = True) -> LayeredNet:
-        """Switch to training mode, frozen layers excepted."""
+        """Set the training mode of all layers that are not frozen."""
         super().train(mode)
         for name in self.frozen:
             self.get_submodule(name).eval()
         return self
 
     def use_generator(self, generator: torch.Generator | None) -> None:
-        """Draw dropout and augmentation from `generator` (None: torch's global one)."""
+        """Set the generator of dropout and augmentation; None is torch's global one."""
         for module in self.modules():
             if isinstance(module, Dropout | Augmentation):
                 module.generator = generator
 
 
 class AxisAttention(nn.Module):
-    """Weigh the entries of every channel axis by what the sample as a whole holds.
+    """Squeeze-and-excitation attention along each axis that was folded into the channels."""
 
-    The channels are the cells of one or more axes, such as scale and rate. Each axis is
-    weighed for itself: the mean of the sample over everything but this axis goes through two
-    small dense layers, whose outputs, between 0 and 2, multiply it.
-    """
+    # Each axis, such as scale or rate, has weights of its own: the mean of the sample over all
+    # other axes passes two small dense layers, whose outputs between 0 and 2 are the weights.
 
     def __init__(self, axes: Sequence[int], reduction: int = 4):
         super().__init__()
@@ -192,7 +181,7 @@ class AxisAttention(nn.Module):
         self.gates = nn.ModuleList(gates)
 
     def weights(self, x: torch.Tensor) -> torch.Tensor:
-        """Give the weight of every channel of (n_samples, n_channels, height, width)."""
+        """Compute the weights of the channels of (n_samples, n_channels, height, width)."""
         cells = x.mean((2, 3)).unflatten(1, self.axes)
         result = torch.ones_like(cells)
         for number, gate in enumerate(self.gates, start=1):
@@ -217,10 +206,7 @@ def _normalized(filters: nn.Module, n_maps: int, batch_norm: bool) -> nn.Sequent
 
 
 class SeparableLayer(nn.Module):
-    """Attention, a mixture of the channels, a filter for each map, a pool.
-
-    What comes in is added to what the filters give where both have one shape.
-    """
+    """Attention, a 1 x 1 convolution, a depthwise convolution, a residual connection, a pool."""
 
     def __init__(self, spec: LayerSpec, axes: Sequence[int], batch_norm: bool):
         super().__init__()
@@ -241,28 +227,23 @@ class SeparableLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Filter (n_samples, n_channels, height, width)."""
         y = self.spread(self.mix(self.attention(x)))
+        # The residual connection needs equal shapes.
         return self.pool(x + y if x.shape == y.shape else y)
 
 
 class TimePool(nn.Module):
-    """Mean and standard deviation over the last axis: when something happens has no part in it."""
+    """Mean and standard deviation over the last axis, time."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Reduce (n_samples, n_channels, height, width) to (n_samples, 2 n_channels, height)."""
         mean = x.mean(3, keepdim=True)
-        # A root of zero has an infinite slope.
+        # The square root has an infinite slope at zero.
         deviation = ((x - mean).square().mean(3, keepdim=True) + 1e-5).sqrt()
         return torch.cat([mean, deviation], 1).squeeze(3)
 
 
 class SeparableNet(LayeredNet):
-    """The network of separable filters: its layers have the names of :class:`ConvolutionalNet`.
-
-    Every layer weighs its channels by an :class:`AxisAttention` (in the first layer over the
-    axes that were folded into the channels, scale and rate of an STRF tensor), mixes them pixel
-    by pixel, and filters every mixture for itself, as a blueprint separable convolution [1]_ does.
-    Before the dense layers mean and deviation over time are taken of what is left of the image.
-    """
+    """The network that `SeparableNetwork` describes."""
 
     def __init__(
         self,
@@ -292,7 +273,7 @@ class SeparableNet(LayeredNet):
 
 
 def _convolution(spec: LayerSpec, bias: bool) -> dict[str, nn.Module]:
-    """Make the filters of one layer: one convolution, or columns and then rows."""
+    """Make the filters of one layer: a full kernel, or a column and a row filter."""
     (k0, k1), (s0, s1) = spec.kernel, spec.stride
     n_in, n_out = spec.in_channels, spec.out_channels
     if not spec.between:
@@ -316,11 +297,7 @@ def _layer(spec: LayerSpec, batch_norm: bool) -> nn.Sequential:
 
 
 class ConvolutionalNet(LayeredNet):
-    """Standardization, convolutional layers, one hidden layer, class scores.
-
-    Its layers are named ``conv1``, ``conv2``, ..., ``hidden`` (when there are
-    hidden units) and ``output``. Usually made by :func:`build_network`.
-    """
+    """The network that `ConvolutionalNetwork` describes."""
 
     def __init__(
         self,
@@ -347,14 +324,11 @@ NETWORKS: dict[str, Any] = {"convolutional": ConvolutionalNet, "separable": Sepa
 
 
 def initialize(net: nn.Module, generator: torch.Generator) -> None:
-    """Draw first weights: after He et al. (2015), or smaller with batch normalization.
-
-    Filters without normalization must keep the variance through the layers.
-    Normalized filters have no size of their own, but the smaller they start the
-    faster they turn; and dense weights as large as He's let the network start
-    out too sure of itself. Both together were worth three to five points of
-    accuracy on some hundred clips.
-    """
+    """Draw the initial weights after He et al. (2015), smaller ones with batch normalization."""
+    # Filters without normalization must keep the variance through the layers. The scale of
+    # normalized filters has no effect, but small ones change direction faster, and dense weights
+    # of He's size make the first predictions too confident. Both together gained three to five
+    # points of accuracy on a few hundred clips.
     normalized = any(isinstance(module, BatchNorm) for module in net.modules())
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -371,7 +345,7 @@ def initialize(net: nn.Module, generator: torch.Generator) -> None:
 
 
 def build_network(architecture: Mapping[str, Any]) -> LayeredNet:
-    """Build a network that has no memory yet, and drew no random number."""
+    """Build a network on the meta device, without memory and without random numbers."""
     arguments = dict(architecture)
     plan = []
     for layer in arguments.pop("plan"):
@@ -385,7 +359,7 @@ def build_network(architecture: Mapping[str, Any]) -> LayeredNet:
 
 
 def allocate(net: LayeredNet) -> LayeredNet:
-    """Give a network of :func:`build_network` memory on the CPU, with any values in it."""
+    """Allocate uninitialized memory on the CPU for a network of `build_network`."""
     return net.to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -394,11 +368,8 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
 
 
 def copy_layers(source: LayeredNet, target: LayeredNet) -> list[str]:
-    """Copy every layer but the output whose tensors have the same shapes in both.
-
-    The first layer is copied only together with the standardization it was
-    trained behind. Networks of two kinds have nothing in common.
-    """
+    """Copy all layers but the output whose tensors have equal shapes, and name them."""
+    # The first layer is copied only together with the standardization that it was trained with.
     copied: list[str] = []
     if type(source) is not type(target):
         return copied

@@ -1,4 +1,4 @@
-"""Learning from tensors without labels: what was hidden is to be filled in."""
+"""Pre-training of convolutional layers without labels, as a masked autoencoder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skstrf.utils.validation import checked_number, checked_whole
 
 __all__ = ["pretrain_masked"]
 
-# Cells of the grid along frequency in which stretches are hidden; along time it is one frame.
+# Number of cells of the mask along the first image axis; along the last one each frame is a cell.
 _ROWS = 16
 
 
@@ -37,40 +37,49 @@ def pretrain_masked(
     random_state: Any = None,
     callback: Callable[[int, float], Any] | None = None,
 ) -> CNNClassifier:
-    """Train the convolutional layers of a classifier to fill in hidden parts of tensors.
+    """Train the convolutional layers of a classifier to reconstruct masked parts of tensors.
 
-    Stretches of frequency and frames, all channels of them, are replaced by the mean; the outputs
-    of all convolutional layers, brought to one size, predict what was there by one linear map. Its
-    squared error over hidden cells is what is minimized, after masked autoencoders [1]_.
+    Random cells of frequency and time are replaced by the mean in all channels. The outputs of
+    all convolutional layers, interpolated to one size, predict the original values by a linear
+    map. The squared error of the masked cells is minimized, as in masked autoencoders [1]_.
 
     Parameters
     ----------
     classifier : CNNClassifier
-        Its settings say which network; it is left as it is.
+        Classifier whose parameters define the network; it is not changed.
     X : ndarray of shape (n_samples, ...)
-        Tensors, float32 or float64, of any sounds of the kind to come.
+        Unlabeled tensors of the kind that the classifier will be trained on.
     masked : float, default=0.5
-        Share of the cells that is hidden.
-    max_epochs, batch_size : int
-        Passes over `X`, and tensors in a batch.
+        Fraction of the cells that is masked.
+    max_epochs : int, default=20
+        Number of epochs.
+    batch_size : int, default=32
+        Number of samples in a training batch.
     lr : float, default=1e-3
-        First step of Adam; it falls to 0 along a cosine.
+        Initial learning rate of Adam, which decreases to 0 along a cosine.
     random_state : int, RandomState instance or None, default=None
-        Of the first weights, the order and what is hidden.
+        Seed of the initial weights, the order of the samples and the masks.
     callback : callable or None, default=None
-        Called with the number and the mean loss of every epoch; 1 is the loss of the mean.
+        Function that is called with the number and the mean loss of each epoch. A prediction by
+        the mean has a loss of 1.
 
     Returns
     -------
     CNNClassifier
-        To be given as `warm_start_from`: its convolutional layers are copied from there. What it
-        predicts itself means nothing.
+        Classifier with the trained layers, for the parameter `warm_start_from`. Its own
+        predictions are meaningless.
 
     Raises
     ------
     ValueError
-        When `masked` is not between 0 and 1, `X` holds fewer than two tensors, another setting
-        makes no sense, or the training diverges.
+        If `masked` is not between 0 and 1, `X` holds fewer than two tensors, or another
+        parameter is out of range.
+    TrainingDivergedError
+        If the loss is not finite.
+
+    See Also
+    --------
+    CNNClassifier : Takes the result as `warm_start_from`.
 
     References
     ----------
@@ -89,7 +98,7 @@ def pretrain_masked(
     (12,)
     """
     if not 0 < masked < 1:
-        raise ValueError(f"masked={masked!r} must be between 0 and 1: a share of what is hidden.")
+        raise ValueError(f"masked={masked!r} must be a fraction between 0 and 1.")
     max_epochs = checked_whole(max_epochs, "max_epochs")
     batch_size = checked_whole(batch_size, "batch_size")
     lr = checked_number(lr, "lr", low=0, high=1e3, open_low=True)
@@ -98,7 +107,7 @@ def pretrain_masked(
     twin = clone(classifier).set_params(
         warm_start_from=None, frozen_layers=0, layer_lr={}, max_epochs=1, random_state=seed
     )
-    # Labels that mean nothing build the network of the right shape and its standardization.
+    # Arbitrary labels, to build the network for this shape and its standardization.
     twin.fit(X, np.arange(len(X)) % 2)
     module = raw_module(twin.net_)
     X = np.asarray(X)
@@ -120,7 +129,7 @@ def _fill_in(
     generator = torch.Generator().manual_seed(seed)
     device = next(module.parameters()).device
     layers = [name for name in module.layer_names if name.startswith("conv")]
-    module.eval()  # running statistics normalize: hidden parts would shift those of a batch
+    module.eval()  # the masked parts would shift the statistics of the batches
     with torch.no_grad():
         found = module.activations(torch.from_numpy(images[:1]).to(device), layers)
     width = sum(maps.shape[1] for maps in found.values())
@@ -152,7 +161,7 @@ def _fill_in(
 
 
 def _loss(module, layers, decoder, x, masked, generator) -> torch.Tensor:
-    """Squared error over what is hidden, of the standardized input."""
+    """Compute the mean squared error of the masked cells of the standardized input."""
     size = x.shape[2:]
     grid = torch.rand(len(x), 1, min(_ROWS, size[0]), size[1], generator=generator)
     hidden = interpolate((grid < masked).float(), size=size).to(x.device)

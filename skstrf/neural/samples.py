@@ -34,21 +34,21 @@ logger = logging.getLogger("skstrf")
 
 
 def encode_labels(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Index every label in the classes."""
+    """Encode labels as indices of the classes."""
     labels, inverse = np.unique(y, return_inverse=True)
     position = {label: i for i, label in enumerate(classes.tolist())}
     unseen = [label for label in labels.tolist() if label not in position]
     if unseen:
         raise ValueError(
             f"y has labels that were not seen before: {unseen}; the classes are "
-            f"{classes.tolist()}. Name them all in `classes` at the first partial_fit, or fit "
-            "again on data that has them all."
+            f"{classes.tolist()}. Give all of them as `classes` to the first partial_fit, or fit "
+            "on data that has them all."
         )
     return np.array([position[label] for label in labels.tolist()], dtype=np.intp)[inverse]
 
 
 def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray:
-    """Check the weights of samples; ones where there are none."""
+    """Check the weights of the samples; None gives ones."""
     if sample_weight is None:
         return np.ones(n_samples)
     weights = check_array(
@@ -65,7 +65,7 @@ def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray:
 def class_weights(
     class_weight: Mapping[Any, float] | str | None, classes: np.ndarray, codes: np.ndarray
 ) -> np.ndarray:
-    """Weight of each sample by its class alone."""
+    """Compute the weight of each sample by its class."""
     if class_weight is None:
         return np.ones(len(codes))
     if isinstance(class_weight, str):
@@ -76,19 +76,21 @@ def class_weights(
     labels = classes.tolist()
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
-        raise ValueError(f"class_weight names {unknown}, which are none of the classes {labels}.")
+        raise ValueError(
+            f"class_weight names {unknown}, which are not among the classes {labels}."
+        )
     table = np.array([float(class_weight.get(label, 1.0)) for label in labels])
     if not (np.isfinite(table).all() and (table >= 0).all()):
-        raise ValueError("class_weight holds weights that are negative or not finite.")
+        raise ValueError("class_weight must be finite and not negative.")
     return table[codes]
 
 
-# Bytes of samples on disk that are looked at together.
+# Number of bytes of samples on disk that are read together.
 PART_BYTES = 16 * 2**20
 
 
 def check_samples(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Check samples; of those on disk or still to be computed shape and kind alone."""
+    """Check samples; only shape and dtype of those on disk or in dask arrays."""
     X = stored(X)
     if not (isinstance(X, Stored) or is_dask(X)):
         return validate_tensors(estimator, X, reset=reset)
@@ -99,11 +101,9 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def readable(estimator: Any, X: Any) -> np.ndarray | Stored:
-    """Have checked samples where they can be read in any order, and all of them finite.
-
-    A dask array is computed once: a network goes through the samples in every epoch in another
-    order, and a block would be computed anew for every sample of it.
-    """
+    """Make checked samples readable in any order, and check that all are finite."""
+    # A dask array is computed once. Each epoch takes the samples in another order, which would
+    # compute a block again for each of its samples.
     check = partial(_refuse_infinite, type(estimator).__name__)
     if is_dask(X):
         return materialize(X, check)
@@ -114,13 +114,13 @@ def readable(estimator: Any, X: Any) -> np.ndarray | Stored:
 
 
 def check_labels(estimator: Any, X: Any, y: Any) -> np.ndarray:
-    """Check labels as scikit-learn does, without a look at the samples."""
+    """Check labels as scikit-learn does, without reading the samples."""
     y = y.compute() if is_dask(y) else y
     return check_X_y(np.broadcast_to(0.0, (len(X), 1)), y, dtype=None, estimator=estimator)[1]
 
 
 def parts(X: Stored) -> Iterator[slice]:
-    """Cut samples on disk into what is read at a time."""
+    """Divide samples on disk into slices that are read together."""
     rows = max(1, PART_BYTES // max(1, X.nbytes // len(X)))
     rows = -(-rows // X.rows_together) * X.rows_together
     for start in range(0, len(X), rows):
@@ -128,7 +128,7 @@ def parts(X: Stored) -> Iterator[slice]:
 
 
 def _refuse_infinite(name: str, X: np.ndarray, start: int) -> None:
-    """Raise for values that are not finite, with the number of the first such sample."""
+    """Raise an error that names the first sample with a value that is not finite."""
     with np.errstate(all="ignore"):
         if np.isfinite(X.sum(dtype=np.float64)) or np.isfinite(X).all():
             return
@@ -140,14 +140,14 @@ def _refuse_infinite(name: str, X: np.ndarray, start: int) -> None:
 
 
 def fold_channels(X: np.ndarray) -> np.ndarray:
-    """View samples of any order as images: all axes but the last two are channels."""
+    """View samples of any order as images, with all axes but the last two as channels."""
     if X.ndim == 2:
         return X[:, None, None, :]
     return X.reshape(len(X), int(np.prod(X.shape[1:-2])), *X.shape[-2:])
 
 
 class Images:
-    """Samples in memory or on disk as images, of which only what is asked for is read."""
+    """Samples in memory or on disk as images that are read when they are indexed."""
 
     def __init__(self, X: np.ndarray | Stored):
         self.X: Any = X
@@ -159,7 +159,7 @@ class Images:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Read some images: the numbers of their samples, or a slice."""
+        """Read the images of a slice or of an array of indices."""
         if isinstance(self.X, Stored) and not isinstance(rows, slice):
             return fold_channels(self.X.take(rows))
         return fold_channels(self.X[rows])
@@ -168,11 +168,11 @@ class Images:
 def input_statistics(
     X: np.ndarray | Images, rows: np.ndarray, weights: np.ndarray, over: str = "channel"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every channel, of every cell or of all."""
+    """Compute the weighted mean and standard deviation per channel, per cell or of all values."""
     axes = {"channel": (2, 3), "cell": (), "all": (1, 2, 3)}[over]
     share = weights / weights.sum()
 
-    # Two passes in chunks: float64 copies of some 16 MB, never of all samples.
+    # Two passes over chunks need float64 copies of about 16 MB only.
     size = max(1, 2**21 // int(np.prod(X.shape[1:])))
 
     def average(function):
@@ -199,11 +199,9 @@ def input_statistics(
 def split_validation(
     codes: np.ndarray, fraction: float, random_state: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Hold back a part of the samples with every class in its share.
-
-    Classes with one sample stay in training. With fewer places than classes the
-    part grows to one sample a class, as long as that is a third at most.
-    """
+    """Split off a stratified validation part; None where there are too few samples."""
+    # Classes with one sample stay in training. A part smaller than the number of classes grows
+    # to one sample per class, up to a third of all samples.
     counts = np.bincount(codes)
     common = np.flatnonzero(counts >= 2)
     candidates = np.flatnonzero(counts[codes] >= 2)

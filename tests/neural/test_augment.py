@@ -10,7 +10,7 @@ from skstrf.neural.augmentation import (
     change_level,
     mask_bands,
     mixup,
-    move,
+    shift_cells,
 )
 
 SIZES = st.integers(1, 12)
@@ -86,7 +86,7 @@ def test_mask_widths_are_uniform():
 @given(height=SIZES, width=SIZES, share=SHARES, seed=SEEDS)
 def test_move_keeps_order_and_fills_with_zeros(height, width, share, seed):
     x = 1 + torch.arange(height * width, dtype=torch.float32).view(1, 1, height, width)
-    moved = move(x, share, generator(seed))[0, 0].numpy()
+    moved = shift_cells(x, share, generator(seed))[0, 0].numpy()
     padded = np.zeros((3 * height, 3 * width))
     padded[height : 2 * height, width : 2 * width] = x[0, 0]
     down, across = int(share * height), int(share * width)
@@ -101,7 +101,7 @@ def test_move_keeps_order_and_fills_with_zeros(height, width, share, seed):
 def test_move_reaches_its_farthest_both_ways():
     x = torch.zeros(400, 1, 1, 11)
     x[..., 5] = 1
-    steps = move(x, 0.2, generator(3)).argmax(dim=3).flatten() - 5
+    steps = shift_cells(x, 0.2, generator(3)).argmax(dim=3).flatten() - 5
     assert set(steps.tolist()) == {-2, -1, 0, 1, 2}
 
 

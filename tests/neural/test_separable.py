@@ -250,7 +250,7 @@ def test_masking_channels_changes_the_training(data, network):
 @pytest.mark.parametrize("network", [ConvolutionalNetwork(), SeparableNetwork()])
 def test_mixed_precision_learns_as_well_and_predicts_in_full(data, network):
     X, y = rates(seed=1)
-    options = {**FAST, "network": network, "max_epochs": 20, "lr": 1e-2}
+    options = {**FAST, "network": network, "max_epochs": 12, "lr": 1e-2}
     full = classifier(**options).fit(*data)
     mixed = classifier(**options, amp=True).fit(*data)
     assert mixed.score(X, y) > full.score(X, y) - 0.05
