@@ -80,19 +80,21 @@ FEATURES = {
     "wavelet": "WaveletTransformer().fit(x)",
     "plot": "STRFDisplay.from_estimator(STRFTransformer(), x[0])",
     "report": "Report('A title').to_html()",
-    "millionsong": "read_song('song.h5', 'TRAXLFIX0000000001')",
+    "millionsong": "load_million_song_genres(labels, f'{data}/MillionSongSubset_like')",
     "datasets": "fetch_gtzan(folder)",
     "store": "import skstrf.corpus_store",
     "search": "CachedPipeline([('a', STRFTransformer()), ('b', MPCA())], memory=folder).fit(x)",
     "dask": "on_cluster('tcp://127.0.0.1:1').__enter__()",
 }
-SETTING = """
+SETTING = f"""
+data = {str(ROOT / "tests" / "datasets" / "data" / "msd")!r}
+labels = data + "/msd_tagtraum_cd2c_fixture.cls"
+
 import tempfile
 
 import numpy as np
 
 from skstrf import *
-from skstrf.datasets.millionsong import read_song
 from skstrf.inspection import Report, STRFDisplay
 from skstrf.utils.cluster import on_cluster
 
