@@ -27,7 +27,7 @@ def extensions(monkeypatch):
     pytest.importorskip("sphinx")
     monkeypatch.syspath_prepend(DOCS / "_ext")
     yield
-    for name in ("mathml", "offline", "figures"):
+    for name in ("mathml", "offline", "figures", "gallery_order"):
         sys.modules.pop(name, None)
 
 
@@ -60,6 +60,23 @@ def test_code_of_pages_runs(page, folder):
     for block in code_of(page):
         exec(compile(block, str(page), "exec"), names)
     assert names
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
+def test_code_fits_into_its_box(page):
+    options = (
+        r"(?:(?:plot|player)::.*\n(?:   .*\n)*?   :(?:include-source|show):.*|code-block::.*)"
+    )
+    shown = rf"^\.\. {options}\n((?:   .*\n|\n)+)"
+    for block in re.findall(shown, page.read_text(), re.MULTILINE):
+        _, _, code = f"\n{block}".partition("\n\n")
+        assert max(map(len, dedent(code).splitlines()), default=0) <= 79, code
+
+
+def test_every_example_has_its_place_in_the_gallery():
+    from gallery_order import ORDER
+
+    assert sorted(ORDER) == sorted(p.name for p in (DOCS.parent / "examples").glob("plot_*.py"))
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
