@@ -32,7 +32,8 @@ EXPECTED = {
         "test_integer_weights_are_repetitions shows the law where it can hold"
     )
 }
-SMALL = classifier(**{**FAST, "max_epochs": 20, "lr": 0.05})
+LAYERS = {"network__n_filters": 4, "network__kernel_sizes": (3,)}
+SMALL = classifier(**{**FAST, **LAYERS, "max_epochs": 8, "lr": 0.05})
 
 
 @parametrize_with_checks([SMALL], expected_failed_checks=lambda estimator: EXPECTED)
@@ -164,7 +165,7 @@ def test_schedules_do_to_the_learning_rate_what_they_say(data, optimizer, lr_sch
 
 def test_plateau_lowers_the_rate_when_nothing_improves(data):
     X = np.zeros_like(data[0])  # nothing to learn, so the loss stands still
-    params = {**FAST, "max_epochs": 30, "early_stopping": False}
+    params = {**FAST, "max_epochs": 15, "early_stopping": False}
     clf = classifier(**params, lr_schedule="plateau").fit(X, data[1])
     assert clf.history_[-1]["lr"] < 0.5 * clf.history_[0]["lr"]
 

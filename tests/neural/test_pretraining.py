@@ -19,7 +19,7 @@ def tensors():
     return np.sin(2 * np.pi * rates * (rows + 0.3 * columns) + phases).astype(np.float32)
 
 
-@pytest.mark.parametrize("network", [ConvolutionalNetwork(), SeparableNetwork()])
+@pytest.mark.parametrize("network", [ConvolutionalNetwork(16), SeparableNetwork(16)])
 def test_hidden_parts_are_told_better_than_by_the_mean(tensors, network):
     losses = []
     start = pretrain_masked(
