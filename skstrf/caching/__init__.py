@@ -1,1 +1,1 @@
-"""Caches whose keys hold everything that decides a result."""
+"""Caches on disk whose keys contain everything that decides a result."""

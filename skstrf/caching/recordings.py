@@ -1,4 +1,4 @@
-"""The transform of every recording, computed once and kept on disk."""
+"""Cache of the tensors of recordings, one entry each."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = [
 
 
 _logger = logging.getLogger("skstrf")
-# Sounds computed before they are stored: what a killed run loses at most.
+# Sounds computed before they are stored: the most that a killed run loses.
 _CHUNK = 8
 
 
 class _Missing(Exception):
-    """No entry for this sound."""
+    """Raised where the cache has no entry for a sound."""
 
 
-# joblib files entries under the name of this function, and drops them all should its text
-# change: what decides on the numbers is in `key`, so it has no reason to.
+# joblib stores entries under the name of this function and drops them all if its source changes,
+# so it must stay as it is; everything that decides the numbers is in the key.
 def recording(sound, key, row=None):
     """Hand on what is to be stored for a sound."""
     if row is None:
@@ -42,15 +42,14 @@ def recording(sound, key, row=None):
 def cached_rows(
     compute: Callable[[np.ndarray], np.ndarray], X: np.ndarray, *, memory: Any, key: dict
 ) -> np.ndarray:
-    """Rows of ``compute(X)``, taken from `memory` where it holds them.
+    """Return ``compute(X)``, with the rows from `memory` that it contains.
 
-    joblib keeps one entry for every sound. Its name is made of the samples, shape and dtype of
-    the sound and of `key`. Rows that are missing are computed eight sounds at a time and stored
-    before the next eight, so that a killed run goes on where it stopped. Every entry has a
-    checksum: one that is damaged, cut short or not to be read is computed again and replaced,
-    with a warning in the log. Entries are put in place by renaming a complete file, so any
-    number of processes may share a folder; two that need the same sound at the same time both
-    compute it.
+    joblib stores one entry for every sound, under the hash of its samples, shape and dtype and of
+    `key`. Missing rows are computed eight sounds at a time and stored before the next eight, so
+    that an interrupted run continues where it stopped. Every entry has a checksum; damaged entries
+    are computed again and replaced, with a warning in the log. Entries are complete files that
+    are renamed, so several processes may share a folder; two that need the same sound at the same
+    time both compute it.
     """
     store = open_store(memory)
     if store is None or not len(X):
@@ -77,7 +76,7 @@ def cached_rows(
 
 
 class _Rows:
-    """An array that is made once the first of its rows is known."""
+    """An array that is allocated once the first of its rows is known."""
 
     def __init__(self, n: int):
         self.n = n
@@ -96,15 +95,15 @@ class _Rows:
 
 
 def open_store(memory: Any) -> Any:
-    """Give joblib's keeper of entries."""
+    """Open joblib's store of entries; return None if there is none to be used."""
     if isinstance(memory, str | os.PathLike):
         folder = os.fsdecode(memory)
         try:
             memory = joblib.Memory(folder, mmap_mode="r", verbose=0)
         except OSError as error:
             raise ValueError(
-                f"memory={folder!r} cannot be made a folder: {error}. "
-                "Name one that can be written, or None."
+                f"memory={folder!r} cannot be created as a folder: {error}. "
+                "Give a folder that can be written to, or None."
             ) from error
     if memory is None:
         return None
@@ -116,13 +115,15 @@ def open_store(memory: Any) -> Any:
         return None
     try:
         store = memory.cache(recording, ignore=["row"], verbose=0)
-        # The first look into a folder compares the function's text and always misses where
-        # another process is yet to write that text, so it is not to be one that counts.
+        # The first look-up in a folder compares the function's source, and misses if another
+        # process has yet to write that source, so it is not one whose result matters.
         store.call_and_shelve("", "")
     except _Missing:
         return store
     except OSError as error:
-        _logger.warning("memory=%s cannot be used, all is computed: %s", memory.location, error)
+        _logger.warning(
+            "memory=%s cannot be used, so everything is computed: %s", memory.location, error
+        )
     return None
 
 
@@ -136,7 +137,7 @@ def read_row(store: Any, name: str, settings: str) -> np.ndarray | None:
     except _Missing:
         return None
     except Exception as error:  # a damaged pickle may raise anything
-        _logger.warning("memory: the entry of a sound is damaged, it is made anew: %s", error)
+        _logger.warning("memory: the entry of a sound is damaged and is computed again: %s", error)
         return None
     return row
 
@@ -152,11 +153,11 @@ def write_row(store: Any, name: str, settings: str, row: np.ndarray) -> bool:
             return True
     except Exception as error:  # of reading back what was to be written
         reason = str(error)
-    _logger.warning("memory cannot be written, the rest is computed and not kept: %s", reason)
+    _logger.warning("memory cannot be written to, so further results are not stored: %s", reason)
     return False
 
 
 def _checksum(row: np.ndarray, name: str, settings: str) -> int:
-    """CRC-32 of the values and of what they are, so that no entry passes for another."""
+    """Return the CRC-32 of the values, their shape and dtype, and the key of the entry."""
     header = repr((name, settings, row.dtype.str, row.shape))
     return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(header.encode()))

@@ -1,4 +1,4 @@
-"""Sound to tensor: one transformer a file, all of one shape."""
+"""Audio feature extractors with a common interface."""
 
 from skstrf.transforms.base import Axis
 from skstrf.transforms.chroma import ChromaTransformer

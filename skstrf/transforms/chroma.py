@@ -120,7 +120,7 @@ class ChromaTransformer(FourierTransformer):
         return Axis("pitch class", "semitones above C", steps)
 
     def _tensors(self, X: np.ndarray) -> np.ndarray:
-        # Sound by sound: librosa would estimate one tuning for the whole batch.
+        # Sound by sound, because librosa would estimate one tuning for the whole batch.
         return self._map_rows(self._chroma, X)
 
     def _chroma(self, x: np.ndarray) -> np.ndarray:
@@ -138,7 +138,7 @@ class ChromaTransformer(FourierTransformer):
         ).astype(x.dtype, copy=False)
 
     def _tuning(self, power: np.ndarray) -> float:
-        """As librosa.estimate_tuning, and 0 where there is no pitch."""
+        """Estimate the tuning as librosa.estimate_tuning; 0 without any pitch."""
         import librosa
 
         pitch, strength = librosa.piptrack(S=power, sr=self.sample_rate)

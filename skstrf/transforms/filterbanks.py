@@ -25,16 +25,16 @@ __all__ = [
 ]
 
 
-# Filter values kept from one sound to the next; longer banks are computed again for each.
+# Number of filter values that are kept between sounds; longer banks are computed for each.
 _KEPT = 8_000_000
-# Part of the largest coverage below which a frequency is left out of the inverse.
+# Fraction of the largest coverage below which a frequency is left out of the inverse.
 _COVERAGE = 1e-6
-# How far the search for envelopes goes beyond each step; .9 halves the error of 0, .99 is worse.
+# Momentum of the search for envelopes; .9 halves the error of 0, and .99 is worse.
 _MOMENTUM = 0.9
 
 
 class Bank(NamedTuple):
-    """Filters on positive frequencies."""
+    """Filters on positive frequencies: centers, edges in Hz, responses and decay time in s."""
 
     frequencies: np.ndarray
     low: np.ndarray
@@ -43,16 +43,16 @@ class Bank(NamedTuple):
     ringing: float
 
 
-# Samples that filters may ring at most: hours.
+# Maximum decay time of the filters in samples, which is hours.
 _LONGEST = 2**28
 
 
 class Subbands:
-    """A bank made ready for sounds of one length, on the shared grid of frames.
+    """A filter bank for sounds of one length, on the shared grid of frames.
 
     Every subband is analytic: its magnitude is the envelope (1 for a sine of amplitude 1 at the
-    filter's center), its real part what the filter gives. It is computed at the few samples that
-    its bandwidth needs, so that all bands together cost about as much as the sound.
+    filter's center), its real part the output of the filter. It is sampled as its bandwidth
+    requires, so that all subbands together cost about as much as the sound.
     """
 
     def __init__(self, bank: Bank, n_times: int, hop: int, sample_rate: float, dtype: Any):
@@ -62,8 +62,8 @@ class Subbands:
         self.n_frames = n_frames(n_times, hop)
         if not bank.ringing * sample_rate < _LONGEST:
             raise ValueError(
-                f"The lowest filter rings for {bank.ringing:.3g} s, which no memory holds: raise "
-                "fmin."
+                f"The lowest filter rings for {bank.ringing:.3g} s, which does not fit into "
+                "memory: raise fmin."
             )
         padded = n_frames(n_times + int(np.ceil(bank.ringing * sample_rate)), hop)
         self.n_cycle = scipy.fft.next_fast_len(padded)  # frames of the circle computed on
@@ -78,7 +78,7 @@ class Subbands:
         self.per_frame = np.minimum(hop, enough)
 
     def power(self, x: np.ndarray) -> np.ndarray:
-        """Mean square of every subband's envelope over every frame."""
+        """Compute the mean square of every subband's envelope over every frame."""
         spectra = self._spectra(x)
         result = np.empty((len(self.width), self.n_frames), dtype=self.dtype)
         for channel, gain in enumerate(self._gains()):
@@ -87,7 +87,7 @@ class Subbands:
         return result
 
     def complex(self, x: np.ndarray) -> np.ndarray:
-        """Every analytic subband at the middle sample of every frame."""
+        """Compute every analytic subband at the middle sample of every frame."""
         spectrum = scipy.fft.rfft(x, self.size) * self._ramp(self.hop // 2)
         result = np.empty((len(self.width), self.n_frames), dtype=self.complex_dtype)
         for channel, gain in enumerate(self._gains()):
@@ -98,7 +98,7 @@ class Subbands:
         return result
 
     def from_complex(self, tensor: np.ndarray, *, max_iter: int = 0) -> np.ndarray:
-        """Find the sound whose subbands these are."""
+        """Compute the sound with these complex subbands."""
         beginning = self._dual(tensor)
         if not max_iter:
             return beginning
@@ -113,8 +113,8 @@ class Subbands:
     def from_envelopes(self, envelopes: np.ndarray, x: np.ndarray, *, max_iter: int) -> np.ndarray:
         """Change a sound until its subbands have these envelopes.
 
-        In every iteration each subband is multiplied so that the root mean square of each frame
-        is right, the sound nearest to the new subbands is taken, and gone on a little beyond it.
+        In every iteration each subband is scaled to the root mean square of each frame, and the
+        sound nearest to the new subbands is computed; momentum speeds up the convergence.
         """
         goal = np.zeros((len(envelopes), self.n_cycle), dtype=self.dtype)
         goal[:, : self.n_frames] = envelopes
@@ -137,7 +137,7 @@ class Subbands:
         return found
 
     def _spectra(self, x: np.ndarray) -> np.ndarray:
-        """Spectrum of a sound, and of the sound earlier by half a frame."""
+        """Compute the spectra of a sound, and of the sound shifted by half a frame."""
         spectrum = scipy.fft.rfft(x, self.size)
         return np.stack([spectrum, spectrum * self._middle])
 
@@ -164,7 +164,7 @@ class Subbands:
         return [self._gain(channel) for channel in range(len(self.width))]
 
     def _gain(self, channel: int) -> np.ndarray:
-        """Gain on the filter's support, doubled where a negative frequency mirrors it."""
+        """Return the gain on the filter's support, doubled where it has a negative frequency."""
         bins = np.arange(self.start[channel], self.start[channel] + self.width[channel])
         gain = 2 * self.bank.response(channel, bins * (self.sample_rate / self.size))
         gain[(bins == 0) | (2 * bins == self.size)] /= 2
@@ -172,7 +172,7 @@ class Subbands:
 
     @cached_property
     def _coverage(self) -> np.ndarray:
-        """Sum of squared gains at every frequency; infinite where there is next to none."""
+        """Sum of squared gains at every frequency; infinite where it is negligible."""
         total = np.zeros(self.size // 2 + 1, dtype=self.dtype)
         for channel, gain in enumerate(self._gains()):
             total[self._support(channel)] += np.abs(gain) ** 2
@@ -180,7 +180,7 @@ class Subbands:
         return np.where(total > _COVERAGE * total.max(), total, np.inf).astype(self.dtype)
 
     def _band(self, spectra: np.ndarray, channel: int, gain: np.ndarray) -> np.ndarray:
-        """One subband as (frame, sample of the frame), spread evenly about the frame's middle."""
+        """Compute a subband as (frame, sample of the frame), centered on the frame's middle."""
         count = int(self.per_frame[channel])
         size = self.n_cycle * count
         spectrum = spectra[int(count < self.hop), self._support(channel)]
@@ -191,7 +191,7 @@ class Subbands:
         return samples.reshape(self.n_cycle, count)
 
     def _add(self, totals: np.ndarray, channel: int, gain: np.ndarray, band: np.ndarray) -> None:
-        """Add the part of a subband, as `_band` gives it, in the spectra of the sound."""
+        """Add the contribution of a subband from `_band` to the spectra of the sound."""
         count = band.shape[1]
         samples = np.roll(band.ravel(), -(count // 2)) if count < self.hop else band.ravel()
         spectrum = _unfold(scipy.fft.fft(samples), self.start[channel], self.width[channel])
@@ -199,7 +199,7 @@ class Subbands:
         totals[int(count < self.hop), self._support(channel)] += gain.conj() * spectrum
 
     def _dual(self, tensor: np.ndarray) -> np.ndarray:
-        """Sound from what `complex` gives, by the dual frame of the bank without decimation."""
+        """Invert `complex` by the dual frame of the bank without decimation."""
         total = np.zeros(self.size // 2 + 1, dtype=self.complex_dtype)
         for channel, gain in enumerate(self._gains()):
             part = scipy.fft.fft(tensor[channel], self.n_cycle)
@@ -219,7 +219,7 @@ def _mean_square(band: np.ndarray) -> np.ndarray:
 
 
 def _fold(part: np.ndarray, start: int, size: int) -> np.ndarray:
-    """Add up bins whose frequencies are the same after sampling: `size` of a longer spectrum."""
+    """Add up the bins of a spectrum that alias to the same of `size` frequencies."""
     offset = start % size
     rows = -(-(offset + len(part)) // size)
     whole = np.zeros(rows * size, dtype=part.dtype)
@@ -228,29 +228,29 @@ def _fold(part: np.ndarray, start: int, size: int) -> np.ndarray:
 
 
 def _unfold(spectrum: np.ndarray, start: int, width: int) -> np.ndarray:
-    """Bins from `start` of the periodic continuation; the adjoint of `_fold`."""
+    """Return bins from `start` of the periodic continuation, the adjoint of `_fold`."""
     return spectrum.take(np.arange(start, start + width), mode="wrap")
 
 
 # Glasberg and Moore (1990): bandwidth = frequency / _QUALITY + _LEAST, in Hz.
 _QUALITY = 9.26449
 _LEAST = 24.7
-# Of a gammatone filter's gain: where its flanks are cut.
+# Relative gain at which the slopes of gammatone filters are cut.
 _FLOOR = 1e-4
 
 
 def erb_number(hz: Any) -> np.ndarray:
-    """Equivalent rectangular bandwidths below a frequency."""
+    """Return the number of equivalent rectangular bandwidths below a frequency in Hz."""
     return _QUALITY * np.log1p(np.asarray(hz) / (_QUALITY * _LEAST))
 
 
 def erb_to_hz(number: Any) -> np.ndarray:
-    """Frequencies in Hz at places on the ERB scale."""
+    """Return frequencies in Hz at positions on the ERB scale."""
     return _QUALITY * _LEAST * np.expm1(np.asarray(number) / _QUALITY)
 
 
 def gammatone_bank(n_filters: int, fmin: float, fmax: float, sample_rate: float) -> Bank:
-    """Gammatone filters of fourth order at equal steps on the ERB scale."""
+    """Return gammatone filters of fourth order at equal steps on the ERB scale."""
     from scipy.signal import gammatone
 
     steps = np.linspace(erb_number(fmin), erb_number(fmax), n_filters + 1)[:-1]
@@ -277,7 +277,7 @@ def gammatone_bank(n_filters: int, fmin: float, fmax: float, sample_rate: float)
 def half_cosine_bank(
     n_filters: int, fmin: float, fmax: float, sample_rate: float, include_edges: bool = True
 ) -> Bank:
-    """Half-cosines on the ERB scale, each reaching to its neighbors' centers."""
+    """Return half-cosines on the ERB scale, each extending to its neighbors' centers."""
     edges = np.linspace(erb_number(fmin), erb_number(fmax), n_filters + 2)
     step = edges[1] - edges[0]
     nyquist = sample_rate / 2
@@ -289,7 +289,7 @@ def half_cosine_bank(
     def response(channel: int, hz: np.ndarray) -> np.ndarray:
         index = kept[channel]
         distance = erb_number(hz) - edges[index]
-        if index == 0:  # below the first band's center what that band leaves
+        if index == 0:  # below the first band's center, complement of that band
             distance = np.maximum(distance, 0)
         elif index == n_filters + 1:
             distance = np.minimum(distance, 0)
@@ -302,9 +302,9 @@ def half_cosine_bank(
 
 
 class BankTransformer(FramedTransformer, InvertibleTransformer):
-    """Base of the transformers from sounds to the envelopes of their subbands.
+    """Base class of the transformers of sounds into the envelopes of their subbands.
 
-    A subclass writes ``_design``: a function that makes a `Bank`, and its arguments.
+    A subclass implements ``_design``, which returns a function for a `Bank` and its arguments.
     """
 
     _parameter_constraints: dict = {
@@ -352,7 +352,7 @@ class BankTransformer(FramedTransformer, InvertibleTransformer):
         envelopes = expand(tensor, self.compression, self.compression_floor, power=power)
         start = rng.standard_normal(self.n_features_in_)
         if hint is not None and hint.any():
-            # A little noise, so that there is something to multiply where the hint is silent.
+            # A little noise, so that silent parts of the hint can be scaled too.
             start = hint + 1e-5 * np.abs(hint).max() * start
         return bands.from_envelopes(
             np.sqrt(envelopes) if power else envelopes,

@@ -18,7 +18,7 @@ __all__ = ["MelBankTransformer", "MelTransformer", "sound_from_mel"]
 
 
 class MelBankTransformer(FourierTransformer, InvertibleTransformer):
-    """Base of the transformers that have a bank of mel filters."""
+    """Base class of the transformers with a mel filter bank."""
 
     _parameter_constraints: dict = {
         **FourierTransformer._parameter_constraints,
@@ -37,7 +37,7 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
     norm: str | None
 
     def _bank(self) -> dict[str, Any]:
-        """Settings of :func:`librosa.filters.mel`."""
+        """Return the arguments of :func:`librosa.filters.mel`."""
         fmin, fmax = self._band(self.fmin, self.fmax)
         return {
             "sr": self.sample_rate,
@@ -65,7 +65,7 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
         return edges[1:-1]
 
     def _mel(self, X: np.ndarray, *, power: bool = True) -> np.ndarray:
-        """Filter powers or magnitudes of the spectra."""
+        """Apply the mel filters to powers or magnitudes of the spectra."""
         spectra = np.abs(self._fourier(X))
         if power:
             spectra *= spectra
@@ -74,7 +74,7 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
     def _from_mel(
         self, mel: np.ndarray, hint: np.ndarray | None, rng: Any, *, power: bool = True
     ) -> np.ndarray:
-        """Find one sound, starting from noise or from the phases of a hint."""
+        """Estimate one sound, starting from noise or from the phases of a hint."""
         self._check_coverage()
         weights = _filters(**self._bank()).astype(mel.dtype)
         if hint is None:
@@ -98,10 +98,10 @@ def sound_from_mel(
     power: bool = True,
     momentum: float = 0.99,
 ) -> np.ndarray:
-    """Find a sound with this mel spectrogram.
+    """Estimate a sound with this mel spectrogram.
 
-    Fast Griffin-Lim with the mel spectrogram itself in place of magnitudes guessed from it: in
-    every iteration each frequency is multiplied by the mean of what the filters over it lack.
+    The fast Griffin-Lim algorithm is applied to the mel spectrogram itself: in every iteration
+    each frequency bin is scaled by the weighted mean ratio of target to current mel energy.
     """
     tiny = np.finfo(mel.dtype).tiny
     cover = np.maximum(weights.sum(axis=0), tiny)[:, None]
@@ -121,7 +121,7 @@ def sound_from_mel(
 
 
 def _least_magnitude(weights: np.ndarray, mel: np.ndarray, power: bool) -> np.ndarray:
-    """Magnitudes with this mel spectrogram, by non-negative least squares."""
+    """Compute magnitudes with this mel spectrogram by non-negative least squares."""
     import librosa
 
     spectra = np.maximum(librosa.util.nnls(weights, mel), 0)
@@ -268,7 +268,7 @@ def _filters(**bank: Any) -> np.ndarray:
     import librosa
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of empty filters, which are refused
+        warnings.simplefilter("ignore")  # about empty filters, which raise an error
         weights = librosa.filters.mel(**bank, dtype=np.float64)
     weights.setflags(write=False)
     return weights

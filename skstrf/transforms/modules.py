@@ -1,4 +1,4 @@
-"""Transformers as torch modules, for gradients from their tensors back to the sound."""
+"""Transformers as torch modules, which pass gradients from their tensors to the sounds."""
 
 from __future__ import annotations
 
@@ -28,33 +28,34 @@ __all__ = [
 
 
 def torch_module(transformer: Any) -> nn.Module:
-    """Module that gives the numbers of a transformer, and passes gradients.
+    """Return a torch module that computes the tensors of a transformer and passes gradients.
 
     Parameters
     ----------
     transformer : STFTTransformer, MelTransformer, MFCCTransformer or STRFTransformer
-        Fitted. The others have no torch counterpart.
+        Fitted transformer. The others have no torch counterpart.
 
     Returns
     -------
     torch.nn.Module
-        Takes sounds of shape (..., n_times) and gives ``(..., *channels, n_frames)`` of the same
-        precision on the same device, equal to ``transformer.transform`` to 1e-5 of the maximum
-        for sounds of the length seen in fit (in float32, but for logarithms of what all but
-        vanishes). Other lengths are taken too. It has no parameters to learn.
+        Module that maps sounds of shape (..., n_times) to tensors of shape
+        ``(..., *channels, n_frames)``, in the same precision and on the same device. For sounds of
+        the length seen in `fit` they equal those of ``transformer.transform`` to 1e-5 of the
+        maximum (except in float32 for logarithms of nearly vanishing values). Other lengths are
+        accepted too. The module has no parameters to learn.
 
     Raises
     ------
     ValueError
-        For any other transformer.
+        If `transformer` is of another class.
     sklearn.exceptions.NotFittedError
-        For one that is not fitted.
+        If `transformer` is not fitted.
 
     Notes
     -----
-    ``nonlinearity="hard"`` of the STRF passes no gradient. Sounds at other rates than 16 kHz are
-    resampled for the STRF by soxr, on the CPU; the gradient is resampled back, which is the
-    adjoint to 1e-4.
+    ``nonlinearity="hard"`` of `STRFTransformer` passes no gradient. For `STRFTransformer`, sounds
+    at rates other than 16 kHz are resampled by soxr on the CPU; the gradient is resampled back,
+    which is the adjoint to 1e-4.
 
     Examples
     --------
@@ -83,20 +84,20 @@ def torch_module(transformer: Any) -> nn.Module:
 
 
 def is_differentiable(transformer: Any) -> bool:
-    """Say whether :func:`torch_module` knows a transformer."""
+    """Return whether :func:`torch_module` supports a transformer."""
     return type(transformer) in _MODULES
 
 
 def differentiable_resample(x: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:
-    """Resample by soxr, on the CPU; gradients pass."""
+    """Resample by soxr on the CPU, and pass gradients."""
     return x if from_rate == to_rate else _Resampling.apply(x, from_rate, to_rate)
 
 
 class _Batches(nn.Module):
-    """Checks sounds; a subclass transforms a flat batch of them in ``_tensors``."""
+    """Base of the modules; a subclass transforms a flat batch of sounds in ``_tensors``."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Tensors (..., *channels, n_frames) of sounds (..., n_times)."""
+        """Compute the tensors (..., *channels, n_frames) of sounds (..., n_times)."""
         if not x.is_floating_point() or x.ndim == 0 or x.shape[-1] == 0:
             raise ValueError(
                 "real sounds of shape (..., n_times) with at least one sample are needed; got "
@@ -216,7 +217,7 @@ class _STRF(_Batches):
 
 
 class _Resampling(torch.autograd.Function):
-    """Resampling by soxr, whose filter is symmetric: back is the adjoint, but for a factor."""
+    """Resampling by soxr, whose symmetric filter makes resampling back the scaled adjoint."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, from_rate: float, to_rate: float) -> torch.Tensor:

@@ -15,8 +15,8 @@ from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["ScatteringTransformer"]
 
-# kymatio subsamples by T / 2**_OVERSAMPLING; the low-pass filter leaves nothing between, so a
-# spline of this degree finds the values at the frames.
+# kymatio subsamples by T / 2**_OVERSAMPLING; the low-pass filter leaves so little detail that a
+# spline of this degree gives the values at the frames.
 _OVERSAMPLING, _DEGREE = 1, 5
 
 
@@ -145,7 +145,7 @@ class ScatteringTransformer(FramedTransformer):
         return Axis("path", "Hz", np.array([_name(path) for path in self.paths_]))
 
     def _settings(self) -> dict[str, Any]:
-        """Check parameters; return what kymatio is to get."""
+        """Check the parameters and return those of kymatio."""
         orders = tuple(self.orders)
         if not orders or not set(orders) <= {0, 1, 2}:
             raise ValueError(f"orders={self.orders!r}: choose some of 0, 1 and 2.")
@@ -187,7 +187,7 @@ class ScatteringTransformer(FramedTransformer):
         spline = make_interp_spline(times, paths, k=_DEGREE, axis=1)
         values = spline(middles).astype(x.dtype)
         if 0 not in self.orders:
-            values = np.maximum(values, 0)  # rounding, or a spline's overshoot
+            values = np.maximum(values, 0)  # of rounding and of the spline's overshoot
         return compress(values, self.compression, self.compression_floor)
 
 
@@ -203,7 +203,7 @@ def _meta(J: int, Q: tuple[int, int], T: int, max_order: int) -> dict[str, Any]:
 
 
 def _scatter(x: np.ndarray, settings: tuple) -> np.ndarray:
-    """All paths of one sound, computed in the precision of `x`."""
+    """Compute all paths of one sound in the precision of `x`."""
     frontend, scale = _frontend(len(x), x.dtype == np.float32, settings)
     if x.dtype == np.float32:
         import torch
@@ -214,25 +214,25 @@ def _scatter(x: np.ndarray, settings: tuple) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _frontend(n_times: int, single: bool, settings: tuple) -> tuple[Any, np.ndarray]:
-    """Transform of kymatio for one length, and what to multiply every path with."""
+    """Return kymatio's transform for one length, and the scale of every path."""
     # By the deep path: kymatio.numpy and kymatio.torch load the 3-D transforms as well, which
     # need a function that SciPy 1.17 no longer has.
     file, name = ("torch", "ScatteringTorch1D") if single else ("numpy", "ScatteringNumPy1D")
     module = f"kymatio.scattering1d.frontend.{file}_frontend"
     frontend = getattr(import_optional(module, extra="scattering"), name)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the ends of short sounds, which are silence here
+        warnings.simplefilter("ignore")  # about the ends of short sounds, which are silence here
         transform = frontend(shape=n_times, oversampling=_OVERSAMPLING, **dict(settings))
     scale = _path_scales(transform).astype(np.float32 if single else np.float64)
     return transform, scale[:, None]
 
 
 def _path_scales(transform: Any) -> np.ndarray:
-    """Undo that kymatio 0.3 divides its filters by the step at which they are sampled.
+    """Return factors that undo the scaling of the paths by kymatio 0.3.
 
-    Each path would be too small by its own power of two. How much the filters were divided by is
-    read from the low-pass filter, whose gain at frequency 0 is to be 1; should kymatio mend this,
-    nothing is undone.
+    kymatio divides its filters by the step at which they are sampled, which makes each path too
+    small by its own power of two. The divisors are read from the low-pass filter, whose gain at
+    frequency 0 should be 1; if kymatio corrects this, the factors are 1.
     """
     gains = [float(np.ravel(level)[0]) for level in transform.phi_f["levels"]]
     most = transform.log2_T

@@ -1,4 +1,4 @@
-"""Short-time Fourier transform on the shared grid, its inverse, and phases for magnitudes."""
+"""Short-time Fourier transform on the shared grid of frames, and its inverses."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = [
 ]
 
 
-# Least part of the largest overlap of windows that must be over every sample to invert.
+# Fraction of the largest overlap of windows that every sample needs for the inverse.
 _COVERAGE = 1e-4
 
 
 def fourier_frames(
     X: np.ndarray, *, n_fft: int, hop: int, win_length: int | None = None, window: str = "hann"
 ) -> np.ndarray:
-    """Short-time Fourier transform with frames centered between multiples of `hop`."""
+    """Compute the short-time Fourier transform at frames centered between multiples of `hop`."""
     import librosa
 
     count = n_frames(X.shape[-1], hop)
@@ -43,7 +43,7 @@ def fourier_frames(
 def sounds_from_frames(
     frames: np.ndarray, n_times: int, *, hop: int, win_length: int | None = None, window="hann"
 ) -> np.ndarray:
-    """Least-squares inverse of `fourier_frames`, exact for what it gave."""
+    """Invert `fourier_frames` by least squares, exactly for its own results."""
     import librosa
 
     n_fft = 2 * (frames.shape[-2] - 1)
@@ -63,7 +63,7 @@ def griffin_lim(
     max_iter: int,
     momentum: float = 0.99,
 ) -> np.ndarray:
-    """Find a sound with these magnitudes by the fast Griffin-Lim algorithm."""
+    """Estimate a sound with these magnitudes by the fast Griffin-Lim algorithm."""
     tiny = np.finfo(magnitude.dtype).tiny
     previous: Any = 0
     for _ in range(max_iter):
@@ -75,7 +75,7 @@ def griffin_lim(
 
 
 class FourierTransformer(FramedTransformer):
-    """Base of the transformers that begin with a short-time Fourier transform."""
+    """Base class of the transformers that start with a short-time Fourier transform."""
 
     _parameter_constraints: dict = {
         **FramedTransformer._parameter_constraints,
@@ -84,7 +84,7 @@ class FourierTransformer(FramedTransformer):
         "window": [str],
     }
 
-    # Least length of a window, from which `n_fft` None chooses.
+    # Minimum length of the window in s if `n_fft` is None.
     _window_seconds: ClassVar[float] = 0.06
 
     n_fft: int | None
@@ -128,7 +128,7 @@ class FourierTransformer(FramedTransformer):
         )
 
     def _check_coverage(self) -> None:
-        """Raise where a sample is under no window, or nearly so."""
+        """Raise an error if a sample is covered by no window, or hardly so."""
         import librosa
 
         n_times, hop = self.n_features_in_, self.hop_length_
@@ -150,14 +150,14 @@ class FourierTransformer(FramedTransformer):
     def _from_magnitude(
         self, magnitude: np.ndarray, hint: np.ndarray | None, rng: Any
     ) -> np.ndarray:
-        """Find one sound from magnitudes, starting from a hint or from random phases."""
+        """Estimate one sound from magnitudes, starting from a hint or from random phases."""
         if hint is None:
             hint = rng.uniform(0, 2 * np.pi, magnitude.shape)
         phase = self._phases(hint).astype(np.result_type(magnitude.dtype, np.complex64))
         return griffin_lim(magnitude, phase, self._fourier, self._sound, max_iter=self.max_iter)
 
     def _phases(self, hint: np.ndarray) -> np.ndarray:
-        """Unit complex numbers with the phases of a sound, of complex numbers, or in radians."""
+        """Return unit phasors with the phases of a sound, of complex numbers, or in radians."""
         frames = self._fourier(hint) if hint.ndim == 1 else hint
         return np.exp(1j * (np.angle(frames) if np.iscomplexobj(frames) else frames))
 

@@ -12,15 +12,15 @@ from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["WaveletTransformer", "wavelet_bank"]
 
-# Of the wavelet's largest gain: where its flanks are cut.
+# Relative gain at which the slopes of the wavelet's spectrum are cut.
 _FLOOR = 1e-5
 _FAMILIES = ("cmor", "shan", "fbsp")
-# Points of the mother wavelet, and of its spectrum.
+# Number of points of the mother wavelet and of its spectrum.
 _TIMES, _FREQUENCIES = 2**14, 2**20
 
 
 def wavelet_bank(wavelet: str, fmin: float, fmax: float, bins_per_octave: int) -> Bank:
-    """Dilations of a complex wavelet of PyWavelets on a logarithmic grid of frequencies."""
+    """Return dilations of a complex wavelet of PyWavelets on a logarithmic grid of frequencies."""
     ratio, gain = _mother(wavelet)
     count = int(np.floor(bins_per_octave * np.log2(fmax / fmin) + 1e-9)) + 1
     frequencies = fmin * 2.0 ** (np.arange(count) / bins_per_octave)
@@ -35,7 +35,7 @@ def wavelet_bank(wavelet: str, fmin: float, fmax: float, bins_per_octave: int) -
 
 @lru_cache(maxsize=8)
 def _mother(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Spectrum of a mother wavelet: gain, conjugate as in pywt.cwt, at parts of its peak."""
+    """Return a mother wavelet's spectrum, conjugate as in pywt.cwt, over relative frequency."""
     pywt = import_optional("pywt", extra="wavelet")
     try:
         wavelet = pywt.ContinuousWavelet(name)

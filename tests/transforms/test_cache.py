@@ -356,7 +356,7 @@ def test_a_folder_where_nothing_can_be_made_is_done_without(tmp_path, sounds, ca
 
 def test_what_is_no_folder_is_refused(tmp_path, sounds):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"memory=.*file.* cannot be made a folder"):
+    with pytest.raises(ValueError, match=r"memory=.*file.* cannot be created as a folder"):
         cached_rows(Counting(), sounds, memory=tmp_path / "file" / "cache", key=KEY)
     with pytest.raises(ValueError, match=r"a folder or a joblib.Memory, got int"):
         cached_rows(Counting(), sounds, memory=3, key=KEY)
