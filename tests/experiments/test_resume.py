@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from skstrf import AudioLoader, CNNClassifier
+from skstrf.caching import results as results_module
 from skstrf.experiments import (
-    _base,
     comparison,
     make_classification_pipeline,
     run_comparison,
@@ -65,7 +65,7 @@ def test_transfer(tmp_path, count, monkeypatch):
     assert len(fits) == 6
     run_transfer((X, y), (-X, y[::-1]), n_seeds=1, **options)
     assert len(fits) == 8
-    monkeypatch.setattr(_base, "versions", lambda: {"skstrf": "another"})
+    monkeypatch.setattr(results_module, "versions", lambda: {"skstrf": "another"})
     run_transfer((X, y), (-X, y), n_seeds=1, **options)
     assert len(fits) == 10
 
