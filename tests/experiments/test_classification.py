@@ -195,7 +195,7 @@ def test_the_last_step_may_be_an_ensemble_or_a_pipeline(noises, tmp_path):
                 ("loader", AudioLoader(duration=0.4)),
                 *make_separable_pipeline(n_networks=2, max_epochs=1, network__n_filters=2).steps,
             ]
-        ),
+        ).set_params(strf__rates=(4,), strf__scales=(1,), strf__channel_step=8),
     }
     for name, model in models.items():
         results = run_classification(files, y, cv=2, pipeline=model, baseline=False)
