@@ -71,7 +71,7 @@ for (above, below), (rate, scale), x, image in zip(
     above.pcolormesh(np.arange(63) * 8, frequencies, v**0.5, cmap="magma")
     above.set_yscale("log")
     direction = "downward" if rate > 0 else "upward"
-    above.set_title(f"{abs(rate)} Hz {direction}, {scale} cyc/oct")
+    above.set_title(f"{abs(rate)} Hz {direction}\n{scale} cyc/oct")
     above.set_xlabel("time (ms)")
     below.imshow(image, origin="lower", aspect="auto", cmap="magma")
     below.set_xticks(ticks, [f"{strf.rates_[i]:+.0f}" for i in ticks])
