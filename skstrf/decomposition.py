@@ -23,7 +23,7 @@ from skstrf.multilinear import (
 )
 from skstrf.multilinear.products import like
 from skstrf.utils.arrays import is_torch
-from skstrf.utils.lazy import is_dask, map_samples, whole_samples
+from skstrf.utils.lazy import apply_samplewise, is_dask, whole_samples
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -321,12 +321,10 @@ class MPCA(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = check_batch(self, X, reset=False, keep_lazy=True)
         reject_dataframe_output(self, 1 + len(self.output_shape_))
-        if is_dask(X):
-            # A copy, because fitting again must not change a result that is still to be computed.
-            return map_samples(X, copy(self)._transform, self.output_shape_, X.dtype)
-        return self._transform(X)
+        project = copy(self)._project  # not changed by another fit before dask computes
+        return apply_samplewise(project, X, shape=self.output_shape_, dtype=X.dtype)
 
-    def _transform(self, X):
+    def _project(self, X):
         out = all_finite(self, project(X, self.mean_, self._bases()))
         if self.whiten:
             out = out / like(self._deviations(), out)
@@ -366,14 +364,11 @@ class MPCA(TransformerMixin, BaseEstimator):
                 f"MPCA.inverse_transform takes samples of shape {self.output_shape_}, as "
                 f"transform returns them, and got samples of shape {tuple(X.shape[1:])}."
             )
-        if is_dask(X):
-            return map_samples(X, copy(self)._checked_inverse, self.input_shape_, X.dtype)
-        return self._inverse(X)
+        reconstruct = copy(self)._reconstruct
+        return apply_samplewise(reconstruct, X, shape=self.input_shape_, dtype=X.dtype)
 
-    def _checked_inverse(self, X):
-        return self._inverse(all_finite(self, X))
-
-    def _inverse(self, X):
+    def _reconstruct(self, X):
+        X = all_finite(self, X)
         if self.vectorize:
             X = X[:, np.argsort(self.feature_order_)]
             X = X.reshape(X.shape[0], *[len(c) for c in self.components_])

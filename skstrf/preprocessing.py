@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skstrf.multilinear.products import chunk_slices, double, empty_like, like, map_chunks
+from skstrf.transforms.compression import compress
 from skstrf.utils.arrays import is_torch, to_numpy
 from skstrf.utils.lazy import apply_samplewise, is_dask, reduce_blocks
 from skstrf.utils.validation import (
@@ -268,16 +269,17 @@ def _fill(task: Any, X: Any) -> Any:
 def log_contrast(x: Any, compression_floor: float = 1e-3, *, envelope: bool = True) -> Any:
     """Logarithms of magnitudes minus their mean over channels, and the logarithms themselves."""
     channels = tuple(range(1, max(2, x.ndim - 2)))
+    with np.errstate(all="ignore"):  # the caller looks for infinity in the result
+        sign = x.sign() if is_torch(x) else np.sign(x)
+        y = sign * compress(abs(x), "log", compression_floor)
+        contrast = y - y.mean(axis=channels, keepdims=True)
+    if not envelope:
+        return contrast
     if is_torch(x):
         import torch
 
-        y = torch.sign(x) * torch.log1p(x.abs() / compression_floor)
-        contrast = y - y.mean(channels, keepdim=True)
-        return torch.cat([contrast, y], 1) if envelope else contrast
-    with np.errstate(all="ignore"):  # the caller looks for infinity in the result
-        y = np.sign(x) * np.log1p(np.abs(x) / x.dtype.type(compression_floor))
-        contrast = y - y.mean(axis=channels, keepdims=True)
-    return np.concatenate([contrast, y], axis=1) if envelope else contrast
+        return torch.cat([contrast, y], 1)
+    return np.concatenate([contrast, y], axis=1)
 
 
 class LogContrast(TransformerMixin, BaseEstimator):

@@ -130,7 +130,7 @@ pooling
     v = v if hasattr(v, "shape") else np.asarray(v)
     if len(v.shape) != 2 or 0 in v.shape or np.dtype(v.dtype).kind not in "fiu":
         raise ValueError(
-            "v must be one real, non-empty spectrogram (n_freqs, n_frames); got shape "
+            "v must be one real spectrogram (n_freqs, n_frames) without empty axes; got shape "
             f"{tuple(v.shape)} and dtype {v.dtype}."
         )
     for rate in settings.rates:
