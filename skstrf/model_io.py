@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from skstrf._version import __version__
 from skstrf.caching.files import atomic_write
 
@@ -97,7 +99,10 @@ def save_model(
             f"metadata cannot be written as JSON: {error}. Use numbers, strings, lists and dicts."
         ) from error
     try:
-        content = skops.io.dumps(_portable(model, {}))
+        copies: dict[int, Any] = {}
+        content = skops.io.dumps(_portable(model, copies))
+        for estimator in copies.values():
+            _check_keys(estimator)
         foreign = _foreign(skops.io.get_untrusted_types(data=content), trusted)
     except Exception as error:  # skops has no common class for what it cannot write
         raise ValueError(
@@ -251,6 +256,17 @@ def _portable(value: Any, copies: dict[int, Any]) -> Any:
     if type(value) in (dict, Bunch):
         return type(value)({key: _portable(item, copies) for key, item in value.items()})
     return value
+
+
+def _check_keys(estimator: Any) -> None:
+    """Refuse dicts with boolean keys, all of which skops reads as True."""
+    from sklearn.base import BaseEstimator
+
+    if type(estimator).__getstate__ is not BaseEstimator.__getstate__:
+        return
+    for name, value in vars(estimator).items():
+        if isinstance(value, dict) and any(isinstance(key, bool | np.bool_) for key in value):
+            raise ValueError(f"{name} is a dict with the keys True or False")
 
 
 def _match_signature(estimator: Any) -> list[str]:

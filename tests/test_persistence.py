@@ -359,6 +359,13 @@ def test_another_format_is_refused(model_file, tmp_path, changes):
         load_model(path)
 
 
+@pytest.mark.parametrize("key", [True, np.True_])
+def test_boolean_keys_which_would_not_come_back_are_refused(tmp_path, key):
+    model = make_pipeline(LogisticRegression(class_weight={key: 1.0, not key: 2.0}))
+    with pytest.raises(ValueError, match="class_weight is a dict with the keys True or False"):
+        save_model(model, tmp_path / "m.skops")
+
+
 @pytest.mark.parametrize("model", [None, {"a": 1}, StandardScaler, "text"])
 def test_only_estimators_are_saved(tmp_path, model):
     with pytest.raises(ValueError, match="model must be an estimator"):
