@@ -1,4 +1,4 @@
-"""Filter tables: the cochlear filters of the NSL model and where they are centered."""
+"""Cochlear filters of the NSL model, and their center frequencies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHANNELS_PER_OCTAVE = 24
 
 
 class CochlearFilters(NamedTuple):
-    """The 129 filters of the NSL cochlea (129: the last only feeds the lateral difference)."""
+    """The 129 filters of the NSL cochlea; the last is only subtracted from the one below."""
 
     b: np.ndarray
     a: np.ndarray
@@ -67,14 +67,14 @@ def center_frequencies(octave_shift: float = 0, n_channels: int = N_CHANNELS) ->
     Parameters
     ----------
     octave_shift : float, default=0
-        0 for the model at 16 kHz, -1 for 8 kHz, and so on.
+        Shift of the center frequencies in octaves: 0 for the model at 16 kHz, -1 for 8 kHz.
     n_channels : int, default=128
-        How many channels, from the lowest.
+        Number of channels, from the lowest.
 
     Returns
     -------
     ndarray of shape (n_channels,), float64
-        Hz, ascending, 24 per octave from 180 Hz (at shift 0).
+        Center frequencies in Hz, ascending, 24 per octave from 180 Hz (without shift).
 
     Examples
     --------

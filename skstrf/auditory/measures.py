@@ -1,4 +1,4 @@
-"""How far one spectrogram is from another."""
+"""Distances between spectrograms."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from skstrf.utils.validation import checked_number
 __all__ = ["decibels", "log_spectral_distance", "spectrogram_correlation"]
 
 _RANGE = 60.0
-_MOST_RANGE = 6000.0  # what double precision can tell from nil
+_MAX_RANGE = 6000.0  # in dB; beyond, double precision underflows
 
 
 def decibels(v: Any, reference: Any = None, *, dynamic_range: float = _RANGE) -> np.ndarray:
     r"""Levels of a spectrogram in dB below the maximum of a reference."""
     checked_number(
-        dynamic_range, "dynamic_range", low=0, high=_MOST_RANGE, open_low=True, unit="dB"
+        dynamic_range, "dynamic_range", low=0, high=_MAX_RANGE, open_low=True, unit="dB"
     )
     levels, against = _check_pair(v, v if reference is None else reference, ("v", "reference"))
     largest = against.max(axis=(-2, -1), keepdims=True)
@@ -29,7 +29,7 @@ def decibels(v: Any, reference: Any = None, *, dynamic_range: float = _RANGE) ->
 
 
 def log_spectral_distance(a: Any, b: Any, *, dynamic_range: float = _RANGE) -> Any:
-    r"""Mean over the frames of the root mean square difference of levels over the channels.
+    r"""Root mean square difference of levels over the channels, averaged over the frames.
 
     .. math:: \frac{1}{T} \sum_t \sqrt{\frac{1}{N} \sum_x (L_a[x, t] - L_b[x, t])^2}
 
@@ -38,7 +38,7 @@ def log_spectral_distance(a: Any, b: Any, *, dynamic_range: float = _RANGE) -> A
     """
     _check_pair(a, b, ("a", "b"))
     levels = decibels(a, dynamic_range=dynamic_range)
-    # Infinite levels against a silent reference give an infinite distance, as they should.
+    # The distance to a silent reference is infinite.
     difference = decibels(b, a, dynamic_range=dynamic_range) - levels
     distance = np.sqrt(np.mean(difference**2, axis=-2)).mean(axis=-1)
     return distance if distance.ndim else float(distance)
@@ -51,7 +51,7 @@ def spectrogram_correlation(a: Any, b: Any) -> Any:
         largest = np.abs(array).max(axis=(-2, -1), keepdims=True)
         scaled = array / np.where(largest > 0, largest, 1)
         difference = scaled - scaled.mean(axis=(-2, -1), keepdims=True)
-        # What rounding of the mean leaves of a constant is not variation.
+        # Deviations of this size are rounding noise of the mean.
         negligible = np.abs(difference).max(axis=(-2, -1), keepdims=True) < 1e-14
         centered.append(np.where(negligible, 0, difference))
     first, second = centered

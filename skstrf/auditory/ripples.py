@@ -1,4 +1,4 @@
-"""Moving ripples: sounds whose place in the cortical tensor is known beforehand."""
+"""Moving ripples, test sounds with a single spectro-temporal modulation."""
 
 from __future__ import annotations
 
@@ -24,36 +24,37 @@ def moving_ripple(
     depth: float = 0.9,
     random_state: Any = None,
 ) -> np.ndarray:
-    r"""Noise-like sound with one spectro-temporal modulation.
+    r"""Noise-like sound with a single spectro-temporal modulation.
 
-    Log-spaced carriers of random phase under the envelope
+    Log-spaced carriers of random phase are multiplied by the envelope
     :math:`1 + a \sin(2\pi(\omega t + \Omega x))`, with :math:`x` in octaves above 220 Hz.
 
     Parameters
     ----------
     rate : float
-        :math:`\omega` in Hz. Positive rates move downward in frequency, negative ones upward;
-        0 stands still.
+        Rate :math:`\omega` in Hz. Positive rates move downward in frequency, negative rates
+        upward.
     scale : float
-        :math:`\Omega` in cycles/octave, at least 0.
+        Scale :math:`\Omega` in cycles/octave, at least 0.
     duration : float
-        Seconds.
+        Duration in s.
     sample_rate : float, default=16000
-        Hz. Carriers from 220 Hz up to 7040 Hz or just below half the sample rate.
+        Sampling rate in Hz. The carriers range from 220 Hz to 7040 Hz, or to just below half
+        the sampling rate.
     depth : float, default=0.9
         Modulation depth :math:`a` in [0, 1].
-    random_state : int, RandomState instance or None
-        Phases of the carriers.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the phases of the carriers.
 
     Returns
     -------
     ndarray of shape (n_times,), float64
-        Zero mean, unit variance.
+        Sound of zero mean and unit variance.
 
     Raises
     ------
     ValueError
-        If a setting makes no sense, or no carrier fits under half the sample rate.
+        If a setting is out of range, or no carrier is below half the sampling rate.
 
     References
     ----------
