@@ -121,6 +121,8 @@ class StyleTransfer(StyleEstimator):
         Losses of every sound, with one array per channel and block.
     n_iter_ : int
         Number of iterations of the last block.
+    interrupted_ : bool
+        Whether Ctrl-C ended the last `transform`.
     n_features_in_ : int
         Number of samples of the longest style.
 
@@ -255,6 +257,7 @@ class StyleTransfer(StyleEstimator):
         self._check_lengths(styles, "style")
         self.styles_ = [at_level(style) for style in styles]
         self._curves: list[list[np.ndarray]] = []
+        self._interrupted: list[int] = []
         return self
 
     @property
@@ -274,6 +277,12 @@ class StyleTransfer(StyleEstimator):
     def n_iter_(self) -> int:
         """Number of iterations of the last block of the last transform."""
         return len(self.loss_curve_) - 1
+
+    @property
+    def interrupted_(self) -> bool:
+        """Whether Ctrl-C ended the last transform."""
+        check_is_fitted(self)
+        return bool(self._interrupted)
 
     def score(self, X, y=None):
         """Return the decrease of the loss.
@@ -318,7 +327,9 @@ class StyleTransfer(StyleEstimator):
     def _transform(self, contents: np.ndarray) -> np.ndarray:
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         blockwise = _BlockwiseTransfer(self, contents.shape[-1])
-        self._curves.clear()  # the same list, as transform must not replace attributes
+        # The same lists, as transform must not replace attributes.
+        self._curves.clear()
+        self._interrupted.clear()
         result = contents.copy()
         n_channels = 1 if contents.ndim == 2 else contents.shape[1]
         n_blocks = len(blockwise.starts)
@@ -337,6 +348,7 @@ class StyleTransfer(StyleEstimator):
                 result[i], results = self._transform_sound(blockwise, content, seed, report)
                 self._curves.append([one.curve for one in results])
                 if results[-1].interrupted:
+                    self._interrupted.append(i)
                     warn_user(
                         f"interrupted in sound {i}: the best result so far is returned, and the "
                         "remaining contents unchanged.",

@@ -193,6 +193,7 @@ def test_layers_of_a_fitted_classifier(clicks, hiss):
 def test_tol_stops_early(transfer, clicks, hiss):
     transfer.set_params(tol=0.5, max_iter=200).fit(hiss[None]).transform(clicks[None])
     assert 10 <= transfer.n_iter_ < 100
+    assert not transfer.interrupted_
 
 
 def test_every_iteration_is_told_and_the_bar_moves(transfer, clicks, hiss, capsys):
@@ -215,6 +216,7 @@ def test_interrupt_gives_the_best_so_far_and_the_rest_as_it_was(transfer, clicks
     transfer.set_params(callback=interrupt, max_iter=12).fit(hiss[None])
     with pytest.warns(RuntimeWarning, match="interrupted in sound 1"):
         result = transfer.transform(contents)
+    assert transfer.interrupted_
     curves = [curves[0] for curves in transfer.loss_curves_]
     assert len(curves) == 2
     assert curves[1][:, 0].min() < 0.5
