@@ -1,4 +1,4 @@
-"""What helps a network with other libraries: one change at a time.
+"""Effect of augmentation and training options on the accuracy on other sample libraries.
 
 ``python benchmarks/augmentation.py DATA [sound] [network] [level]`` with DATA as for
 benchmarks/classification.py. Each row is the separable network on contrast and envelope, fitted
@@ -105,7 +105,11 @@ def main():
     parser.add_argument("groups", nargs="*", default=["sound", "network", "level"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "augmentation.csv")
+    parser.add_argument("--quick", action="store_true", help="check that the script runs")
     options = parser.parse_args()
+    if options.quick:
+        global EPOCHS
+        options.seeds, EPOCHS = 1, 2
     found = rows(*load(options.data), range(options.seeds), options.groups)
     with options.output.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -1,4 +1,4 @@
-"""Table of what asv has stored: ``python benchmarks/baseline_table.py``.
+"""Table of the stored results of asv: ``python benchmarks/baseline_table.py``.
 
 To make a new baseline, with nothing else running:
 ``cd benchmarks; asv run --python=same --set-commit-hash HEAD --machine NAME``.
@@ -44,14 +44,15 @@ def rows(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--machine", default="two-cores")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     results = newest(options.machine)
-    with OUTPUT.open("w", newline="") as file:
+    with options.output.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["benchmark", "parameters", "median", "quartile", "quartile", "unit"])
         writer.writerows(rows(results))
     machine = json.loads((HERE / "baseline" / options.machine / "machine.json").read_text())
-    print(f"{OUTPUT}: commit {results.commit_hash[:8]}, {machine.get('cpu')}")
+    print(f"{options.output}: commit {results.commit_hash[:8]}, {machine.get('cpu')}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Auditory spectrogram against naplib, cortical tensor against plain numpy: same input, same run.
+"""Speed of the auditory spectrogram and naplib, and of the cortical tensor and plain numpy.
 
 ``python benchmarks/bench_auditory.py`` prints a table.
 """

@@ -1,7 +1,7 @@
-"""MPCA against kalelinear and pykale: same data, same run, same subspaces.
+"""Speed and subspaces of MPCA, kalelinear and pykale on the same data.
 
 ``python benchmarks/bench_mpca.py`` prints a table.
-Peers that are not installed are left out, with a line that says so.
+Libraries that are not installed are skipped with a message.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What single channels tell of instruments, and what choosing some of them costs.
+"""Accuracy of single channels on instruments, and of selections of channels.
 
 ``python benchmarks/channels.py DATA [--learner network]`` with DATA the folder that holds
 `cc0_instruments` and `cc0_instruments_new_library`. Channels are chosen and everything is fitted

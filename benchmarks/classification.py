@@ -1,4 +1,4 @@
-"""What the pipeline learns about instruments, and what it recognizes in other libraries.
+"""Accuracy of pipelines and networks on instruments, and on other sample libraries.
 
 ``python benchmarks/classification.py DATA [--seeds 3]`` with DATA the folder that holds
 `cc0_instruments` and `cc0_instruments_new_library`. Fitted on the train split; the valid split
@@ -33,6 +33,7 @@ from skstrf.neural import ConvolutionalNetwork, make_eremeeva2017_classifier
 SPLITS = ("valid", "test", "new_library")
 N_COPIES = 3
 N_NETWORKS = 3
+MAX_EPOCHS = 1000  # bound of the numbers of epochs
 
 
 def load(folder):
@@ -78,7 +79,8 @@ def fixed_rows(Z, M, y, split):
         "MFCC mean and deviation + logistic regression": (
             mean_and_deviation(M), make_pipeline(StandardScaler(), logistic(0.3))),
         "log time-mean STRF + PCA(150) + logistic regression": (
-            flat(contrast_free), make_pipeline(PCA(150, random_state=0), logistic(0.3))),
+            flat(contrast_free), make_pipeline(
+                PCA(min(150, train.sum()), random_state=0), logistic(0.3))),
         "STRF + MPCA(0.95) + logistic regression": (
             Z["default"], make_pipeline(
                 MPCA(0.95, vectorize=True), StandardScaler(), logistic(0.01))),
@@ -102,7 +104,9 @@ def seeded_rows(Z, M, y, split, seeds):
     for name, (data, steps, network) in rows.items():
         results = []
         for seed in seeds:
-            model = make_pipeline(*steps, clone(network).set_params(random_state=seed))
+            network = clone(network).set_params(random_state=seed)
+            network.set_params(max_epochs=min(network.max_epochs, MAX_EPOCHS))
+            model = make_pipeline(*steps, network)
             results.append(score([model.fit(data[train], y[train])], data, y, split))
         yield name, results
 
@@ -121,7 +125,7 @@ def augmented_row(X, Z, y, split, seeds):
         models = [
             CNNClassifier(
                 ConvolutionalNetwork(separable_kernels=True),
-                max_epochs=30,
+                max_epochs=min(30, MAX_EPOCHS),
                 random_state=100 * seed + i,
             )
             for i in range(N_NETWORKS)
@@ -149,7 +153,9 @@ def separable_rows(X, y, split, seeds):
     ):
         y_train = np.tile(y[train], len(Z_train) // train.sum())
         models = [
-            make_separable_classifier(max_epochs=epochs, random_state=seed).fit(Z_train, y_train)
+            make_separable_classifier(max_epochs=min(epochs, MAX_EPOCHS), random_state=seed).fit(
+                Z_train, y_train
+            )
             for seed in seeds
         ]
         yield name, [score([model], Z, y, split) for model in models]
@@ -161,7 +167,11 @@ def main():
     parser.add_argument("data")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("-o", "--output", default="classification.json")
+    parser.add_argument("--quick", action="store_true", help="check that the script runs")
     options = parser.parse_args()
+    if options.quick:
+        global N_COPIES, N_NETWORKS, MAX_EPOCHS
+        options.seeds = N_COPIES = N_NETWORKS = MAX_EPOCHS = 1
     X, y, split = load(options.data)
     seeds = range(options.seeds)
     start = time.perf_counter()

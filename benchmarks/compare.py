@@ -1,4 +1,4 @@
-"""Every stage against its peers, side by side in one run: ``python benchmarks/compare.py``."""
+"""Comparison of all stages with other libraries: ``python benchmarks/compare.py``."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Recordings to 198-channel tensors on a CUDA GPU: seconds, memory, distance from the floor.
+"""Time and memory of the 198-channel transform on a CUDA GPU, and its bandwidth limit.
 
-``python benchmarks/gpu.py --clips 1000``. Says so where there is no GPU. Sounds are moving
-ripples and noise in main memory; tensors end in main memory; both transfers are in the time.
+``python benchmarks/gpu.py --clips 1000``. It exits with a message if there is no GPU.
+The sounds are moving ripples with noise; the time includes both transfers from and to main memory.
 """
 
 import argparse

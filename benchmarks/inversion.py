@@ -1,4 +1,4 @@
-"""What comes back from spectrograms and tensors: errors and times, one row a trial, to a table.
+"""Errors and times of the inversion of spectrograms and tensors, one row per trial.
 
 ``python benchmarks/inversion.py FOLDER`` reads excerpts (any sound files) of FOLDER and writes
 docs/results/inversion.csv.
@@ -99,7 +99,8 @@ def trials(name, x):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
-    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--count", type=int, default=10, help="number of excerpts")
+    parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     rows = []
     for name, x in excerpts(options.folder, options.count):
@@ -107,7 +108,7 @@ def main():
             rows.append(row)
             numbers = {k: f"{v:.4g}" for k, v in row.items() if isinstance(v, float | np.floating)}
             print(f"{row['what']:44}{name:34}", *numbers.values(), flush=True)
-    with RESULTS.open("w", newline="") as stream:
+    with options.output.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         for row in rows:

@@ -1,13 +1,14 @@
-"""Time, memory and error of the transform of long sound: ``python benchmarks/long_sound.py``.
+"""Time, memory and error of the transform of long sounds: ``python benchmarks/long_sound.py``.
 
-Each length runs in a process of its own, since peak memory is counted by process. The error is
-against the transform of the whole in memory, for the shortest length.
+Each duration is processed in a separate process, as peak memory is counted by process. The error
+is the difference from the transform of the whole sound in memory, for the first duration.
 """
 
 import argparse
 import multiprocessing
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
@@ -18,7 +19,7 @@ RATE = 16000
 
 
 class Music:
-    """Made-up sound of any length, made anew each time it is gone through: noise with a beat."""
+    """Blocks of a generated sound of any duration: noise with a beat."""
 
     def __init__(self, seconds):
         self.seconds = seconds
@@ -33,14 +34,14 @@ class Music:
 
 def transformer(options):
     return STRFTransformer(
-        options.rates, options.scales, frame_step=options.frame_step, pooling="sample",
-        compression=None,
+        rates=options.rates, scales=options.scales, frame_step=options.frame_step,
+        pooling="sample", compression=None,
     )  # fmt: skip
 
 
-def run(options, seconds, check, results):
+def run(options, seconds, check):
     strf = transformer(options)
-    next(transform_blocks(strf, Music(60)))  # imports and compiled kernels are nobody's memory
+    next(transform_blocks(strf, Music(60)))  # loads imports and compiled kernels
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, used = time.perf_counter(), time.process_time()
     kept, n_bytes = [], 0
@@ -54,7 +55,7 @@ def run(options, seconds, check, results):
     if check:
         whole = strf.fit_transform(np.concatenate(list(Music(seconds)))[np.newaxis])[0]
         error = np.abs(np.concatenate(kept, axis=-1) - whole).max() / whole.max()
-    results.put((wall, cpu, before / 1024, peak / 1024, n_bytes / 1e6, error))
+    return wall, cpu, before / 1024, peak / 1024, n_bytes / 1e6, error
 
 
 def main():
@@ -66,11 +67,9 @@ def main():
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     for index, seconds in enumerate(options.seconds):
-        results = context.Queue()
-        process = context.Process(target=run, args=(options, seconds, index == 0, results))
-        process.start()
-        wall, cpu, before, peak, size, error = results.get()
-        process.join()
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            future = pool.submit(run, options, seconds, index == 0)
+            wall, cpu, before, peak, size, error = future.result()
         memory = (
             "kept whole to compare" if index == 0 else f"peak {peak:.0f} MB ({before:.0f} before)"
         )

@@ -1,10 +1,10 @@
-"""Time a task: the best of some runs, wall and CPU."""
+"""Wall and CPU time of a task."""
 
 import time
 
 
 def measure(task, repeats):
-    """Best wall and CPU seconds of some runs; the CPU counts all threads."""
+    """Smallest wall and CPU time in seconds of several runs, the latter over all threads."""
     wall, cpu = [], []
     for _ in range(repeats):
         start, used = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""What each of the nine representations is worth to the same two classifiers.
+"""Accuracy of the same two classifiers on each of nine representations.
 
 ``python benchmarks/representations.py DATA [--memory FOLDER]`` with DATA the folder that holds
 `cc0_instruments` and `cc0_instruments_new_library`. Every row is written to docs/results or

@@ -1,4 +1,4 @@
-"""A grid search over the whole pipeline: what is computed, with a cache and without.
+"""Number of computations of a grid search over the whole pipeline, with and without a cache.
 
     python benchmarks/search.py [--sounds 60] [--out docs/results/search.csv]
 

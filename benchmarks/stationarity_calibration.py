@@ -1,9 +1,9 @@
-"""How often stationary planes are rejected, and how often others are.
+"""Calibration and power of the tests of stationarity.
 
 ``python benchmarks/stationarity_calibration.py`` writes docs/results/stationarity_calibration.csv
-in about fifteen minutes of one core. Every row is a field, every column a test: the share of
-draws with p <= .05, but for the mean rates in time (rate) and frequency (rate_frequency) and the
-mean effect of the plane.
+in about fifteen minutes on one core. Every row is a field. The columns are the share of draws with
+p <= .05 of every test, the mean rates in time (rate) and frequency (rate_frequency), and the mean
+effect of the plane.
 """
 
 import argparse

@@ -1,9 +1,8 @@
-"""Style transfer against the algorithm of Ulyanov and Lebedev, in one process.
+"""Comparison of StyleTransfer with the algorithm of Ulyanov and Lebedev.
 
-``python benchmarks/style.py CONTENT STYLE`` takes ten seconds of each, runs the original (its
-settings, no shortcuts) and ours, measures all results by the same 4096 random filters, none of
-which ours has seen, and writes docs/results/style_speed.csv. ``--max-iter 8`` times a few
-iterations of the original only; its row then says so.
+``python benchmarks/style.py CONTENT STYLE`` runs both on ten seconds of each, measures all
+results by 4096 random filters that no transfer has used, and writes docs/results/style_speed.csv.
+``--max-iter`` bounds the iterations of the original algorithm.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How fast networks train on tensors of the report's 198 channels, and what each option is worth.
+"""Speed and accuracy of the training of networks on tensors of 198 channels, by option.
 
 ``python benchmarks/training.py`` takes CUDA where it is, else the CPU with fewer samples; batches
 of 50. Samples are noise with a ripple of their class under it, so that accuracy can fall where an
