@@ -1,4 +1,4 @@
-"""Tensors of a whole corpus on disk: one zarr store, written piece by piece."""
+"""Tensors of a whole corpus on disk, in one zarr store that is written part by part."""
 
 from __future__ import annotations
 
@@ -39,89 +39,45 @@ else:
     zarr = import_optional("zarr", extra="store")
     Crc32cCodec, LocalStore = zarr.codecs.Crc32cCodec, zarr.storage.LocalStore
 
-__all__ = [
-    "DurableStore",
-    "FAILED",
-    "OK",
-    "PENDING",
-    "Plan",
-    "StoredTensors",
-    "Work",
-    "fill",
-    "make_if_absent",
-    "open_tensors",
-    "resume",
-    "rows_for_all",
-    "store_tensors",
-]
-
-
-class DurableStore(LocalStore):
-    """zarr's LocalStore, with every value on the disk before `set` returns.
-
-    A value is written beside its place, forced to the disk, and moved there in one step, so that
-    a reader finds the old or the new one and never half of it.
-    """
-
-    async def set(self, key: str, value: Any) -> None:
-        """Write a value, durably."""
-        await asyncio.to_thread(self.set_sync, key, value)
-
-    def set_sync(self, key: str, value: Any) -> None:
-        """Write a value, durably."""
-        _write(Path(self.root) / key, memoryview(value.as_numpy_array()))
-
-
-def _write(path: Path, data: memoryview) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, suffix=".partial") as temporary:
-            temporary.write_bytes(data)
-        sync_folder(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
-                error.errno,
-                f"{error.strerror}. What was finished before is complete; make room and run the "
-                "same again to go on from there",
-                str(path),
-            ) from error
-        raise
-
+__all__ = ["StoredTensors", "open_tensors", "store_tensors"]
 
 FORMAT = 1
 PENDING, OK, FAILED = 0, 1, 2
 ENTRY = "skstrf"
 # Recordings share a file of up to this size; a larger recording is cut along time instead.
 FILE_BYTES = 64_000_000
-# Seconds after which a store that was being made, a matter of less than one, is not any more.
+# Age in seconds at which a store that is being made, which takes less than one, is abandoned.
 ABANDONED = 3600
+# Duration in seconds above which STRFTransformer processes sounds in blocks.
+LONG = 120.0
+# Parts of the work for each thread of a cluster, so that all threads stay busy to the end.
+PARTS = 4
 _REMEDY = "Write to another folder, or remove this one first."
 
 
 @dataclass(frozen=True)
 class StoredTensors:
-    """The tensors of a corpus on disk, with what they mean.
+    """The tensors of a corpus on disk with their description.
 
     Attributes
     ----------
     X : zarr.Array of shape (n_sounds, ...)
-        Read as it is sliced; ``dask.array.from_zarr`` takes it as it is. Rows that are not in
-        `mask` are NaN.
+        Tensors, which are read when they are sliced; ``dask.array.from_zarr`` accepts them. Rows
+        that are not in `mask` are NaN.
     axes : list of Axis
         Name, unit and values of every axis after the first.
     paths : ndarray of str, (n_sounds,)
-        The sound files, relative to `folder`.
+        Paths of the sound files relative to `folder`.
     y : ndarray of str, (n_sounds,), or None
-        Their labels.
+        Labels of the sounds.
     mask : ndarray of bool, (n_sounds,)
-        The rows that hold a tensor.
+        Rows that hold a tensor.
     errors : dict of str to str
-        What was wrong, by path, with files that could not be used.
+        Reasons, by path, why files could not be used.
     folder : str
-        Where the files lay.
+        Folder of the sound files.
     settings : dict
-        Transformer, version of its algorithm, all its parameters, and how the files were read.
+        Transformer with the version of its algorithm, its parameters, and how files were read.
     """
 
     X: zarr.Array
@@ -146,26 +102,31 @@ def open_tensors(
     Parameters
     ----------
     path : str or Path
-        The store.
-    allow_partial : bool
-        Also open a store whose run was stopped; rows still to be computed are not in the mask.
-    allow_old : bool
-        Also open a store made by another version of a transformer's algorithm than this one has,
-        whose numbers do not fit those of today.
-    transformer : SoundTransformer, optional
-        What the tensors should have been made with, such as a stage of a fitted pipeline that is
-        to learn from them or to be applied to them.
+        Folder of the store.
+    allow_partial : bool, default=False
+        Whether to open a store whose run was interrupted. Its pending rows are not in the mask.
+    allow_old : bool, default=False
+        Whether to open a store made by another version of the algorithm of a transformer, whose
+        values differ from those of the present version.
+    transformer : SoundTransformer or None, default=None
+        Transformer that the tensors must have been computed with, such as a stage of a fitted
+        pipeline. None accepts any.
 
     Returns
     -------
     StoredTensors
-        Tensors, axes, labels, paths and settings. Only the tensors are left on the disk.
+        An object with the tensors ``X``, which stay on disk, and ``axes``, ``paths``, ``y``,
+        ``mask``, ``errors``, ``folder`` and ``settings``.
 
     Raises
     ------
     ValueError
-        When there is no such store, it is not complete, or it is of another version of the
-        algorithm or of other parameters, which are named.
+        If there is no such store, it is incomplete, or it was made with another version of the
+        algorithm or other parameters, which are listed.
+
+    See Also
+    --------
+    store_tensors : Computes and stores the tensors.
 
     Examples
     --------
@@ -182,7 +143,7 @@ def open_tensors(
     """
     group, entry = _open(Path(path), read_only=True)
     if transformer is not None:
-        now = plain_settings(transformer._cache_key())
+        now = _to_json(transformer._cache_key())
         _check_same(Path(path), {name: entry["settings"].get(name) for name in now}, now)
     if not allow_old:
         _check_age(Path(path), entry["settings"])
@@ -207,9 +168,173 @@ def open_tensors(
     )
 
 
+def store_tensors(
+    filenames: Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    transformer: Any,
+    *,
+    duration: float,
+    sample_rate: int = 16000,
+    offset: float = 0.0,
+    y: Sequence[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    on_error: str = "warn",
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> StoredTensors:
+    """Transform sound files, and keep the tensors in one zarr store.
+
+    An interrupted run resumes when it is called again with the same arguments: a recording counts
+    as finished only when its tensor is safely on the disk.
+
+    Parameters
+    ----------
+    filenames : sequence of str or Path
+        Paths of the sound files.
+    path : str or Path
+        Folder of the store, by convention with the extension ``.zarr``. It is created if it does
+        not exist.
+    transformer : SoundTransformer
+        Transformer such as `STRFTransformer`. A clone with `sample_rate` and `n_jobs` is used.
+    duration : float
+        Duration of every sound in seconds; longer sounds are cropped, shorter ones padded with
+        zeros. Above 120 s `STRFTransformer` works block by block, so that an hour takes no more
+        memory than a minute (see :func:`skstrf.transforms.transform_blocks`).
+    sample_rate : int, default=16000
+        Sampling rate of the sounds in Hz.
+    offset : float, default=0.0
+        Time in seconds at which reading starts in each file.
+    y : sequence of str or None, default=None
+        Labels of the sounds.
+    folder : str, Path or None, default=None
+        Folder to which the stored paths are relative, so that it can move between two runs.
+    on_error : {"warn", "raise"}, default="warn"
+        Handling of a file that cannot be used: "warn" stores a row of NaN, which a later run
+        tries again, "raise" raises the error.
+    n_jobs : int or None, default=None
+        Number of threads that read and transform, as in joblib.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    StoredTensors
+        The complete store as from :func:`open_tensors`.
+
+    Raises
+    ------
+    ValueError
+        If there are no files, or the store is of other sounds or settings, or in use.
+    OSError
+        If the disk is full; everything that was finished before is complete.
+
+    See Also
+    --------
+    open_tensors : Opens the store.
+
+    Notes
+    -----
+    In a block of :func:`skstrf.utils.cluster.on_cluster` the workers of a cluster read the files
+    and write to the store, so both must be on a disk that all of them share.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skstrf import STRFTransformer
+    >>> from skstrf.datasets import load_instruments
+    >>> from skstrf.corpus_store import store_tensors
+    >>> paths = load_instruments(load_content=False).filenames[:3]
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     stored = store_tensors(
+    ...         paths, f"{place}/a.zarr", STRFTransformer(scales=[1.0]), duration=2.0
+    ...     )
+    ...     stored.X[1].shape
+    (1, 10, 128, 2)
+    """
+    names = as_filenames(list(filenames)) or []
+    if not names:
+        raise ValueError("There are no sound files to transform.")
+    if on_error not in ("warn", "raise"):
+        raise ValueError(f"on_error must be 'warn' or 'raise', got {on_error!r}.")
+    if y is not None and len(y) != len(names):
+        raise ValueError(f"y has {len(y)} labels for {len(names)} files.")
+    n_times = count_samples(duration, sample_rate, np.inf) or 1
+    work = _Work(transformer, names, n_times, sample_rate, offset, on_error == "raise", n_jobs)
+    root = Path(folder) if folder is not None else Path()
+    plan = _Plan(
+        axes=work.axes,
+        dtype=work.dtype,
+        paths=[os.path.relpath(n, root) if folder is not None else n for n in names],
+        y=None if y is None else [str(label) for label in y],
+        folder="" if folder is None else str(root.resolve()),
+        settings=work.settings(),
+        stamps=np.array([_stamp(name) for name in names], dtype=np.int64),
+        most_rows=_rows_for_all(len(names)),
+    )
+    make_if_absent(Path(path), plan)
+    with _alone(Path(path)):
+        _fill(_resume(Path(path), plan), Path(path), work, verbose)
+    return open_tensors(path)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Lock the store against other processes; the system unlocks it when this one dies."""
+    lock = import_optional("filelock", extra="store").FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except TimeoutError:
+        raise ValueError(f"{path} is being written by another process. Wait for it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _stamp(name: str) -> tuple[int, int]:
+    """Return size and modification time of a file, or -1 if it does not exist."""
+    try:
+        status = os.stat(name)
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+# Layout of the store
+
+
+class DurableStore(LocalStore):
+    """LocalStore of zarr that writes every value atomically and durably."""
+
+    async def set(self, key: str, value: Any) -> None:
+        """Write a value; it is on the disk when this returns."""
+        await asyncio.to_thread(self.set_sync, key, value)
+
+    def set_sync(self, key: str, value: Any) -> None:
+        """Write a value; it is on the disk when this returns."""
+        _write(Path(self.root) / key, memoryview(value.as_numpy_array()))
+
+
+def _write(path: Path, data: memoryview) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path, suffix=".partial") as temporary:
+            temporary.write_bytes(data)
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(
+                error.errno,
+                f"{error.strerror}. What was finished before is complete; make room and run the "
+                "same again to go on from there",
+                str(path),
+            ) from error
+        raise
+
+
 @dataclass(frozen=True)
-class Plan:
-    """What a store is to hold."""
+class _Plan:
+    """Description of a store: everything but its tensors."""
 
     axes: Sequence[Axis]
     dtype: Any
@@ -221,29 +346,8 @@ class Plan:
     most_rows: int | None = None
 
 
-def resume(path: Path, plan: Plan) -> Any:
-    """Open a store to go on with, if it is of the same sounds and settings.
-
-    Rows whose file has changed become pending. No other process may be writing.
-    """
-    group, entry = _open(path, read_only=False)
-    _check_same(path, entry["settings"], plan.settings)
-    _check_sounds(path, list(group["paths"][:]), list(plan.paths))
-    if plan.y is not None and list(plan.y) != list(group["y"][:] if "y" in group else []):
-        raise ValueError(f"{path} was made with other labels. {_REMEDY}")
-    for unfinished in path.rglob("*.partial"):  # what a kill has left; nothing refers to it
-        unfinished.unlink()
-    changed = (np.asarray(group["stamps"][:]) != plan.stamps).any(axis=1)
-    if changed.any():
-        status = np.asarray(group["status"][:])
-        status[changed] = PENDING
-        group["status"][:] = status
-        group["stamps"][:] = plan.stamps
-    return group
-
-
-def make_if_absent(path: Path, plan: Plan) -> None:
-    """Make an empty store, whole or not at all, unless something lies at `path` already."""
+def make_if_absent(path: Path, plan: _Plan) -> None:
+    """Make an empty store, completely or not at all, unless `path` exists already."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         _open(path, read_only=True)  # raises on anything but a store
         return
@@ -257,12 +361,12 @@ def make_if_absent(path: Path, plan: Plan) -> None:
         _remove(beside)
         if not (isinstance(error, OSError) and path.is_dir() and any(path.iterdir())):
             raise
-        _open(path, read_only=True)  # another process was quicker
+        _open(path, read_only=True)  # another process has made it meanwhile
     _sweep(path)
 
 
 def _sweep(path: Path) -> None:
-    """Remove what processes killed while making this store have left beside it."""
+    """Remove what killed processes have left beside the store."""
     for folder in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         with suppress(OSError):  # gone already
             if time.time() - folder.stat().st_mtime > ABANDONED:
@@ -270,7 +374,7 @@ def _sweep(path: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder into which zarr's other threads may still be writing after an error."""
+    """Remove a folder into which threads of zarr can still be writing after an error."""
     for _ in range(20):
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.05)
@@ -278,7 +382,7 @@ def _remove(folder: Path) -> None:
             return
 
 
-def _make(group: zarr.Group, plan: Plan) -> None:
+def _make(group: zarr.Group, plan: _Plan) -> None:
     n_sounds = len(plan.paths)
     shape = tuple(len(axis.values) for axis in plan.axes)
     n_rows = min(n_sounds, plan.most_rows or n_sounds)
@@ -309,19 +413,37 @@ def _make(group: zarr.Group, plan: Plan) -> None:
 
 
 def _whole(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any) -> zarr.Array:
-    """An array that is one file, and so changes in one step."""
+    """Create an array in a single file, which changes in one step."""
     return group.create_array(name, shape=shape, chunks=shape, dtype=dtype)
 
 
 def _layout(
     n_rows: int, shape: tuple[int, ...], itemsize: int
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Chunks, and the shards (files) they lie in: recordings together, or parts of one."""
+    """Choose chunks and shards (files): several recordings together, or parts of one."""
     n_bytes = int(np.prod(shape)) * itemsize
     if n_bytes > FILE_BYTES:
         n_steps = max(1, FILE_BYTES * shape[-1] // n_bytes)
         return (1, *shape[:-1], n_steps), None
     return (1, *shape), (min(n_rows, FILE_BYTES // n_bytes), *shape)
+
+
+def _resume(path: Path, plan: _Plan) -> Any:
+    """Open a store of the same sounds and settings; rows whose file has changed are pending."""
+    group, entry = _open(path, read_only=False)
+    _check_same(path, entry["settings"], plan.settings)
+    _check_sounds(path, list(group["paths"][:]), list(plan.paths))
+    if plan.y is not None and list(plan.y) != list(group["y"][:] if "y" in group else []):
+        raise ValueError(f"{path} was made with other labels. {_REMEDY}")
+    for unfinished in path.rglob("*.partial"):  # left by a killed process
+        unfinished.unlink()
+    changed = (np.asarray(group["stamps"][:]) != plan.stamps).any(axis=1)
+    if changed.any():
+        status = np.asarray(group["status"][:])
+        status[changed] = PENDING
+        group["status"][:] = status
+        group["stamps"][:] = plan.stamps
+    return group
 
 
 def _open(path: Path, *, read_only: bool) -> tuple[Any, dict[str, Any]]:
@@ -334,7 +456,7 @@ def _open(path: Path, *, read_only: bool) -> tuple[Any, dict[str, Any]]:
             DurableStore(path, read_only=read_only), mode="r" if read_only else "r+"
         )
         entry = dict(group.attrs[ENTRY])
-        entry["settings"] = plain_settings(entry["settings"])  # zarr 3.1 gives infinity itself
+        entry["settings"] = _to_json(entry["settings"])  # zarr 3.1 gives infinity itself
         missing = [n for n in ("X", "status", "paths", "errors", "stamps") if n not in group]
     except (FileNotFoundError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise ValueError(
@@ -351,8 +473,8 @@ def _open(path: Path, *, read_only: bool) -> tuple[Any, dict[str, Any]]:
     return group, entry
 
 
-def plain_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Have settings as they come back from JSON."""
+def _to_json(settings: dict[str, Any]) -> dict[str, Any]:
+    """Convert settings to what JSON returns for them."""
     return json.loads(json.dumps(settings, default=_plain), parse_constant=str)
 
 
@@ -361,7 +483,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_age(path: Path, settings: dict[str, Any]) -> None:
-    """Refuse tensors of another version of one of our algorithms than is installed."""
+    """Refuse tensors of another version of an algorithm of this package."""
     known = getattr(transforms, str(settings.get("algorithm")), None)
     version = getattr(known, "_algorithm_version", settings.get("version"))
     if version != settings.get("version"):
@@ -396,14 +518,11 @@ def _check_sounds(path: Path, before: list[str], now: list[str]) -> None:
     )
 
 
-# Longer sounds, in seconds, go through STRFTransformer block by block.
-LONG = 120.0
-# Parts of the work for each thread of a cluster, so that none is left without for long.
-PARTS = 4
+# Computation of the tensors
 
 
-class Work:
-    """What is to be computed of which sounds."""
+class _Work:
+    """Sounds and the transformer that computes their tensors."""
 
     def __init__(
         self,
@@ -435,26 +554,26 @@ class Work:
             self.axes = self.transformer.axes_
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides on the numbers, as it comes back from JSON."""
+        """Return everything that determines the values, as JSON returns it."""
         everything = self.transformer._cache_key() | {
             "sample_rate": self.sample_rate,
             "n_times": self.n_times,
             "offset": self.offset,
             "dtype_of_tensors": self.dtype.name,
         }
-        return plain_settings(everything)
+        return _to_json(everything)
 
 
-def rows_for_all(n_sounds: int) -> int | None:
-    """Say how many recordings a file of the store may have for all of a cluster to have work."""
+def _rows_for_all(n_sounds: int) -> int | None:
+    """Limit the recordings per file so that all threads of a cluster have work."""
     client = current_client()
     if client is None:
         return None
     return max(1, -(-n_sounds // (PARTS * sum(client.nthreads().values()))))
 
 
-def fill(group: Any, path: Path, work: Work, verbose: bool) -> None:
-    """Compute what is not done yet, one file of the store after the other."""
+def _fill(group: Any, path: Path, work: _Work, verbose: bool) -> None:
+    """Compute the pending rows, one file of the store after the other."""
     from tqdm import tqdm
 
     X = group["X"]
@@ -471,7 +590,7 @@ def fill(group: Any, path: Path, work: Work, verbose: bool) -> None:
     ) as progress:  # fmt: skip
         for rows, errors in _written(X, path, work, parts):
             n_before = int(np.sum(status[rows] == OK))
-            # The tensors are on the disk; only now do they count as done.
+            # The tensors are on the disk: from now on they count as finished.
             if errors or (status[rows] == FAILED).any():
                 texts = np.asarray(group["errors"][:]).astype(object)
                 texts[rows] = [errors.get(row, "") for row in rows]
@@ -482,9 +601,9 @@ def fill(group: Any, path: Path, work: Work, verbose: bool) -> None:
 
 
 def _written(
-    X: zarr.Array, path: Path, work: Work, parts: list[np.ndarray]
+    X: zarr.Array, path: Path, work: _Work, parts: list[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
-    """Yield rows whose tensors are on the disk, with what was wrong with some of them."""
+    """Yield rows whose tensors are on the disk, with the errors of unusable files by row."""
     if current_client() is None:
         yield from ((rows, _fill_part(rows, X, work)) for rows in parts)
         return
@@ -496,24 +615,24 @@ def _written(
         yield rows, errors
 
 
-def _fill_there(rows: np.ndarray, path: Path, work: Work) -> dict[int, str]:
+def _fill_there(rows: np.ndarray, path: Path, work: _Work) -> dict[int, str]:
     X: Any = zarr.open_group(DurableStore(path), mode="r+")["X"]
     return _fill_part(rows, X, work)
 
 
-def _fill_part(rows: np.ndarray, X: zarr.Array, work: Work) -> dict[int, str]:
+def _fill_part(rows: np.ndarray, X: zarr.Array, work: _Work) -> dict[int, str]:
     return _fill_long(X, work, rows) if work.is_long else _fill_rows(X, work, rows)
 
 
-def _fill_rows(X: zarr.Array, work: Work, rows: np.ndarray) -> dict[int, str]:
-    """Write the tensors of a few sounds; return what was wrong with those that have none."""
+def _fill_rows(X: zarr.Array, work: _Work, rows: np.ndarray) -> dict[int, str]:
+    """Write the tensors of a few sounds; return the errors by row."""
     tensors, errors = _compute(rows, work)
     X[rows[0] : rows[-1] + 1] = tensors
     return errors
 
 
-def _compute(rows: np.ndarray, work: Work) -> tuple[np.ndarray, dict[int, str]]:
-    """Give the tensors of a few sounds, NaN for those that cannot be used."""
+def _compute(rows: np.ndarray, work: _Work) -> tuple[np.ndarray, dict[int, str]]:
+    """Compute the tensors of a few sounds, NaN for unusable files, and the errors by row."""
     sounds, errors = read_many(
         [work.names[row] for row in rows],
         n_times=work.n_times,
@@ -530,11 +649,11 @@ def _compute(rows: np.ndarray, work: Work) -> tuple[np.ndarray, dict[int, str]]:
     return tensors, {int(rows[i]): error.reason for i, error in errors.items()}
 
 
-def _fill_one_by_one(rows: np.ndarray, X: zarr.Array, work: Work) -> dict[int, str]:
-    """Find the sounds among some that end the process which reads them; write the others."""
+def _fill_one_by_one(rows: np.ndarray, X: zarr.Array, work: _Work) -> dict[int, str]:
+    """Find the sounds that crash the process which reads them; write the others."""
     tensors = np.full((len(rows), *X.shape[1:]), np.nan, dtype=X.dtype)
     errors: dict[int, str] = {}
-    died = [(rows, WorkerDied())]  # a sound that is long was alone already
+    died = [(rows, WorkerDied())]  # a long sound was alone already
     alone = died if work.is_long else run_on_cluster(_compute, ([row] for row in rows), work)
     for index, (_, outcome) in enumerate(alone):
         row = int(rows[index])
@@ -549,8 +668,8 @@ def _fill_one_by_one(rows: np.ndarray, X: zarr.Array, work: Work) -> dict[int, s
     return errors
 
 
-def _fill_long(X: zarr.Array, work: Work, rows: np.ndarray) -> dict[int, str]:
-    """Write the tensor of one sound block by block."""
+def _fill_long(X: zarr.Array, work: _Work, rows: np.ndarray) -> dict[int, str]:
+    """Write the tensor of one long sound block by block."""
     (row,) = rows
     start = 0
     try:
@@ -572,128 +691,3 @@ def _fill_long(X: zarr.Array, work: Work, rows: np.ndarray) -> dict[int, str]:
     if start != X.shape[-1]:
         raise RuntimeError(f"{work.names[row]} gave {start} frames instead of {X.shape[-1]}.")
     return {}
-
-
-def store_tensors(
-    filenames: Sequence[str | os.PathLike[str]],
-    path: str | os.PathLike[str],
-    transformer: Any,
-    *,
-    duration: float,
-    sample_rate: int = 16000,
-    offset: float = 0.0,
-    y: Sequence[str] | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    on_error: str = "warn",
-    n_jobs: int | None = None,
-    verbose: bool = False,
-) -> StoredTensors:
-    """Transform sound files, and keep the tensors in one zarr store.
-
-    In a block of :func:`skstrf.utils.cluster.on_cluster` the workers of a cluster read the files
-    and write to the store, so both must be on a disk that all of them share.
-
-    A run that is stopped, however rudely, goes on where it was when called again with the same
-    arguments: a recording counts as done only once its tensor is safe on the disk.
-
-    Parameters
-    ----------
-    filenames : sequence of str or Path
-        The sound files.
-    path : str or Path
-        The store: a folder, by custom ``.zarr``. Made if it is not there.
-    transformer : SoundTransformer
-        Such as STRFTransformer; its sample rate and threads are set here, and it is not fitted.
-    duration : float
-        Seconds of every sound; longer ones are cropped, shorter ones padded with zeros. Above
-        120 s STRFTransformer works block by block, so that an hour takes no more memory than
-        a minute (see :func:`skstrf.transforms.transform_blocks`).
-    sample_rate : int
-        Hz.
-    offset : float
-        Seconds to leave out at the start of each file.
-    y : sequence of str, optional
-        Labels of the sounds.
-    folder : str or Path, optional
-        File names are kept relative to it, so that it may move between two runs.
-    on_error : {"warn", "raise"}
-        Keep a row of NaN for a file that cannot be used and go on, or raise its error. A later
-        run tries such files again.
-    n_jobs : int or None
-        Threads that read and transform.
-    verbose : bool
-        Show a progress bar.
-
-    Returns
-    -------
-    StoredTensors
-        As :func:`open_tensors` gives it, complete.
-
-    Raises
-    ------
-    ValueError
-        When there are no files, or the store is of other sounds or settings, or in use.
-    OSError
-        When the disk is full; what was finished before is complete.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from skstrf import STRFTransformer
-    >>> from skstrf.datasets import load_instruments
-    >>> from skstrf.corpus_store import store_tensors
-    >>> paths = load_instruments(load_content=False).filenames[:3]
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     stored = store_tensors(
-    ...         paths, f"{place}/a.zarr", STRFTransformer(scales=[1.0]), duration=2.0
-    ...     )
-    ...     stored.X[1].shape
-    (1, 10, 128, 2)
-    """
-    names = as_filenames(list(filenames)) or []
-    if not names:
-        raise ValueError("There are no sound files to transform.")
-    if on_error not in ("warn", "raise"):
-        raise ValueError(f"on_error must be 'warn' or 'raise', got {on_error!r}.")
-    if y is not None and len(y) != len(names):
-        raise ValueError(f"y has {len(y)} labels for {len(names)} files.")
-    n_times = count_samples(duration, sample_rate, np.inf) or 1
-    work = Work(transformer, names, n_times, sample_rate, offset, on_error == "raise", n_jobs)
-    root = Path(folder) if folder is not None else Path()
-    plan = Plan(
-        axes=work.axes,
-        dtype=work.dtype,
-        paths=[os.path.relpath(n, root) if folder is not None else n for n in names],
-        y=None if y is None else [str(label) for label in y],
-        folder="" if folder is None else str(root.resolve()),
-        settings=work.settings(),
-        stamps=np.array([_stamp(name) for name in names], dtype=np.int64),
-        most_rows=rows_for_all(len(names)),
-    )
-    make_if_absent(Path(path), plan)
-    with _alone(Path(path)):
-        fill(resume(Path(path), plan), Path(path), work, verbose)
-    return open_tensors(path)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from writing; the system lets go when this one dies."""
-    lock = import_optional("filelock", extra="store").FileLock(path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except TimeoutError:
-        raise ValueError(f"{path} is being written by another process. Wait for it.") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _stamp(name: str) -> tuple[int, int]:
-    """Size and time of change; of a file that is not there, neither."""
-    try:
-        status = os.stat(name)
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
