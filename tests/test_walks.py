@@ -1,10 +1,15 @@
 """Routes of a value through the package: the number of files and functions that it passes."""
 
+import ast
 import sys
+from pathlib import Path
 
 import numpy as np
 
+import skstrf
 from skstrf import MPCA, STRFTransformer
+from skstrf.__main__ import main
+from tests.cli.sounds import FAST, write_folder
 
 
 def record_walk(function, *args, concerns=None):
@@ -55,3 +60,31 @@ def test_a_sound_meets_at_most_four_functions_before_the_first_computation():
     walk = record_walk(strf.transform, X, concerns=are_sounds)
     assert walk[0] == ("transforms/base.py", "transform")
     assert walk.index(("transforms/standardization.py", "standardize")) <= 4
+
+
+def test_the_files_of_classify_pass_at_most_six_functions(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path / "sounds")
+    filenames = sorted(map(str, folder.rglob("*.wav")))
+
+    def are_files(value):
+        is_list = type(value) in (list, np.ndarray) and len(value) == len(filenames)
+        return is_list and str(value[0]) == filenames[0]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skstrf.experiments.classification._evaluate", stop)
+    arguments = ["classify", str(folder), "-o", str(tmp_path / "out"), *FAST]
+    walk = record_walk(main, arguments, concerns=are_files)
+    # Reading the sounds is the work of datasets.
+    route = [step for step in walk if step[0].startswith("experiments/")]
+    assert ("experiments/classification.py", "run_classification") in route
+    assert len(route) <= 6
+    for file, function in route:
+        tree = ast.parse((Path(skstrf.__file__).parent / file).read_text(encoding="utf-8"))
+        parameters = [
+            {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef) and node.name == function
+        ]
+        assert any("filenames" in names for names in parameters), (file, function)
