@@ -1,4 +1,4 @@
-"""``skstrf`` and ``python -m skstrf``."""
+"""Entry point of ``skstrf`` and ``python -m skstrf``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Parameters
     ----------
-    argv : sequence of str or None
-        Arguments without the program's name; None: those of the process.
+    argv : sequence of str or None, default=None
+        Arguments without the name of the program; None uses those of the process.
 
     Returns
     -------
     int
-        Exit status: 0 done, 1 some files could not be used or something unforeseen happened,
-        2 wrong arguments or data, 130 interrupted.
+        Exit status: 0 for success, 1 if some files could not be used or an unforeseen error
+        occurred, 2 for wrong arguments or data, 130 for an interruption.
 
     Examples
     --------
@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["predict", "no-such-model.skops", "a.wav"])
     2
     """
-    # Read when torch loads: its threads then sleep while they wait, instead of spinning, which
-    # on a machine that others use too makes small networks many times slower.
+    # Torch reads this when it is loaded: waiting threads then sleep instead of spinning, which
+    # makes small networks many times slower on a machine that other programs use too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from skstrf.cli import run

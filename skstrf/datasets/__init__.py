@@ -1,4 +1,4 @@
-"""Sounds in: single files, folders of them with labels, bundled recordings, synthetic sounds."""
+"""Sounds: single files, folders with labels, known data sets, synthetic sounds."""
 
 from skstrf.datasets.audio import audio_blocks, read_audio
 from skstrf.datasets.bundled import load_instruments

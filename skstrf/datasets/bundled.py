@@ -1,4 +1,4 @@
-"""The recordings that come with the package."""
+"""Recordings of musical instruments that come with the package."""
 
 from __future__ import annotations
 
@@ -48,38 +48,40 @@ def load_instruments(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "new_library"}, list of these, or None
-        No note is in two of the first three splits. The clips of "new_library" are of another
-        instrument of the same kind, in another room, and of three classes only: they tell
-        whether the instrument or the recording was learned. None: all.
-    sample_rate : int
-        In Hz; the recordings have 22050.
-    duration : float or None
-        Seconds of each clip; None: all 5 s.
-    offset : float
-        Seconds to leave out at the start of each clip.
-    load_content : bool
-        Whether to read the sounds, or give their paths only.
-    return_X_y : bool
-        Return ``(data, target)``, or ``(filenames, target)`` without content, instead of a Bunch.
-    n_jobs : int or None
-        Threads that read files.
-    verbose : bool
-        Show a progress bar.
+    split : {"train", "valid", "test", "new_library"}, list of these, or None, default=None
+        Splits to load; None loads all. No note is in two of the first three splits. The clips of
+        "new_library" are of another instrument of the same kind, in another room, and of three
+        classes only: they show whether the instrument or the recording was learned.
+    sample_rate : int, default=16000
+        Sampling rate of the sounds in Hz; the files have 22050.
+    duration : float or None, default=None
+        Duration of each clip in seconds; None loads all 5 s.
+    offset : float, default=0.0
+        Time in seconds at which reading starts in each clip.
+    load_content : bool, default=True
+        Whether to read the sounds. Otherwise only their paths are returned.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)``, or ``(filenames, target)`` without content, instead
+        of a Bunch.
+    n_jobs : int or None, default=None
+        Number of threads that read files, as in joblib.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     Bunch or (ndarray, ndarray)
-        As from `load_audio_folder`; `split` holds the split of each clip, ``metadata`` its
-        source, license and attribution, `DESCR` all sources and licenses.
+        The same attributes as from `load_audio_folder`. `split` is the split of each clip,
+        ``metadata`` its source, license and attribution, and `DESCR` lists all sources and
+        licenses.
 
     See Also
     --------
-    load_audio_folder : Says what the Bunch holds.
+    load_audio_folder : Describes the attributes of the Bunch.
 
     Notes
     -----
-    Clips of one split may share notes, so cross-validation inside a split is optimistic.
+    Clips of one split can share notes, so cross-validation inside a split is optimistic.
 
     Examples
     --------

@@ -61,47 +61,47 @@ def make_ripple_genres(
 ) -> tuple[np.ndarray, np.ndarray] | Bunch:
     """Make sounds whose classes differ by rate, scale and direction of their modulation.
 
-    Every class has the same long-term spectrum and the same levels: what tells them apart is
-    what STRFs measure, and what averaging over time loses.
+    All classes have the same long-term spectrum and the same levels: they differ only in what
+    STRFs measure and averages over time lose.
 
     Parameters
     ----------
-    n_per_class : int
-        Sounds of each class.
-    n_classes : int
-        2 to 8.
-    duration : float
-        Seconds of each sound.
-    sample_rate : int
-        In Hz.
-    snr : float or None
-        Ripple over pink noise in dB; None: no noise.
-    spread : float
-        Half-width, in octaves, of the range that rates and scales are drawn from, around those
-        of the class. Classes are two octaves apart.
-    depth : float
-        Modulation depth of the ripples, 0 to 1.
-    return_X_y : bool
-        Return ``(data, target)`` instead of a Bunch.
-    random_state : int, RandomState instance or None
-        Seed.
+    n_per_class : int, default=20
+        Number of sounds of each class.
+    n_classes : int, default=4
+        Number of classes, from 2 to 8.
+    duration : float, default=1.0
+        Duration of each sound in seconds.
+    sample_rate : int, default=16000
+        Sampling rate of the sounds in Hz.
+    snr : float or None, default=6.0
+        Level of the ripple relative to pink noise in dB; None adds no noise.
+    spread : float, default=0.2
+        Half-width in octaves of the range around the rate and scale of the class from which
+        those of a sound are drawn. Classes are two octaves apart.
+    depth : float, default=0.9
+        Modulation depth of the ripples, from 0 to 1.
+    return_X_y : bool, default=True
+        Whether to return ``(data, target)`` instead of a Bunch.
+    random_state : int, RandomState instance or None, default=None
+        Random seed.
 
     Returns
     -------
     (X, y) or Bunch
-        `X`, or ``data`` of the Bunch, has shape (n_sounds, n_times) and dtype float32; `y`, or
-        ``target``, has shape (n_sounds,) and dtype int. The sounds are shuffled. The Bunch also
-        has ``target_names``, ``rates`` and ``scales`` of each sound (n_sounds,), ``sample_rate``
-        and ``DESCR``.
+        Sounds and classes in random order. `X`, or ``data`` of the Bunch, has shape
+        (n_sounds, n_times) and dtype float32; `y`, or ``target``, has shape (n_sounds,) and dtype
+        int. The Bunch also has ``target_names``, ``rates`` and ``scales`` of each sound
+        (n_sounds,), ``sample_rate`` and ``DESCR``.
 
     Raises
     ------
     ValueError
-        When an argument is out of range.
+        If an argument is out of range.
 
     See Also
     --------
-    skstrf.auditory.moving_ripple : One ripple, without noise.
+    skstrf.auditory.moving_ripple : Makes one ripple without noise.
 
     References
     ----------

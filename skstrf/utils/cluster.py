@@ -1,4 +1,4 @@
-"""Work on the machines of a dask cluster; dask is imported only where one is asked for."""
+"""Computation on a dask cluster; dask is imported only when a cluster is used."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from skstrf.utils.optional import import_optional
 __all__ = ["WorkerDied", "current_client", "on_cluster", "run_on_cluster"]
 
 _CURRENT: ContextVar[Any] = ContextVar("skstrf_cluster", default=None)
-# Tasks that are handed in for each thread of the cluster; more results would wait in memory.
+# Tasks submitted per thread of the cluster; more results would wait in memory.
 AHEAD = 3
-# Seconds between looks at a cluster that has no result yet, and without any worker at all.
+# Seconds between two checks of the cluster, and to wait for a cluster without workers.
 LOOK, PATIENCE = 2.0, 60.0
 
 
 class WorkerDied(NamedTuple):
-    """Takes the place of a result where every worker process that tried has died."""
+    """Result of a task for which every worker process that tried it has died."""
 
     reason: str = (
         "ended every worker process that took it, by a crash or for lack of memory (see the "
@@ -34,30 +34,30 @@ class WorkerDied(NamedTuple):
 
 @contextmanager
 def on_cluster(address: str | None, *, timeout: float = 10.0) -> Iterator[Any]:
-    """Let a dask cluster do the work of what is called in a block.
+    """Compute everything that is called in a block on a dask cluster.
 
     `store_tensors`, `run_classification`, `run_channels` and `run_search` send files, folds,
-    channels and candidates to its workers; dask arrays are computed there too. Numbers are those
-    of one process. Workers need this package in the same version, and the files under the
-    same absolute paths. One that dies loses nothing but time: others take its tasks.
+    channels and candidates to its workers; dask arrays are computed there too. The results equal
+    those of one process. Workers need this package in the same version, and the files under the
+    same absolute paths. If a worker dies, other workers take its tasks.
 
     Parameters
     ----------
     address : str or None
-        Of the scheduler, such as ``tcp://10.0.0.1:8786``; with None all stays in this process.
-    timeout : float
-        Seconds to wait for the scheduler, and then for a first worker.
+        Address of the scheduler, such as ``tcp://10.0.0.1:8786``. None computes in this process.
+    timeout : float, default=10.0
+        Time in seconds to wait for the scheduler, and then for a first worker.
 
     Yields
     ------
     distributed.Client or None
-        Connected; closed at the end of the block.
+        The connected client, which is closed at the end of the block.
 
     Raises
     ------
     ValueError
-        When `distributed` is not installed, no scheduler answers, it has no workers, or they have
-        another version of this package or none.
+        If no scheduler answers, it has no workers, or they have another version of this package
+        or none.
 
     Examples
     --------
@@ -79,14 +79,14 @@ def on_cluster(address: str | None, *, timeout: float = 10.0) -> Iterator[Any]:
 
 
 def current_client() -> Any:
-    """Give the client of the innermost `on_cluster` block."""
+    """Return the client of the innermost `on_cluster` block, or None."""
     return _CURRENT.get()
 
 
 def run_on_cluster(
     function: Callable[..., Any], items: Iterable[Any], *shared: Any
 ) -> Iterator[tuple[Any, Any]]:
-    """Call ``function(item, *shared)`` for every item on the workers of `current_client`."""
+    """Yield every item with ``function(item, *shared)``, which the workers compute."""
     client = current_client()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sending large graph")
@@ -94,7 +94,9 @@ def run_on_cluster(
         waiting: deque[tuple[Any, Any]] = deque()
         coming, looked, ahead = iter(items), -LOOK, 1
         while True:
-            if time.monotonic() - looked > LOOK:  # workers come and go; asking takes a while
+            if (
+                time.monotonic() - looked > LOOK
+            ):  # workers can come and go; counting them takes time
                 ahead = AHEAD * sum(client.nthreads().values())
                 looked = time.monotonic()
             room = max(1 - len(waiting), ahead - len(waiting), 0)
@@ -107,7 +109,7 @@ def run_on_cluster(
             item, future = waiting.popleft()
             outcome = _outcome(client, future)
             if isinstance(outcome, WorkerDied):
-                # Tasks that wait where another ends the process are blamed too: try it alone.
+                # Tasks that wait in a process that another task crashes fail too: try it alone.
                 for _, other in waiting:
                     _settle(client, other)
                 outcome = _outcome(client, client.submit(_call, function, item, held, pure=False))
@@ -135,7 +137,7 @@ def _outcome(client: Any, future: Any) -> Any:
 
 
 def _settle(client: Any, future: Any) -> None:
-    """Wait until a task has an end, as long as there is anybody to work on it."""
+    """Wait until a task has ended, as long as the cluster has workers."""
     from distributed import wait
 
     alone_since = None
