@@ -144,6 +144,19 @@ class Results:
     """Base class of the results of all experiments.
 
     Subclasses add their own fields, `_add_results`, `_title` and `_subtitle`.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters of the stages.
+    random_state : int
+        First seed.
+    skipped : list of (str, str)
+        Files that were left out, with the reason.
+    seconds : dict of str to float
+        Time spent by stage.
+    versions : dict of str to str
+        Versions of the packages, of Python and of the platform.
     """
 
     settings: dict[str, Any]

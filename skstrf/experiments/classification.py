@@ -113,14 +113,6 @@ class ClassificationResults(Results):
         File, class, predicted class, its probability, and fold or set of each test sound.
     settings, changed_settings : dict of str to dict
         All parameters of each stage, and those that differ from its defaults.
-    random_state : int
-        Seed.
-    skipped : list of (str, str)
-        Files that were left out, with the reason.
-    seconds : dict of str to float
-        Time spent by stage.
-    versions : dict of str to str
-        Versions of the packages, of Python and of the platform.
     """
 
     model: Any

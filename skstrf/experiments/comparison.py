@@ -100,14 +100,6 @@ class ComparisonResults(Results):
         Number of seeds.
     settings : dict of str to dict
         Parameters of the stages that all ways share.
-    random_state : int
-        First seed.
-    skipped : list of (str, str)
-        Files that were left out, with the reason.
-    seconds : dict of str to float
-        Time spent by stage.
-    versions : dict of str to str
-        Versions of the packages.
     """
 
     rows: list[dict[str, Any]]

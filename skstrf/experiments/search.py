@@ -95,14 +95,8 @@ class SearchResults(Results):
         Name of the score.
     settings : dict of str to dict
         Parameters of each stage of the model.
-    random_state : int
-        Seed.
-    skipped : list of (str, str)
-        Files that were left out, with the reason.
     seconds : dict of str to float
         Duration of this run: "search" and "model".
-    versions : dict of str to str
-        Versions of the packages.
     """
 
     model: Any

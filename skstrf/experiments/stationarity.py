@@ -48,14 +48,8 @@ class StationarityResults(Results):
         Paths of the sounds.
     settings : dict
         Parameters of the measurement.
-    random_state : int
-        Seed.
-    skipped : list of (str, str)
-        Files that were left out, with the reason.
     seconds : dict of str to float
         Time spent on each representation, including its computation.
-    versions : dict of str to str
-        Versions of the packages.
     """
 
     measures: dict[str, dict[str, dict[str, np.ndarray]]]

@@ -68,12 +68,8 @@ class StyleResults(Results):
         ``sample_rate`` and ``seconds``.
     settings : dict
         Parameters of the transfers.
-    random_state : int
-        Seed.
     skipped : list of (str, str)
         Pairs of files that were left out, with the reason.
-    versions : dict of str to str
-        Versions of the packages.
     """
 
     pairs: list[StylePair]

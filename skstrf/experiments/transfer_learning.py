@@ -71,12 +71,6 @@ class TransferResults(Results):
         Description of the division of the target.
     settings : dict
         Parameters of the stages.
-    random_state : int
-        First seed.
-    skipped : list of (str, str)
-        Files that were left out, with the reason.
-    versions : dict of str to str
-        Versions of the packages.
     """
 
     runs: list[dict[str, Any]]
