@@ -114,7 +114,7 @@ class StyleTransfer(StyleEstimator):
         The fitted representation.
     styles_ : list of ndarray of shape (n_times,)
         Channels of the styles, scaled to the internal level.
-    loss_curve_ : ndarray of shape (n_iter_ + 1, 3)
+    loss_curve_ : ndarray of shape (n_iter + 1, 3)
         Total, content and style loss of the last block from the initial sound on. Available after
         `transform`.
     loss_curves_ : list of list of ndarray
