@@ -141,28 +141,12 @@ def format_score(score: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
 
 @dataclass(kw_only=True)
 class Results:
-    """Base class of the results of all experiments.
+    """Base class of results; subclasses add fields, `_add_results`, `_title` and `_subtitle`."""
 
-    Subclasses add their own fields, `_add_results`, `_title` and `_subtitle`.
-
-    Parameters
-    ----------
-    settings : dict
-        Parameters of the stages.
-    random_state : int
-        First seed.
-    skipped : list of (str, str)
-        Files that were left out, with the reason.
-    seconds : dict of str to float
-        Time spent by stage.
-    versions : dict of str to str
-        Versions of the packages, of Python and of the platform.
-    """
-
-    settings: dict[str, Any]
-    random_state: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any]  # parameters by stage
+    random_state: int = 0  # first seed
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # files with reasons
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
     versions: dict[str, str] = field(default_factory=versions)
 
     _title: ClassVar[str] = "Results"
@@ -170,27 +154,14 @@ class Results:
     _add_results: ClassVar[Callable[..., None]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all results except fitted models as JSON-serializable values.
-
-        Returns
-        -------
-        dict
-            Fields by name. NaN and infinity are None; objects are replaced by their text.
-        """
+        """Return all results except fitted models as JSON-serializable values."""
         return to_jsonable(self._fields())
 
     def write_json(self, path: str | os.PathLike[str], *, separate_times: bool = False) -> None:
-        """Write the values of `to_dict` to a JSON file.
+        """Write the values of `to_dict` to a JSON file, completely or not at all.
 
-        An existing file is replaced once the new one is complete.
-
-        Parameters
-        ----------
-        path : str or Path
-            Path of the file.
-        separate_times : bool, default=False
-            If True, all durations and cache folders are moved to the entry ``times``, so that
-            the other entries are the same in every run with the same seed.
+        With `separate_times`, durations and cache folders are under "times", so that the other
+        entries are the same in every run with the same seed.
         """
         found = self.to_dict()
         if separate_times:
@@ -209,21 +180,10 @@ class Results:
         notes: Sequence[str] = (),
         **options: Any,
     ) -> None:
-        """Write an HTML report: a single file that needs no other file.
+        """Write a self-contained HTML report; `notes` are added to its first section.
 
-        Parameters
-        ----------
-        path : str or Path
-            Path of the file.
-        title : str or None, default=None
-            Heading of the page. None uses the name of the experiment.
-        notes : sequence of str, default=()
-            Paragraphs that are added to the first section.
-        **options : dict
-            Options of the report of one kind of experiment. `ClassificationResults` has
-            `model_file` (path of the saved model that the page names, default="model.skops") and
-            `n_clips` (number of test sounds to play and to show, default=4). `SearchResults` has
-            `model_file`.
+        The options are `model_file` (path of the saved model that the page names) of
+        classification and search, and `n_clips` (number of test sounds to play) of classification.
         """
         report = Report(title or self._title, self._subtitle())
         self._add_results(report, list(notes), **options)

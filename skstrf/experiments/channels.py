@@ -51,43 +51,23 @@ N_SHOWN = 10
 class ChannelResults(ComparisonResults):
     """Scores of single channels, and comparison of selected channels with MPCA.
 
-    All fields of :class:`skstrf.experiments.ComparisonResults`, and those below. The rows also
-    have ``k`` (number of selected channels, or None for all) and ``ratio`` (share of the variance
-    that MPCA keeps in each mode, or None without MPCA).
-
-    Parameters
-    ----------
-    scores : ChannelScores
-        Scores of every single channel on the folds of the evaluation, or on folds of the
-        training part if the evaluation is held out.
-    rankings : list of ndarray of shape (n_channels, 2), int
-        For each fold the (scale, rate) indices of all channels, ranked on the training part, best
-        first.
-    scales, rates : list of float or None
-        Scales in cycles/octave and signed rates in Hz of the channels.
+    The rows also have "k" (number of selected channels, None for all) and "ratio" (share of the
+    variance that MPCA keeps in each mode, None without MPCA).
     """
 
+    # On the folds of the evaluation, or on folds of the training part of a held-out evaluation.
     scores: ChannelScores
+    # For each fold (scale, rate) indices of shape (n_channels, 2), ranked on the training part.
     rankings: list[np.ndarray]
-    scales: list[float] | None = None
-    rates: list[float] | None = None
+    scales: list[float] | None = None  # in cycles/octave
+    rates: list[float] | None = None  # signed, in Hz
 
     _title = "Scores of single channels"
 
     def best_channels(self, n: int = 10) -> list[dict[str, Any]]:
-        """Return the best channels.
+        """Return the best `n` channels, with indices for unknown scales and rates.
 
-        Parameters
-        ----------
-        n : int, default=10
-            Number of channels.
-
-        Returns
-        -------
-        list of dict
-            Best first: ``scale`` and ``rate`` (indices if the values are not known), ``mean`` and
-            ``standard_error`` of the score, and ``chosen``, the share of folds whose training part
-            has the channel among its best `n`.
+        "chosen" is the share of folds whose training part has the channel among its best `n`.
         """
         errors, mean = self.scores.standard_error, self.scores.mean
         rows = []
@@ -105,13 +85,7 @@ class ChannelResults(ComparisonResults):
         return rows
 
     def summary(self) -> str:
-        """Return the best channel and the accuracy of every way as text.
-
-        Returns
-        -------
-        str
-            One line for the best channel, then those of the comparison.
-        """
+        """Return the best channel and the accuracy of every way, one per line, as text."""
         best = self.best_channels(1)[0]
         unit = "scale {:g} cycles/octave, rate {:+g} Hz" if self.rates else "scale {}, rate {}"
         first = f"best channel alone: {unit.format(best['scale'], best['rate'])}"

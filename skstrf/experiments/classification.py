@@ -80,67 +80,31 @@ LONGEST_PLAYED = 10.0
 
 @dataclass(kw_only=True)
 class ClassificationResults(Results):
-    """Scores of a classification experiment, and the model fitted for use.
+    """Scores of a classification experiment, and the model fitted for use."""
 
-    Parameters
-    ----------
-    model : Pipeline
-        Pipeline that takes paths, fitted on all sounds, or on the train split of a held-out
-        evaluation.
-    evaluation : str
-        Description of the division into training and test parts.
-    is_held_out : bool
-        Whether there was a single division into train and test instead of cross-validation.
-    classes : list
-        Classes in the order of all rows and columns.
-    class_counts : list of int
-        Number of sounds of each class.
-    accuracy, balanced_accuracy, chance : dict
-        ``mean``, ``std`` over folds (None for a single fold) and ``values``. Chance is the
-        accuracy of predicting the most frequent class of the training part.
-    scores : dict
-        Metrics of all test sounds together: ``accuracy``, ``interval``, ``per_class``,
-        ``confusion_matrix`` ...
-    baseline : dict or None
-        Accuracy of logistic regression on the features of the network.
-    extra : dict of str to dict
-        The same metrics for further test sets, by name.
-    folds : list of dict
-        Sizes, scores and training history of each fold.
-    final : dict
-        Sizes and training history of `model`, and the reduction of the tensors.
-    predictions : list of dict
-        File, class, predicted class, its probability, and fold or set of each test sound.
-    settings, changed_settings : dict of str to dict
-        All parameters of each stage, and those that differ from its defaults.
-    """
-
-    model: Any
-    evaluation: str
+    model: Any  # takes paths; fitted on all sounds, or on the train split
+    evaluation: str  # description of the division into training and test parts
     is_held_out: bool
-    classes: list[Any]
+    classes: list[Any]  # in the order of all rows and columns
     class_counts: list[int]
+    # "mean", "std" over folds (None for one fold) and "values". Chance is the accuracy of
+    # predicting the most frequent class of the training part.
     accuracy: dict[str, Any]
     balanced_accuracy: dict[str, Any]
     chance: dict[str, Any]
+    # Metrics of all test sounds together: "accuracy", "interval", "per_class", ...
     scores: dict[str, Any]
-    baseline: dict[str, Any] | None
-    extra: dict[str, dict[str, Any]]
-    folds: list[dict[str, Any]]
-    final: dict[str, Any]
-    predictions: list[dict[str, Any]]
-    changed_settings: dict[str, dict[str, Any]]
+    baseline: dict[str, Any] | None  # logistic regression on the features of the network
+    extra: dict[str, dict[str, Any]]  # metrics of further test sets by name
+    folds: list[dict[str, Any]]  # sizes, scores and training history
+    final: dict[str, Any]  # sizes, training history and reduction of the model
+    predictions: list[dict[str, Any]]  # one for each test sound
+    changed_settings: dict[str, dict[str, Any]]  # those that differ from the defaults
 
     _title = "Classification of sounds"
 
     def summary(self) -> str:
-        """Return the accuracy, with its spread and the chance level, as text.
-
-        Returns
-        -------
-        str
-            One line.
-        """
+        """Return the accuracy, with its spread and the chance level, as one line."""
         return (
             f"accuracy {format_score(self.accuracy, self.scores)} "
             f"({self.evaluation}, {self.scores['n_sounds']} sounds, {len(self.classes)} classes; "
@@ -257,21 +221,7 @@ def make_classification_pipeline(
 
 
 def classification_search_space() -> dict[str, list[Any]]:
-    """Return values to search for the parameters of `make_classification_pipeline`.
-
-    Returns
-    -------
-    dict of str to list
-        Values by parameter, for `run_search` or `GridSearchCV`. With the latter, the pipeline
-        needs a ``memory``, so that tensors are not computed for every candidate.
-
-    Examples
-    --------
-    >>> from skstrf.experiments import classification_search_space, make_classification_pipeline
-    >>> names = set(classification_search_space())
-    >>> names <= set(make_classification_pipeline().get_params())
-    True
-    """
+    """Return values to search for the parameters of `make_classification_pipeline`."""
     return {
         "strf__contrast": [True, False],
         "strf__frame_step": [62, 125, 250],
@@ -286,28 +236,7 @@ def classification_search_space() -> dict[str, list[Any]]:
 
 
 def make_separable_classifier(**options: Any) -> CNNClassifier:
-    """Make a network of separable filters and attention for STRF tensors.
-
-    Its filters are 3 x 3, and its strides and pools are along frequency only, because the tensors
-    of :class:`skstrf.STRFTransformer` have about one frame a second.
-
-    Parameters
-    ----------
-    **options : dict
-        Parameters of :class:`skstrf.CNNClassifier`, those of its network with the prefix
-        ``network__``.
-
-    Returns
-    -------
-    CNNClassifier
-        Unfitted classifier.
-
-    Examples
-    --------
-    >>> from skstrf.experiments import make_separable_classifier
-    >>> make_separable_classifier(max_epochs=12, network__dropout=0.2).network.dropout
-    0.2
-    """
+    """Make a CNNClassifier of separable filters and attention for STRF tensors."""
     return CNNClassifier(SeparableNetwork(**SEPARABLE_LAYERS)).set_params(**options)
 
 

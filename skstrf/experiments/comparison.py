@@ -73,56 +73,26 @@ PENALTY = 100.0
 
 @dataclass(kw_only=True)
 class ComparisonResults(Results):
-    """Accuracy, size and time of every way to classify the same sounds.
+    """Accuracy, size and time of every way to classify the same sounds."""
 
-    Parameters
-    ----------
-    rows : list of dict
-        One entry for each way: ``name``; ``shape`` and ``dimension`` of the input of the
-        classifier for one sound (shape in the first fold, mean number of values); ``kept`` (share
-        of the variance of the training part that MPCA or PCA keeps, or None); ``accuracy``
-        (``mean``, ``std`` and ``values`` over folds and seeds) with its 95 % ``interval`` by
-        Wilson's method; ``extra`` (accuracy on further test sets, with its standard deviation
-        over seeds) and ``seconds`` of one fit by stage.
-    evaluation : str
-        Description of the division into training and test parts.
-    is_held_out : bool
-        Whether there was a single division into train and test.
-    classes : list
-        Classes in sorted order.
-    n_sounds : int
-        Number of sounds that were used.
-    tensor_shape : list of int
-        Shape of the tensor of one sound, by the first way.
-    chance : float
-        Accuracy of predicting the most frequent class of the training part.
-    n_seeds : int
-        Number of seeds.
-    settings : dict of str to dict
-        Parameters of the stages that all ways share.
-    """
-
+    # One entry for each way: "name"; "shape" (in the first fold) and "dimension" (mean number of
+    # values) of the input of the classifier for one sound; "kept" (share of the variance of the
+    # training part that MPCA or PCA keeps, or None); "accuracy" ("mean", "std" and "values" over
+    # folds and seeds) with its 95 % "interval" by Wilson's method; "extra" (accuracy on further
+    # test sets) and "seconds" of one fit by stage.
     rows: list[dict[str, Any]]
-    evaluation: str
+    evaluation: str  # description of the division into training and test parts
     is_held_out: bool
     classes: list[Any]
     n_sounds: int
-    tensor_shape: list[int]
-    chance: float
+    tensor_shape: list[int]  # of one sound, by the first way
+    chance: float  # accuracy of predicting the most frequent class of the training part
     n_seeds: int
 
     _title = "Comparison"
 
     def table(self) -> list[dict[str, Any]]:
-        """Return the comparison as a flat table.
-
-        Returns
-        -------
-        list of dict
-            One row for each way with ``way``, ``dimension``, ``accuracy``, ``std``, ``low`` and
-            ``high`` (95 % interval), the accuracy on further test sets by name, and ``seconds``
-            of one fit and prediction.
-        """
+        """Return the comparison as a flat table with a row for each way."""
         return [
             {
                 "way": row["name"],
@@ -138,13 +108,7 @@ class ComparisonResults(Results):
         ]
 
     def summary(self) -> str:
-        """Return the accuracy of every way, with its spread and the chance level, as text.
-
-        Returns
-        -------
-        str
-            One line for each way, below a line on the data.
-        """
+        """Return the data and the accuracy of every way, one per line, as text."""
         width = max(len(row["name"]) for row in self.rows)
         lines = [
             f"{self.evaluation}, {self.n_sounds} sounds, {len(self.classes)} classes; "

@@ -60,53 +60,19 @@ STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "no score", "RUNNI
 
 @dataclass(kw_only=True)
 class SearchResults(Results):
-    """Candidates of a search with their scores, and the best of them fitted for use.
+    """Candidates of a search with their scores, and the best of them fitted for use."""
 
-    Parameters
-    ----------
-    model : Pipeline
-        Best candidate, fitted on train and valid, or on all sounds.
-    best : dict of str to object
-        Values of the searched parameters of the best candidate.
-    best_number : int
-        Number of the trial of the best candidate.
-    score : dict
-        Score of the best candidate: ``mean``, ``std`` over folds and ``values``. It is slightly
-        optimistic, because the candidate was selected by it.
-    trials : list of dict
-        One entry for each candidate: ``number``, ``state`` ("COMPLETE", "PRUNED", "FAIL"),
-        ``score``, ``std`` and ``folds``, ``params``, ``curve`` (intermediate scores for pruning:
-        step in thousandths of a fold, score), ``same_as`` (number of an earlier trial with the
-        same parameters, whose score is reused), ``retry_of`` (number of an interrupted trial),
-        ``error`` and ``seconds``.
-    importances : dict of str to float
-        Share of the variance of the scores that each parameter explains.
-    evaluation : str
-        Description of the division on which candidates are scored.
-    tests : dict of str to dict
-        Metrics of the model on sounds that no candidate was scored on, by name of the split.
-    classes : list
-        Classes in sorted order.
-    n_sounds : int
-        Number of sounds that were used.
-    search_space : dict of str to list or str
-        Values or distribution of each searched parameter.
-    scoring : str
-        Name of the score.
-    settings : dict of str to dict
-        Parameters of each stage of the model.
-    seconds : dict of str to float
-        Duration of this run: "search" and "model".
-    """
-
-    model: Any
-    best: dict[str, Any]
+    model: Any  # best candidate, fitted on train and valid, or on all sounds
+    best: dict[str, Any]  # its values of the searched parameters
     best_number: int
-    score: dict[str, Any]
+    score: dict[str, Any]  # "mean", "std" over folds and "values" of the best candidate
+    # One entry for each candidate. "curve" holds intermediate scores for pruning (step in
+    # thousandths of a fold, score), "same_as" the number of an earlier trial whose score is
+    # reused, and "retry_of" the number of an interrupted trial.
     trials: list[dict[str, Any]]
-    importances: dict[str, float]
-    evaluation: str
-    tests: dict[str, dict[str, Any]]
+    importances: dict[str, float]  # share of the variance that each parameter explains
+    evaluation: str  # description of the division on which candidates are scored
+    tests: dict[str, dict[str, Any]]  # metrics on sounds that no candidate was scored on
     classes: list[Any]
     n_sounds: int
     search_space: dict[str, Any]
@@ -115,28 +81,11 @@ class SearchResults(Results):
     _title = "Search for settings"
 
     def count(self, state: str) -> int:
-        """Count the trials with a state.
-
-        Parameters
-        ----------
-        state : {"COMPLETE", "PRUNED", "FAIL"}
-            State of the trials.
-
-        Returns
-        -------
-        int
-            Number of these trials.
-        """
+        """Count the trials with a state."""
         return sum(trial["state"] == state for trial in self.trials)
 
     def summary(self) -> str:
-        """Return the best candidate, its score and the number of trials as text.
-
-        Returns
-        -------
-        str
-            One line for the score, for each parameter and for each test set.
-        """
+        """Return the best candidate, its score and the number of trials as text."""
         score = format_mean(self.score["mean"], self.score["std"])
         lines = [
             f"best of {len(self.trials)} trials ({self.count('PRUNED')} pruned): {self.scoring} "

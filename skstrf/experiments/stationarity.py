@@ -37,21 +37,9 @@ CAPTIONS = {"rate": "Rates of stationarity", "effect": "Effects: 1 where station
 
 @dataclass(kw_only=True)
 class StationarityResults(Results):
-    """Stationarity of several representations of the same sounds.
+    """Stationarity of several representations of the same sounds."""
 
-    Parameters
-    ----------
-    measures : dict of str to dict
-        Arrays with an entry for each sound, by representation, axis ("time", "frequency", ...,
-        "plane") and measure ("rate", "effect", ...).
-    files : list of str
-        Paths of the sounds.
-    settings : dict
-        Parameters of the measurement.
-    seconds : dict of str to float
-        Time spent on each representation, including its computation.
-    """
-
+    # Arrays with an entry for each sound, by representation, axis and measure.
     measures: dict[str, dict[str, dict[str, np.ndarray]]]
     files: list[str]
 
@@ -63,35 +51,13 @@ class StationarityResults(Results):
         return list(self.measures)
 
     def axes(self, name: str) -> list[str]:
-        """Return the axes of a representation.
-
-        Parameters
-        ----------
-        name : str
-            Name of the representation.
-
-        Returns
-        -------
-        list of str
-            Names of the axes; "plane" is the last one.
-        """
+        """Return the axes of a representation; "plane" is the last one."""
         return list(self.measures[name])
 
     def values(self, axis: str, measure: str = "rate") -> dict[str, np.ndarray]:
-        """Return one measure of all representations that have it.
+        """Return one measure (see `MEASURES`) of each sound, by representation.
 
-        Parameters
-        ----------
-        axis : str
-            Name of the axis, such as "time" or "plane".
-        measure : {"rate", "effect", "p_value", "raw_rate", "pi0"}, default="rate"
-            Name of the measure. The rate of the plane is its score; "raw_rate" and "pi0" are
-            measured along axes only.
-
-        Returns
-        -------
-        dict of str to ndarray of shape (n_sounds,)
-            Values by representation.
+        The rate of the plane is its score; "raw_rate" and "pi0" are measured along axes only.
         """
         return {
             name: axes[axis][measure]
@@ -100,14 +66,9 @@ class StationarityResults(Results):
         }
 
     def table(self) -> list[dict[str, Any]]:
-        """Return a summary with a row for each representation and axis.
+        """Return means with 95 % bootstrap intervals, a row for each representation and axis.
 
-        Returns
-        -------
-        list of dict
-            Mean ``rate``, ``pi0`` and ``effect`` with 95 % bootstrap intervals over sounds
-            (``rate_low``, ``rate_high`` ...), and ``rejected``, the share of sounds whose
-            stationarity along the axis is rejected at 5 %.
+        "rejected" is the share of sounds whose stationarity is rejected at 5 %.
         """
         rows = []
         for name, axes in self.measures.items():
@@ -125,30 +86,11 @@ class StationarityResults(Results):
         return rows
 
     def comparisons(self, axis: str, measure: str = "rate") -> list[dict[str, Any]]:
-        """Compare all pairs of representations along one axis, over the same sounds.
-
-        Parameters
-        ----------
-        axis, measure : str
-            Axis and measure, see `values`.
-
-        Returns
-        -------
-        list of dict
-            Names of the ``first`` and ``second`` representation, mean ``difference``,
-            ``rank_biserial`` correlation of matched pairs, ``p_value`` of Wilcoxon's signed-rank
-            test and ``p_holm``, corrected for the number of pairs.
-        """
+        """Compare all pairs of representations along one axis, over the same sounds."""
         return compare_pairs(self.values(axis, measure))
 
     def summary(self) -> str:
-        """Return the mean rates of every representation as text.
-
-        Returns
-        -------
-        str
-            One line for each representation.
-        """
+        """Return the mean rates of every representation, one per line, as text."""
         width = max(map(len, self.names))
         lines = []
         for name, axes in self.measures.items():
@@ -271,34 +213,10 @@ def _compare(difference: np.ndarray) -> dict[str, float]:
 def make_representations(
     duration: float, sample_rate: int = 16000, *, n_frames: int = GRID[1]
 ) -> dict[str, Any]:
-    """Make nine transformers with common minimum numbers of frames and channels.
+    """Make nine transformers by name with at least `n_frames` frames and 60 channels.
 
-    Parameters
-    ----------
-    duration : float
-        Duration of the sounds in seconds.
-    sample_rate : int, default=16000
-        Sampling rate of the sounds in Hz.
-    n_frames : int, default=128
-        Minimum number of frames. They do not overlap unless windows are longer than them.
-
-    Returns
-    -------
-    dict of str to transformer
-        Transformers by name, with at least 60 channels. MFCC has 64 coefficients, chroma 60
-        classes, and scattering its first order only, so that no frequency axis needs much
-        interpolation.
-
-    Raises
-    ------
-    ValueError
-        If `duration` is too short for `n_frames`.
-
-    Examples
-    --------
-    >>> from skstrf.experiments import make_representations
-    >>> list(make_representations(5.0))
-    ['STFT', 'Mel', 'MFCC', 'Chroma', 'Wavelet', 'Scattering', 'Gammatone', 'Cochleogram', 'STRF']
+    MFCC has 64 coefficients, chroma 60 classes, and scattering its first order only, so that no
+    frequency axis needs much interpolation.
     """
     from skstrf import transforms as t
 

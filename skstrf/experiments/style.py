@@ -58,46 +58,21 @@ class StylePair:
 
 @dataclass(kw_only=True)
 class StyleResults(Results):
-    """Results of style transfers with their measures.
-
-    Parameters
-    ----------
-    pairs : list of StylePair
-        One entry for each content, style and network: names of both, ``table`` (measures of the
-        result, the content and the style), ``curve`` (losses by iteration), ``sounds``,
-        ``sample_rate`` and ``seconds``.
-    settings : dict
-        Parameters of the transfers.
-    skipped : list of (str, str)
-        Pairs of files that were left out, with the reason.
-    """
+    """Results of style transfers with their measures."""
 
     pairs: list[StylePair]
 
     _title = "Style transfer"
 
     def rows(self) -> list[list[Any]]:
-        """Return content, style, network and measures of the result of every transfer.
-
-        Returns
-        -------
-        list of list
-            One row for each transfer, with the measures in the order of `skstrf.style.METRICS`.
-        """
+        """Return content, style, network and all `METRICS` of the result of every transfer."""
         return [
             [p.content, p.style, p.network, *(p.table[name]["result"] for name in METRICS)]
             for p in self.pairs
         ]
 
     def summary(self) -> str:
-        """Return the main measures of every transfer as text.
-
-        Returns
-        -------
-        str
-            One line for each transfer: distances of the result to style and content, with those
-            of the untouched sounds.
-        """
+        """Return the main measures of every transfer, one per line, as text."""
         return "\n".join(
             f"{p.name}: Gram distance to the style {p.table['gram_distance']['result']:.3f} "
             f"(untouched {p.table['gram_distance']['content']:.3f}), distance to the content "
@@ -182,29 +157,7 @@ def _number(value: float | None) -> Any:
 def make_style_transfer(
     network: Any = "random", *, sample_rate: int = 16000, **settings: Any
 ) -> StyleTransfer:
-    """Make the style transfer for sounds of a sampling rate.
-
-    Parameters
-    ----------
-    network : {"random", "cortical"} or CNNClassifier, default="random"
-        Network of `StyleTransfer`. Random filters use :func:`skstrf.style.log_stft`, the other two
-        an `STRFTransformer`.
-    sample_rate : int, default=16000
-        Sampling rate of the sounds in Hz.
-    **settings : dict
-        Further parameters of `StyleTransfer`.
-
-    Returns
-    -------
-    StyleTransfer
-        Unfitted style transfer.
-
-    Examples
-    --------
-    >>> from skstrf.experiments import make_style_transfer
-    >>> make_style_transfer("cortical", sample_rate=22050).representation.sample_rate
-    22050
-    """
+    """Make the style transfer for a network of `StyleTransfer` and a sampling rate."""
     is_random = isinstance(network, str) and network == "random"
     representation = log_stft(sample_rate) if is_random else STRFTransformer(sample_rate)
     return StyleTransfer(representation, network, **settings)

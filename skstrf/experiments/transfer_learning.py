@@ -51,35 +51,16 @@ TEST_SHARE = 0.3
 
 @dataclass(kw_only=True)
 class TransferResults(Results):
-    """Accuracy on the target by method, share of labels and seed.
+    """Accuracy on the target by method, share of labels and seed."""
 
-    Parameters
-    ----------
-    runs : list of dict
-        One entry for each training: ``method``, ``fraction``, ``seed``, ``n_labels``,
-        ``accuracy``, accuracy on further test sets in ``extra``, and ``seconds``.
-    methods : dict of str to dict
-        Changes of each method to the network.
-    baseline : str
-        Method with which the others are compared.
-    source, target : dict
-        ``n_sounds``, ``classes`` and ``tensor_shape`` of each collection; ``seconds`` of the
-        pre-training on the source.
-    chance : float
-        Accuracy on the target of predicting its most frequent class.
-    evaluation : str
-        Description of the division of the target.
-    settings : dict
-        Parameters of the stages.
-    """
-
-    runs: list[dict[str, Any]]
-    methods: dict[str, dict[str, Any]]
-    baseline: str
+    runs: list[dict[str, Any]]  # one for each training
+    methods: dict[str, dict[str, Any]]  # changes of each method to the network
+    baseline: str  # method with which the others are compared
+    # Sizes and classes of each collection, and seconds of the pre-training on the source.
     source: dict[str, Any]
     target: dict[str, Any]
-    chance: float
-    evaluation: str
+    chance: float  # accuracy on the target of predicting its most frequent class
+    evaluation: str  # description of the division of the target
 
     _title = "Transfer"
 
@@ -89,22 +70,7 @@ class TransferResults(Results):
         return sorted({run["fraction"] for run in self.runs})
 
     def values(self, method: str, fraction: float, test: str = "accuracy") -> np.ndarray:
-        """Return the accuracies of one method with one share of labels.
-
-        Parameters
-        ----------
-        method : str
-            Name of the method.
-        fraction : float
-            Share of labels.
-        test : str, default="accuracy"
-            "accuracy", or the name of a further test set.
-
-        Returns
-        -------
-        ndarray of shape (n_seeds,)
-            Accuracies in the order of the seeds.
-        """
+        """Return the accuracies on the test part, or a further test set, in the order of seeds."""
         by_seed = sorted(self._runs_of(method, fraction), key=lambda run: run["seed"])
         return np.array([run["accuracy"] if test == "accuracy" else run["extra"][test]
                          for run in by_seed])  # fmt: skip
@@ -113,14 +79,9 @@ class TransferResults(Results):
         return [r for r in self.runs if (r["method"], r["fraction"]) == (method, fraction)]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return a summary with a row for each method and share of labels.
+        """Return means and spread over seeds, with a row for each method and share of labels.
 
-        Returns
-        -------
-        list of dict
-            ``method``, ``fraction``, ``n_labels``, ``accuracy`` and its ``std`` over seeds (None
-            for one seed), ``gain`` over the baseline with the same labels, its ``gain_std`` over
-            seeds, mean accuracy on further test sets by name, and ``seconds`` of a training.
+        "gain" is the difference to the baseline with the same labels and test sounds.
         """
         rows = []
         for method in self.methods:
@@ -149,13 +110,7 @@ class TransferResults(Results):
         return rows
 
     def summary(self) -> str:
-        """Return the accuracy by method and share of labels as a table in text.
-
-        Returns
-        -------
-        str
-            One line for each method, below the shares and above the chance level.
-        """
+        """Return the accuracy by method and share of labels as a table in text."""
         width = max(map(len, self.methods))
         lines = [f"{'share of labels':{width}}" + "".join(f"{f:>14g}" for f in self.fractions)]
         for method in self.methods:
