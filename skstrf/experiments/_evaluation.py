@@ -55,8 +55,11 @@ MAX_BYTES = 2**30
 # Pipelines
 
 
-def divide_pipeline(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
-    """Divide a pipeline after its last stateless stage; both parts are clones."""
+def divide_pipeline(pipeline: Pipeline, memory: Any = None) -> tuple[Pipeline, Pipeline]:
+    """Divide a pipeline after its last stateless stage; both parts are clones.
+
+    The transformer gets the `memory`, if it takes one.
+    """
     steps = [(name, step) for name, step in pipeline.steps if step not in (None, "passthrough")]
     if len(steps) < 2 or not isinstance(steps[0][1], AudioLoader):
         raise ValueError(
@@ -68,6 +71,9 @@ def divide_pipeline(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
     stateless = [is_stateless(step) for _, step in steps[:-1]]
     n_head = 1 + max(index for index, is_so in enumerate(stateless) if is_so)
     fresh = [(name, clone(step)) for name, step in steps]
+    last = fresh[n_head - 1][1]
+    if memory is not None and "memory" in last.get_params(deep=False):
+        last.set_params(memory=memory)
     return Pipeline(fresh[:n_head]), Pipeline(fresh[n_head:])
 
 

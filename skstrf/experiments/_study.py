@@ -59,7 +59,8 @@ def open_storage(storage: Any) -> tuple[Any, Path | None]:
         raise ValueError(f"storage={text!r} is a folder. Name a file, such as {path / 'journal'}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _JournalLock(path)
+        # A killed process releases this lock, unlike the one of Optuna.
+        lock = _file_lock(path.with_name(f"{path.name}.lock"))
         _mend(path, lock)
         return JournalStorage(JournalFileBackend(text, lock_obj=lock)), path  # type: ignore[arg-type]
     except OSError as error:
@@ -75,26 +76,9 @@ def _file_lock(path: Path, **options: Any) -> Any:
     return import_optional("filelock", extra="search").FileLock(path, **options)
 
 
-class _JournalLock:
-    """Lock of a journal that a killed process releases, unlike the one of Optuna."""
-
-    def __init__(self, path: Path):
-        self.lock = _file_lock(path.with_name(f"{path.name}.lock"))
-
-    def acquire(self) -> bool:
-        """Wait for the lock."""
-        self.lock.acquire()
-        return True
-
-    def release(self) -> None:
-        """Release the lock."""
-        self.lock.release()
-
-
-def _mend(path: Path, lock: _JournalLock) -> None:
+def _mend(path: Path, lock: Any) -> None:
     """Remove an incomplete last line of a journal, which a crash can leave."""
-    lock.acquire()
-    try:
+    with lock:
         if not path.exists():
             return
         content = path.read_bytes()
@@ -104,8 +88,6 @@ def _mend(path: Path, lock: _JournalLock) -> None:
         if whole < len(content):
             logger.warning("%s: the last line is incomplete and is removed", path)
             os.truncate(path, whole)
-    finally:
-        lock.release()
 
 
 def check_search_space(space: Mapping[str, Any], pipeline: Any) -> dict[str, Any]:

@@ -19,9 +19,7 @@ from skstrf.decomposition import MPCA
 from skstrf.experiments._base import chance_level, format_score, settings
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
-    Sounds,
     Stopwatch,
-    check_parameters,
     divide_pipeline,
     evaluate_seed,
     progress,
@@ -29,7 +27,7 @@ from skstrf.experiments._evaluation import (
     summarize_seeds,
 )
 from skstrf.experiments._splits import Plan, held_back_share, plan_folds
-from skstrf.experiments.classification import choose_duration, make_classification_pipeline
+from skstrf.experiments.classification import check_inputs
 from skstrf.experiments.comparison import RATIOS, ComparisonResults, channel_scorer
 from skstrf.feature_selection import ChannelScores, channel_scores
 from skstrf.inspection import ChannelScoreDisplay, Report
@@ -246,21 +244,14 @@ def run_channels(
     >>> [row["name"] for row in results.rows]
     ['all channels', 'best 2', 'all channels, MPCA(0.9)', 'best 2, MPCA(0.95)']
     """
-    sounds = Sounds.checked(filenames, y, groups, split)
-    if pipeline is None:
-        pipeline = make_classification_pipeline(
-            duration=choose_duration(sounds.files), random_state=random_state
-        )
-    head, tail = divide_pipeline(pipeline)
-    check_parameters(pipeline)
+    sounds, pipeline = check_inputs(filenames, y, groups, split, pipeline, random_state)
+    head, tail = divide_pipeline(pipeline, memory)
     others = [name for name, step in tail.steps[:-1] if not isinstance(step, MPCA)]
     if others:
         raise ValueError(
             f"pipeline has the stages {', '.join(others)} between tensors and classifier: only "
             "channels and MPCA are compared here. Leave them out."
         )
-    if memory is not None and "memory" in head[-1].get_params(deep=False):
-        head[-1].set_params(memory=memory)
     share = held_back_share(tail[-1])
     plan, watch = sounds.plan(cv, random_state, share), Stopwatch()
     with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:

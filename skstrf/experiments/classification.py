@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,6 +54,7 @@ from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = [
     "ClassificationResults",
+    "check_inputs",
     "choose_duration",
     "classification_search_space",
     "make_classification_pipeline",
@@ -303,6 +304,19 @@ def choose_duration(filenames: Sequence[str], *, longest: float = LONGEST) -> fl
     return max(0.01, round(min(float(np.median(lengths)), longest), 2))
 
 
+def check_inputs(
+    filenames: Any, y: Any, groups: Any, split: Any, pipeline: Pipeline | None, random_state: int
+) -> tuple[Sounds, Pipeline]:
+    """Check the columns of the sounds, and the pipeline or the default one for the files."""
+    sounds = Sounds.checked(filenames, y, groups, split)
+    if pipeline is None:
+        pipeline = make_classification_pipeline(
+            duration=choose_duration(sounds.files), random_state=random_state
+        )
+    check_parameters(pipeline)
+    return sounds, pipeline
+
+
 def run_classification(
     filenames: Sequence[str],
     y: Any,
@@ -383,13 +397,8 @@ def run_classification(
     >>> results.evaluation, len(results.folds)
     ('stratified 2-fold cross-validation', 2)
     """
-    sounds = Sounds.checked(filenames, y, groups, split)
-    if pipeline is None:
-        pipeline = make_classification_pipeline(
-            duration=choose_duration(sounds.files), random_state=random_state
-        )
+    sounds, pipeline = check_inputs(filenames, y, groups, split, pipeline, random_state)
     head, tail = divide_pipeline(pipeline)
-    check_parameters(pipeline)
     if getattr(tail[-1], "random_state", 0) is None:
         tail[-1].set_params(random_state=random_state)
     plan = sounds.plan(cv, random_state, held_back_share(tail[-1]))
@@ -420,18 +429,13 @@ def run_classification(
 
 
 class _Evaluation(NamedTuple):
-    """Results of all folds.
+    """Results of all folds."""
 
-    ``folds`` has sizes, scores and histories. ``predicted`` has by test set ("test" and further
-    ones) and by row the predicted class, its probability and the number of the fold.
-    ``baselines`` has the accuracy of logistic regression on further test sets, and ``final`` the
-    stages fitted for use.
-    """
-
-    folds: list[dict[str, Any]]
+    folds: list[dict[str, Any]]  # sizes, scores and histories
+    # By test set and row the predicted class, its probability and the number of the fold.
     predicted: dict[str, dict[int, Any]]
-    baselines: dict[str, float]
-    final: FittedTail
+    baselines: dict[str, float]  # of further test sets
+    final: FittedTail  # fitted for use
 
 
 # The number of a fold and its division. Without a number the stages are only fitted, for use.
@@ -460,10 +464,18 @@ def _evaluate(
     found = _Evaluation([], {"test": {}}, {}, None)  # type: ignore[arg-type]
     fitted: FittedTail | None = None
     options = (tail, X, y, plan.is_held_out, baseline, verbose)
-    tasks = [*enumerate(plan.folds), *([] if plan.is_held_out else [(None, plan.final)])]
-    outcomes = _do_all(tasks, *options)
+    tasks: list[_Task] = [*enumerate(plan.folds)]
+    if not plan.is_held_out:
+        tasks.append((None, plan.final))
+    # Tensors that are too large for the memory of this machine are too large for the workers.
+    if current_client() is None or isinstance(X, np.memmap):
+        outcomes = ((task, _do(task, *options)) for task in tasks)
+    else:
+        outcomes = run_on_cluster(_do, tasks, *options)
     is_shown = verbose and len(plan.folds) > 1
     for (number, fold), done in progress(outcomes, "Folds", is_shown, total=len(tasks)):
+        if isinstance(done, WorkerDied):
+            raise OSError(f"Fitting on {len(fold.train)} sounds {done.reason}.")
         fitted = done.fitted
         for name, seconds in done.seconds.items():
             watch[name] = watch.get(name, 0.0) + seconds
@@ -481,19 +493,6 @@ def _evaluate(
         if baseline:
             found.baselines[name] = by_baseline
     return found._replace(final=fitted)
-
-
-def _do_all(tasks: list[_Task], *options: Any) -> Iterator[tuple[_Task, _Done]]:
-    """Fit and test on all divisions, one after the other here or in parallel on a cluster."""
-    X = options[1]
-    # Tensors that are too large for the memory of this machine are too large for the workers.
-    if current_client() is None or isinstance(X, np.memmap):
-        yield from ((task, _do(task, *options)) for task in tasks)
-        return
-    for task, outcome in run_on_cluster(_do, tasks, *options):
-        if isinstance(outcome, WorkerDied):
-            raise OSError(f"Fitting on {len(task[1].train)} sounds {outcome.reason}.")
-        yield task, outcome
 
 
 def _do(

@@ -272,14 +272,12 @@ def run_comparison(
     if int(n_seeds) != n_seeds or n_seeds < 1:
         raise ValueError(f"n_seeds={n_seeds!r}: give a whole number of at least 1.")
     check_parameters(pipeline)
-    ways = _ways(pipeline, search_space)
+    ways = _ways(pipeline, search_space, memory)
     sounds.plan(cv, random_state, 0.0)  # raises before any work if there is no division
     seeds = range(random_state, random_state + n_seeds)
     watch, rows, usable = Stopwatch(), {}, None
     bar = progress(None, "Ways", verbose, total=len(ways))
     for head, its_ways in _by_head(ways):
-        if memory is not None and "memory" in head[-1].get_params(deep=False):
-            head[-1].set_params(memory=memory)
         with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
             with watch("tensors"):
                 X, found, skipped = sounds.tensors(head, place, max_bytes, verbose)
@@ -330,9 +328,9 @@ class _Way(NamedTuple):
     tail: Pipeline
 
 
-def _ways(pipeline: Pipeline, space: Grid | Sequence[Grid]) -> list[_Way]:
+def _ways(pipeline: Pipeline, space: Grid | Sequence[Grid], memory: Any) -> list[_Way]:
     grids = [space] if isinstance(space, Mapping) else space
-    ways = [way for grid in grids for way in _combinations(pipeline, grid)]
+    ways = [way for grid in grids for way in _combinations(pipeline, grid, memory)]
     if not ways:
         raise ValueError("search_space is empty: there is nothing to compare.")
     names = [way.name for way in ways]
@@ -341,7 +339,7 @@ def _ways(pipeline: Pipeline, space: Grid | Sequence[Grid]) -> list[_Way]:
     return ways
 
 
-def _combinations(pipeline: Pipeline, grid: Grid) -> Iterator[_Way]:
+def _combinations(pipeline: Pipeline, grid: Grid, memory: Any) -> Iterator[_Way]:
     """Yield every combination of the values of one grid."""
     named = {
         key: values if isinstance(values, Mapping) else {_name(key, v): v for v in values}
@@ -352,7 +350,7 @@ def _combinations(pipeline: Pipeline, grid: Grid) -> Iterator[_Way]:
         changed = clone(pipeline).set_params(**params)
         check_parameters(changed)
         name = ", ".join(names[key] for key in sorted(names) if names[key])
-        yield _Way(name, *divide_pipeline(changed))
+        yield _Way(name, *divide_pipeline(changed, memory))
 
 
 def _name(key: str, value: Any) -> str:

@@ -31,18 +31,13 @@ from skstrf.experiments._base import (
 from skstrf.experiments._evaluation import (
     Sounds,
     Stopwatch,
-    check_parameters,
     chunks,
     divide_pipeline,
     warn_of_skipped,
 )
 from skstrf.experiments._splits import Fold, Plan, held_back_share, plan_folds
 from skstrf.experiments._study import SharedStudy, check_search_space, describe_choice, suggest
-from skstrf.experiments.classification import (
-    choose_duration,
-    classification_search_space,
-    make_classification_pipeline,
-)
+from skstrf.experiments.classification import check_inputs, classification_search_space
 from skstrf.inspection import Report, StudyDisplay
 from skstrf.neural import TrainingDivergedError
 from skstrf.pipeline import CachedPipeline
@@ -241,13 +236,8 @@ def run_search(
     >>> len(results.trials), sorted(results.best)
     (3, ['cnn__network__n_filters', 'mpca__n_components'])
     """
-    sounds = Sounds.checked(filenames, y, groups, split)
-    if pipeline is None:
-        pipeline = make_classification_pipeline(
-            duration=choose_duration(sounds.files), random_state=random_state
-        )
+    sounds, pipeline = check_inputs(filenames, y, groups, split, pipeline, random_state)
     divide_pipeline(pipeline)  # raises if the pipeline has other stages
-    check_parameters(pipeline)
     if current_client() is not None and not isinstance(storage, str | os.PathLike):
         raise ValueError(
             "A search on a cluster needs a storage that its workers share: a file on a common "
@@ -359,27 +349,23 @@ def _for_workers(place: Any) -> Any:
 # Candidates
 
 
+@dataclass
 class TrialEvaluator:
     """Scores settings of a pipeline on the folds of a search."""
 
-    def __init__(
-        self,
-        sounds: Sounds,
-        pipeline: Pipeline,
-        space: Mapping[str, Any],
-        distributions: Mapping[str, Any],
-        cv: Any,
-        scoring: str,
-        random_state: int,
-        memory: Any,
-    ):
-        self.sounds, self.pipeline = sounds, pipeline
-        self.space, self.distributions = space, distributions
-        self.cv, self.scoring, self.random_state = cv, scoring, random_state
-        self.memory = memory
-        self.scorer = get_scorer(scoring)
+    sounds: Sounds
+    pipeline: Pipeline
+    space: Mapping[str, Any]
+    distributions: Mapping[str, Any]
+    cv: Any
+    scoring: str
+    random_state: int
+    memory: Any
+
+    def __post_init__(self) -> None:
+        self.scorer = get_scorer(self.scoring)
         self.plans: dict[float, Plan] = {}
-        self.plan(held_back_share(pipeline[-1]))  # raises if sounds cannot be divided
+        self.plan(held_back_share(self.pipeline[-1]))  # raises if sounds cannot be divided
 
     def plan(self, share: float) -> Plan:
         """Divide the sounds for the search, with a share held back for early stopping."""

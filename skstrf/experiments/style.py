@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -179,12 +178,8 @@ def transfer_file(
     channels = [channel for path in styles for channel in _read(path, rate, duration)]
     fitted = clone(transfer).fit([channel for channel in channels if channel.any()] or channels)
     began = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = fitted.transform(sound[None])
+    result = fitted.transform(sound[None])
     seconds = time.perf_counter() - began
-    for warning in caught:
-        warn_user(str(warning.message))
     table = fitted.score_table(sound[None], result)
     network = transfer.network
     return StylePair(
@@ -196,7 +191,7 @@ def transfer_file(
         seconds,
         int(rate),
         {"content": sound, "result": result[0], "style": fitted.styles_[0]},
-        any("interrupted" in str(warning.message) for warning in caught),
+        fitted.interrupted_,
     )
 
 

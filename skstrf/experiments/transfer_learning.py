@@ -15,12 +15,12 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, column_or_1d
 
-from skstrf.caching.results import ResultCache, to_jsonable
+from skstrf.caching.results import ResultCache
 from skstrf.decomposition import MPCA
-from skstrf.experiments._base import Results, chance_level, format_mean, mean_std
+from skstrf.experiments._base import Results, chance_level, format_mean, mean_std, settings
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
-    compute_tensors,
+    Sounds,
     divide_pipeline,
     progress,
     stage_texts,
@@ -282,9 +282,7 @@ def run_transfer(
     """
     fractions = _check_fractions(fractions, n_seeds)
     methods = _check_methods(METHODS if methods is None else methods)
-    head, mpca, network = _stages(pipeline, source, target, random_state)
-    if memory is not None and "memory" in head[-1].get_params(deep=False):
-        head[-1].set_params(memory=memory)
+    head, mpca, network = _stages(pipeline, source, target, memory, random_state)
     with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
         options = {"max_bytes": max_bytes, "verbose": verbose}
         a = make_corpus(source, "source", head, os.path.join(place, "a"), **options)
@@ -313,11 +311,7 @@ def run_transfer(
         target=described[1],
         chance=float(np.mean([one["chance"] for one in found])),
         evaluation=found[-1]["evaluation"],
-        settings={
-            **{name: to_jsonable(step.get_params(deep=False)) for name, step in head.steps},
-            "mpca": to_jsonable(mpca.get_params(deep=False)),
-            "network": to_jsonable(network.get_params(deep=False)),
-        },
+        settings=settings(Pipeline([*head.steps, ("mpca", mpca), ("network", network)])),
         random_state=random_state,
         skipped=skipped,
     )
@@ -362,31 +356,21 @@ def make_corpus(corpus: Any, name: str, head: Pipeline, folder: str, **options: 
     """Compute the tensors of a collection, and check its columns."""
     X, y, columns = _read(corpus, name)
     files = files_of(corpus)
-    skipped: list[tuple[str, str]] = []
-    samples: Any
-    if files is not None:
-        os.mkdir(folder)
-        samples = paths = [os.fspath(file) for file in files]
-        _check_length(paths, y, name)
-        X, errors = compute_tensors(head, paths, folder=folder, **options)
-        kept = [row for row in range(len(paths)) if row not in errors]
-        skipped = [(paths[row], reason) for row, reason in errors.items()]
-        y = y[kept]
-        columns = {key: v if v is None else np.asarray(v)[kept] for key, v in columns.items()}
-    else:
-        X = samples = np.asarray(X)
-        _check_length(X, y, name)
+    samples: Any = np.asarray(X) if files is None else [os.fspath(file) for file in files]
+    if len(samples) != len(y) or not len(y):
+        raise ValueError(f"The {name} has {len(samples)} sounds and {len(y)} classes.")
+    checked = {key: check_names(v, len(y), f"{key} of the {name}") for key, v in columns.items()}
+    sounds, skipped = Sounds(samples, y, **checked), []
+    if files is None:
+        X = samples
         for _, step in head.steps[1:] if X.ndim == 2 else []:
             X = step.fit_transform(X)
-    if len(np.unique(y)) < 2:
-        raise ValueError(f"The {name} has one class only, {y[0]}: add another.")
-    checked = {key: check_names(v, len(y), f"{key} of the {name}") for key, v in columns.items()}
-    return Corpus(X, y, **checked, skipped=skipped, samples=samples)
-
-
-def _check_length(X: Any, y: np.ndarray, name: str) -> None:
-    if len(X) != len(y) or not len(y):
-        raise ValueError(f"The {name} has {len(X)} sounds and {len(y)} classes.")
+    else:
+        os.mkdir(folder)
+        X, sounds, skipped = sounds.tensors(head, folder, **options)
+    if len(np.unique(sounds.y)) < 2:
+        raise ValueError(f"The {name} has one class only, {sounds.y[0]}: add another.")
+    return Corpus(X, *sounds[1:], skipped, samples)
 
 
 def _read(corpus: Any, name: str) -> tuple[Any, np.ndarray, dict[str, Any]]:
@@ -467,14 +451,14 @@ def _check_methods(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
 
 
 def _stages(
-    pipeline: Pipeline | None, source: Any, target: Any, random_state: int
+    pipeline: Pipeline | None, source: Any, target: Any, memory: Any, random_state: int
 ) -> tuple[Pipeline, Any, Any]:
     """Divide the pipeline into stateless stages, MPCA and network."""
     if pipeline is None:
         files = [f for f in (files_of(target), files_of(source)) if f is not None]
         duration = choose_duration(files[0]) if files else None
         pipeline = make_classification_pipeline(duration=duration, random_state=random_state)
-    head, tail = divide_pipeline(pipeline)
+    head, tail = divide_pipeline(pipeline, memory)
     learning = [step for _, step in tail.steps]
     if [type(step) for step in learning] != [MPCA, CNNClassifier]:
         raise ValueError(
