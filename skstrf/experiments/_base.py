@@ -20,6 +20,8 @@ from skstrf.inspection import Report
 __all__ = [
     "Results",
     "accuracy_interval",
+    "add_scores",
+    "add_usage",
     "chance_level",
     "changed_settings",
     "fold_scores",
@@ -136,7 +138,34 @@ def format_score(score: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     return f"{text} (95 % interval {low:.2f} to {high:.2f})"
 
 
-# Results
+# Reports and results
+
+
+def add_scores(
+    report: Report, heading: str, sets: Mapping[str, Any], *, note: str, caption: str = ""
+) -> None:
+    """Add a table with the metrics of several sets of sounds."""
+    columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
+    rows = [
+        [name, s["n_sounds"], s["accuracy"], *s["interval"], s["balanced_accuracy"], s["chance"]]
+        for name, s in sets.items()
+    ]
+    if "baseline_accuracy" in next(iter(sets.values())):
+        columns.append("logistic regression")
+        rows = [[*row, s["baseline_accuracy"]] for row, s in zip(rows, sets.values(), strict=True)]
+    note = f"From, to: 95 % Wilson interval, for independent sounds. {note}"
+    report.add_table(heading, columns, rows, caption=caption, note=note)
+
+
+def add_usage(report: Report, model_file: str) -> None:
+    """Add the ways to use a saved model."""
+    text = [
+        "On the command line, for files and folders:",
+        f"skstrf predict {model_file} FILE...",
+        "In Python, load_model of skstrf.model_io returns a scikit-learn pipeline whose predict "
+        "takes a list of paths.",
+    ]
+    report.add_text("Using the model", text)
 
 
 @dataclass(kw_only=True)

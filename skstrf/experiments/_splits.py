@@ -80,7 +80,10 @@ def plan_split(y: np.ndarray, split: Any, groups: Any = None) -> Plan:
 
 def split_roles(split: Any) -> np.ndarray:
     """Standardize the usual spellings of the splits train, valid and test."""
-    return np.array([_role(str(name)) for name in split], dtype=str)
+    spellings = {"train": TRAIN, "valid": VALID, "test": TEST}
+    roles = {spelling: role for role, names in spellings.items() for spelling in names}
+    names = (str(name).strip() for name in split)
+    return np.array([roles.get(name.lower(), name) for name in names], dtype=str)
 
 
 def plan_folds(
@@ -131,14 +134,6 @@ def held_back_share(classifier: Any) -> float:
     wants = getattr(classifier, "early_stopping", False)
     takes = has_fit_parameter(classifier, "validation_data")
     return float(getattr(classifier, "validation_fraction", 0.0)) if wants and takes else 0.0
-
-
-def _role(name: str) -> str:
-    lower = name.strip().lower()
-    for role, spellings in {"train": TRAIN, "valid": VALID, "test": TEST}.items():
-        if lower in spellings:
-            return role
-    return name.strip()
 
 
 def _check_classes(y: np.ndarray, groups: np.ndarray | None) -> None:

@@ -191,13 +191,8 @@ def run_channels(
         Number of channels that are scored in parallel. None means 1.
     random_state : int, default=0
         Seed of the folds, and first seed of the classifiers.
-    folder : str, Path or None, default=None
-        Folder for temporary files with tensors of more than `max_bytes`. None uses the temporary
-        folder of the system.
-    max_bytes : int, default=2**30
-        Largest size of the tensors that are kept in memory, in bytes.
-    verbose : bool, default=False
-        Whether to show progress bars.
+    folder, max_bytes, verbose : str or Path, int, bool
+        Temporary files and progress bars, see :func:`skstrf.experiments.run_classification`.
 
     Returns
     -------

@@ -19,6 +19,8 @@ from skstrf.datasets import AudioLoader, AudioReadError, audio_info
 from skstrf.decomposition import MPCA
 from skstrf.experiments._base import (
     Results,
+    add_scores,
+    add_usage,
     chance_level,
     changed_settings,
     fold_scores,
@@ -128,15 +130,7 @@ class ClassificationResults(Results):
         _add_clips(report, self, n_clips)
         _add_reduction(report, self)
         _add_training(report, self)
-        report.add_text(
-            "Using the model",
-            [
-                "On the command line, for files and folders:",
-                f"skstrf predict {model_file} FILE...",
-                "In Python, load_model of skstrf.model_io returns a scikit-learn pipeline whose "
-                "predict takes a list of paths.",
-            ],
-        )
+        add_usage(report, model_file)
 
     def _add_settings(self, report: Report, **more: Any) -> None:
         heading = "Settings"
@@ -625,20 +619,11 @@ def _add_scores(report: Report, results: ClassificationResults, notes: list[str]
         *notes,
     ]
     report.add_text("Result", text)
-    sets = {"test": results.scores, **results.extra}
-    rows = [
-        [name, s["n_sounds"], s["accuracy"], *s["interval"], s["balanced_accuracy"], s["chance"]]
-        for name, s in sets.items()
-    ]
-    columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
-    note = "From, to: 95 % Wilson interval, for independent sounds."
+    test, note = results.scores, ""
     if results.baseline:
-        columns.append("logistic regression")
-        rows[0].append(results.baseline["mean"])
-        for row, scores in zip(rows[1:], results.extra.values(), strict=True):
-            row.append(scores["baseline_accuracy"])
-        note += " Logistic regression: its accuracy on the features of the network."
-    report.add_table("Result", columns, rows, note=note)
+        test = test | {"baseline_accuracy": results.baseline["mean"]}
+        note = "Logistic regression: its accuracy on the features of the network."
+    add_scores(report, "Result", {"test": test, **results.extra}, note=note)
     if len(results.folds) > 1:
         keys = ("n_train", "n_test", "accuracy", "balanced_accuracy", "chance")
         rows = [[str(i), *(f[key] for key in keys)] for i, f in enumerate(results.folds, start=1)]

@@ -227,13 +227,8 @@ def run_comparison(
         after them. Parts are reused only for the same file contents, settings and versions.
     random_state : int, default=0
         First seed.
-    folder : str, Path or None, default=None
-        Folder for temporary files with tensors of more than `max_bytes`. None uses the temporary
-        folder of the system.
-    max_bytes : int, default=2**30
-        Largest size of the tensors that are kept in memory, in bytes.
-    verbose : bool, default=False
-        Whether to show progress bars.
+    folder, max_bytes, verbose : str or Path, int, bool
+        Temporary files and progress bars, see :func:`skstrf.experiments.run_classification`.
 
     Returns
     -------
@@ -277,7 +272,11 @@ def run_comparison(
     seeds = range(random_state, random_state + n_seeds)
     watch, rows, usable = Stopwatch(), {}, None
     bar = progress(None, "Ways", verbose, total=len(ways))
-    for head, its_ways in _by_head(ways):
+    by_head: dict[str, list[_Way]] = {}
+    for way in ways:
+        by_head.setdefault(repr(stage_texts(way.head)), []).append(way)
+    for its_ways in by_head.values():
+        head = its_ways[0].head
         with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
             with watch("tensors"):
                 X, found, skipped = sounds.tensors(head, place, max_bytes, verbose)
@@ -346,7 +345,7 @@ def _combinations(pipeline: Pipeline, grid: Grid, memory: Any) -> Iterator[_Way]
         for key, values in grid.items()
     }
     for names in ParameterGrid({key: list(values) for key, values in named.items()} or []):
-        params = {key: _clone(named[key][name]) for key, name in names.items()}
+        params = {key: clone(named[key][name], safe=False) for key, name in names.items()}
         changed = clone(pipeline).set_params(**params)
         check_parameters(changed)
         name = ", ".join(names[key] for key in sorted(names) if names[key])
@@ -360,18 +359,6 @@ def _name(key: str, value: Any) -> str:
     if hasattr(value, "get_params"):
         return " ".join(repr(value).split())
     return f"{key}={value}"
-
-
-def _clone(value: Any) -> Any:
-    return clone(value) if hasattr(value, "get_params") else value
-
-
-def _by_head(ways: list[_Way]) -> Iterator[tuple[Pipeline, list[_Way]]]:
-    """Group the ways whose tensors are the same."""
-    groups: dict[str, list[_Way]] = {}
-    for way in ways:
-        groups.setdefault(repr(stage_texts(way.head)), []).append(way)
-    yield from ((group[0].head, group) for group in groups.values())
 
 
 def channel_scorer() -> Pipeline:

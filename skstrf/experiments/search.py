@@ -21,6 +21,8 @@ from skstrf.caching.fingerprints import fingerprint, hash_strings
 from skstrf.caching.results import to_jsonable
 from skstrf.experiments._base import (
     Results,
+    add_scores,
+    add_usage,
     chance_level,
     format_mean,
     format_score,
@@ -103,13 +105,7 @@ class SearchResults(Results):
     ) -> None:
         _add_best(report, self, notes)
         _add_candidates(report, self)
-        report.add_text(
-            "Using the model",
-            [
-                "On the command line, for files and folders:",
-                f"skstrf predict {model_file} FILE...",
-            ],
-        )
+        add_usage(report, model_file)
 
     def _add_settings(self, report: Report, **more: Any) -> None:
         super()._add_settings(report, score=self.scoring, **more)
@@ -417,7 +413,7 @@ class TrialEvaluator:
             classifier = clone(last)
             features = stages.fit_transform(self._files(fold.train), y[fold.train])
             tested = stages.transform(self._files(fold.test))
-            options = self._validation(classifier, fold, tested, stages)
+            options = self._validation(classifier, fold, stages, tested)
             if report is not None and has_fit_parameter(classifier, "callback"):
                 options["callback"] = _reporter(report, number, scores, classifier)
             classifier.fit(features, y[fold.train], **options)
@@ -426,11 +422,13 @@ class TrialEvaluator:
                 report((number + 1) * FOLD, float(np.mean(scores)))
         return scores
 
-    def _validation(self, classifier: Any, fold: Fold, tested: Any, stages: Any) -> dict[str, Any]:
-        """Return the part for scores of epochs: the test part, unless early stopping uses it."""
+    def _validation(
+        self, classifier: Any, fold: Fold, stages: Any, tested: Any = None
+    ) -> dict[str, Any]:
+        """Return the part for scores of epochs: `tested`, unless early stopping uses it."""
         if not has_fit_parameter(classifier, "validation_data"):
             return {}
-        if not getattr(classifier, "early_stopping", False):
+        if tested is not None and not getattr(classifier, "early_stopping", False):
             return {"validation_data": (tested, self.sounds.y[fold.test])}
         if not len(fold.valid):
             return {}
@@ -446,11 +444,7 @@ class TrialEvaluator:
         plan = self.plan(held_back_share(last))
         rows = plan.final.train
         features = stages.fit_transform(self._files(rows), self.sounds.y[rows])
-        options = {}
-        if len(plan.final.valid) and has_fit_parameter(last, "validation_data"):
-            valid = stages.transform(self._files(plan.final.valid))
-            options["validation_data"] = (valid, self.sounds.y[plan.final.valid])
-        last.fit(features, self.sounds.y[rows], **options)
+        last.fit(features, self.sounds.y[rows], **self._validation(last, plan.final, stages))
         # Without the cache, because the model is used in other places.
         steps = [(n, step) for n, step in stages.steps if step not in (None, "passthrough")]
         return Pipeline([*steps, (self.pipeline.steps[-1][0], last)]), plan
@@ -651,18 +645,9 @@ def _add_best(report: Report, results: SearchResults, notes: list[str]) -> None:
     ]
     report.add_text("Best", text)
     report.add_settings("Best", results.best)
-    if not results.tests:
-        return
-    rows = [
-        [name, s["n_sounds"], s["accuracy"], *s["interval"], s["balanced_accuracy"], s["chance"]]
-        for name, s in results.tests.items()
-    ]
-    columns = ["set", "sounds", "accuracy", "from", "to", "balanced accuracy", "chance"]
-    note = (
-        "No candidate was scored on these sounds. From, to: 95 % Wilson interval, for independent "
-        "sounds."
-    )
-    report.add_table("Best", columns, rows, caption="The best candidate, tested once", note=note)
+    if results.tests:
+        note, caption = "No candidate was scored on them.", "The best candidate, tested once"
+        add_scores(report, "Best", results.tests, note=note, caption=caption)
 
 
 def _add_candidates(report: Report, results: SearchResults) -> None:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -293,7 +292,13 @@ def _kept(
     checkpoint_dir: str | os.PathLike[str] | None,
 ) -> StylePair:
     """Transfer one pair, or read the result of an earlier run."""
-    compute = partial(_finished, content, style, transfer, duration)
+
+    def compute() -> StylePair:
+        pair = transfer_file(content, [style], transfer, duration=duration, mono=True)
+        if pair.interrupted:
+            raise KeyboardInterrupt
+        return pair
+
     if checkpoint_dir is None:
         return compute()
     parts = ResultCache(
@@ -317,10 +322,3 @@ def _kept(
     kept["curve"] = np.array(kept["curve"])
     kept["sounds"] = {k: np.array(v, dtype=np.float32) for k, v in kept["sounds"].items()}
     return StylePair(**kept)
-
-
-def _finished(content: str, style: str, transfer: StyleTransfer, duration: float) -> StylePair:
-    pair = transfer_file(content, [style], transfer, duration=duration, mono=True)
-    if pair.interrupted:
-        raise KeyboardInterrupt
-    return pair

@@ -219,13 +219,8 @@ def run_transfer(
         only for the same contents of the collections, settings and versions.
     random_state : int, default=0
         First seed.
-    folder : str, Path or None, default=None
-        Folder for temporary files with tensors of more than `max_bytes`. None uses the temporary
-        folder of the system.
-    max_bytes : int, default=2**30
-        Largest size of the tensors of each collection that are kept in memory, in bytes.
-    verbose : bool, default=False
-        Whether to show progress bars.
+    folder, max_bytes, verbose : str or Path, int, bool
+        Temporary files and progress bars, see :func:`skstrf.experiments.run_classification`.
 
     Returns
     -------
