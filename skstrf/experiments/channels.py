@@ -19,6 +19,7 @@ from skstrf.decomposition import MPCA
 from skstrf.experiments._base import chance_level, format_score, settings
 from skstrf.experiments._evaluation import (
     MAX_BYTES,
+    Sounds,
     Stopwatch,
     divide_pipeline,
     evaluate_seed,
@@ -27,7 +28,7 @@ from skstrf.experiments._evaluation import (
     summarize_seeds,
 )
 from skstrf.experiments._splits import Plan, held_back_share, plan_folds
-from skstrf.experiments.classification import check_inputs
+from skstrf.experiments.classification import check_pipeline
 from skstrf.experiments.comparison import RATIOS, ComparisonResults, channel_scorer
 from skstrf.feature_selection import ChannelScores, channel_scores
 from skstrf.inspection import ChannelScoreDisplay, Report
@@ -239,7 +240,8 @@ def run_channels(
     >>> [row["name"] for row in results.rows]
     ['all channels', 'best 2', 'all channels, MPCA(0.9)', 'best 2, MPCA(0.95)']
     """
-    sounds, pipeline = check_inputs(filenames, y, groups, split, pipeline, random_state)
+    sounds = Sounds.checked(filenames, y, groups, split)
+    pipeline = check_pipeline(pipeline, sounds, random_state)
     head, tail = divide_pipeline(pipeline, memory)
     others = [name for name, step in tail.steps[:-1] if not isinstance(step, MPCA)]
     if others:

@@ -56,7 +56,7 @@ from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 
 __all__ = [
     "ClassificationResults",
-    "check_inputs",
+    "check_pipeline",
     "choose_duration",
     "classification_search_space",
     "make_classification_pipeline",
@@ -298,17 +298,14 @@ def choose_duration(filenames: Sequence[str], *, longest: float = LONGEST) -> fl
     return max(0.01, round(min(float(np.median(lengths)), longest), 2))
 
 
-def check_inputs(
-    filenames: Any, y: Any, groups: Any, split: Any, pipeline: Pipeline | None, random_state: int
-) -> tuple[Sounds, Pipeline]:
-    """Check the columns of the sounds, and the pipeline or the default one for the files."""
-    sounds = Sounds.checked(filenames, y, groups, split)
+def check_pipeline(pipeline: Pipeline | None, sounds: Sounds, random_state: int) -> Pipeline:
+    """Check a pipeline, or make the default one for the sounds."""
     if pipeline is None:
         pipeline = make_classification_pipeline(
             duration=choose_duration(sounds.files), random_state=random_state
         )
     check_parameters(pipeline)
-    return sounds, pipeline
+    return pipeline
 
 
 def run_classification(
@@ -391,7 +388,8 @@ def run_classification(
     >>> results.evaluation, len(results.folds)
     ('stratified 2-fold cross-validation', 2)
     """
-    sounds, pipeline = check_inputs(filenames, y, groups, split, pipeline, random_state)
+    sounds = Sounds.checked(filenames, y, groups, split)
+    pipeline = check_pipeline(pipeline, sounds, random_state)
     head, tail = divide_pipeline(pipeline)
     if getattr(tail[-1], "random_state", 0) is None:
         tail[-1].set_params(random_state=random_state)

@@ -39,7 +39,7 @@ from skstrf.experiments._evaluation import (
 )
 from skstrf.experiments._splits import Fold, Plan, held_back_share, plan_folds
 from skstrf.experiments._study import SharedStudy, check_search_space, describe_choice, suggest
-from skstrf.experiments.classification import check_inputs, classification_search_space
+from skstrf.experiments.classification import check_pipeline, classification_search_space
 from skstrf.inspection import Report, StudyDisplay
 from skstrf.neural import TrainingDivergedError
 from skstrf.pipeline import CachedPipeline
@@ -232,7 +232,8 @@ def run_search(
     >>> len(results.trials), sorted(results.best)
     (3, ['cnn__network__n_filters', 'mpca__n_components'])
     """
-    sounds, pipeline = check_inputs(filenames, y, groups, split, pipeline, random_state)
+    sounds = Sounds.checked(filenames, y, groups, split)
+    pipeline = check_pipeline(pipeline, sounds, random_state)
     divide_pipeline(pipeline)  # raises if the pipeline has other stages
     if current_client() is not None and not isinstance(storage, str | os.PathLike):
         raise ValueError(
