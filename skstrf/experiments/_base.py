@@ -74,15 +74,9 @@ def score_set(
 
     labels = list(classes)
     table = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0.0)
+    names = ("class", "precision", "recall", "f1", "support")
     per_class = [
-        {
-            "class": to_jsonable(label),
-            "precision": float(precision),
-            "recall": float(recall),
-            "f1": float(f1),
-            "support": int(support),
-        }
-        for label, precision, recall, f1, support in zip(labels, *table, strict=True)
+        to_jsonable(dict(zip(names, row, strict=True))) for row in zip(labels, *table, strict=True)
     ]
     n_right = int(np.sum(y == predicted))
     return {

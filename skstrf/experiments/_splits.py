@@ -22,9 +22,11 @@ __all__ = [
 ]
 
 
-TRAIN = ("train", "training")
-VALID = ("valid", "val", "validation", "dev")
-TEST = ("test", "testing")
+SPELLINGS = {
+    "train": ("train", "training"),
+    "valid": ("valid", "val", "validation", "dev"),
+    "test": ("test", "testing"),
+}
 # Number of shuffles to try for folds with every class in the training part.
 N_ATTEMPTS = 20
 
@@ -80,8 +82,7 @@ def plan_split(y: np.ndarray, split: Any, groups: Any = None) -> Plan:
 
 def split_roles(split: Any) -> np.ndarray:
     """Standardize the usual spellings of the splits train, valid and test."""
-    spellings = {"train": TRAIN, "valid": VALID, "test": TEST}
-    roles = {spelling: role for role, names in spellings.items() for spelling in names}
+    roles = {spelling: role for role, names in SPELLINGS.items() for spelling in names}
     names = (str(name).strip() for name in split)
     return np.array([roles.get(name.lower(), name) for name in names], dtype=str)
 

@@ -62,7 +62,7 @@ def open_storage(storage: Any) -> tuple[Any, Path | None]:
         # A killed process releases this lock, unlike the one of Optuna.
         lock = _file_lock(path.with_name(f"{path.name}.lock"))
         _mend(path, lock)
-        return JournalStorage(JournalFileBackend(text, lock_obj=lock)), path  # type: ignore[arg-type]
+        return JournalStorage(JournalFileBackend(text, lock_obj=lock)), path
     except OSError as error:
         raise ValueError(f"storage={text!r} cannot be written: {error.strerror}.") from error
     except (ValueError, KeyError, AttributeError) as error:

@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -199,20 +199,15 @@ def make_classification_pipeline(
     chosen = {"rates": rates, "scales": scales}
     bank: dict[str, Any] = {name: v for name, v in chosen.items() if v is not None}
     epochs: dict[str, Any] = {} if max_epochs is None else {"max_epochs": max_epochs}
-    loader = AudioLoader(
-        sample_rate=sample_rate, duration=duration, on_error=on_error, n_jobs=n_jobs
-    )
-    strf = STRFTransformer(sample_rate=sample_rate, n_jobs=n_jobs, device=device, **bank)
-    cnn = CNNClassifier(device=device, random_state=random_state, **epochs)
-    return Pipeline(
-        [
-            ("loader", loader),
-            ("strf", strf),
-            ("scaler", "passthrough"),
-            ("mpca", MPCA(n_components)),
-            ("cnn", cnn),
-        ]
-    )
+    sounds: dict[str, Any] = {"sample_rate": sample_rate, "n_jobs": n_jobs}
+    steps = {
+        "loader": AudioLoader(**sounds, duration=duration, on_error=on_error),
+        "strf": STRFTransformer(**sounds, device=device, **bank),
+        "scaler": "passthrough",
+        "mpca": MPCA(n_components),
+        "cnn": CNNClassifier(device=device, random_state=random_state, **epochs),
+    }
+    return Pipeline(list(steps.items()))
 
 
 def classification_search_space() -> dict[str, list[Any]]:
@@ -460,6 +455,7 @@ def _evaluate(
     if not plan.is_held_out:
         tasks.append((None, plan.final))
     # Tensors that are too large for the memory of this machine are too large for the workers.
+    outcomes: Iterator[tuple[_Task, Any]]
     if current_client() is None or isinstance(X, np.memmap):
         outcomes = ((task, _do(task, *options)) for task in tasks)
     else:

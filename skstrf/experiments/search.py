@@ -243,7 +243,12 @@ def run_search(
     space = classification_search_space() if search_space is None else dict(search_space)
     if search_space is None:  # a pipeline may have other stages
         space = {name: v for name, v in space.items() if name in pipeline.get_params()}
-    _check(n_trials, timeout, sampler)
+    if int(n_trials) != n_trials or n_trials < 1:
+        raise ValueError(f"n_trials={n_trials!r}: give a whole number of at least 1.")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout={timeout!r}: give a positive number of seconds, or None.")
+    if sampler not in ("tpe", "random"):
+        raise ValueError(f"sampler={sampler!r}: it is 'tpe' or 'random'.")
     distributions = check_search_space(space, pipeline)
     sounds, skipped = _usable(sounds, clone(pipeline)[0])
     if skipped:
@@ -251,7 +256,10 @@ def run_search(
     pipeline = clone(pipeline)
     if getattr(pipeline[-1], "random_state", 0) is None:
         pipeline[-1].set_params(random_state=random_state)
-    about = _describe_sounds(sounds) | {
+    columns = sounds.key()
+    about = {
+        "sounds": hash_strings(*columns.pop("files")),
+        "classes, groups and split": hash_strings(fingerprint(columns)),
         "pipeline": fingerprint(_without_local(settings(pipeline))),
         "search_space": fingerprint({k: str(v) for k, v in distributions.items()}),
         "cv": fingerprint(cv if isinstance(cv, int) else repr(cv)),
@@ -284,25 +292,7 @@ def run_search(
             else:
                 _run_on_cluster(make_study, candidates, n_trials, timeout)
         with watch("model"):
-            return _conclude(study, candidates, space, skipped, watch)
-
-
-def _check(n_trials: int, timeout: float | None, sampler: str) -> None:
-    if int(n_trials) != n_trials or n_trials < 1:
-        raise ValueError(f"n_trials={n_trials!r}: give a whole number of at least 1.")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout={timeout!r}: give a positive number of seconds, or None.")
-    if sampler not in ("tpe", "random"):
-        raise ValueError(f"sampler={sampler!r}: it is 'tpe' or 'random'.")
-
-
-def _describe_sounds(sounds: Sounds) -> dict[str, str]:
-    """Return a key of the contents of the sounds, and of their columns."""
-    found = sounds.key()
-    return {
-        "sounds": hash_strings(*found.pop("files")),
-        "classes, groups and split": hash_strings(fingerprint(found)),
-    }
+            return _conclude(study, candidates, skipped, watch)
 
 
 def _without_local(parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -562,7 +552,6 @@ def _scores_of(study: Any) -> list[float | None]:
 def _conclude(
     study: SharedStudy,
     candidates: TrialEvaluator,
-    space: Mapping[str, Any],
     skipped: list[tuple[str, str]],
     watch: Stopwatch,
 ) -> SearchResults:
@@ -594,7 +583,7 @@ def _conclude(
         n_sounds=len(sounds.files),
         search_space={
             k: str(v) if v is candidates.distributions[k] else [describe_choice(x) for x in v]
-            for k, v in space.items()
+            for k, v in candidates.space.items()
         },
         scoring=candidates.scoring,
         skipped=skipped,
@@ -617,10 +606,7 @@ def _describe(trial: Any) -> dict[str, Any]:
         "folds": scores,
         "params": to_jsonable(dict(sorted(trial.params.items()))),
         "curve": [[step, value] for step, value in sorted(reports.items())],
-        "same_as": attributes.get("same_as"),
-        "retry_of": attributes.get("retry_of"),
-        "error": attributes.get("error"),
-        "seconds": attributes.get("seconds"),
+        **{key: attributes.get(key) for key in ("same_as", "retry_of", "error", "seconds")},
     }
 
 

@@ -324,33 +324,6 @@ def run_stationarity(
     loader = AudioLoader(
         sample_rate=sample_rate, duration=duration, on_error=on_error, n_jobs=n_jobs
     )
-    found = _measure(files, loader, dict(representations), scorer, grid, verbose)
-    if not found["files"]:
-        raise ValueError(f"None of the {len(files)} sound files can be used.")
-    if found["skipped"]:
-        warn_of_skipped(found["skipped"], len(files))
-    return StationarityResults(
-        **found,
-        settings={
-            "duration": duration,
-            "sample_rate": sample_rate,
-            "grid": grid,
-            **{name: _text(one) for name, one in representations.items()},
-            "scorer": _text(scorer),
-        },
-        random_state=random_state,
-    )
-
-
-def _measure(
-    files: list[str],
-    loader: AudioLoader,
-    representations: dict[str, Any],
-    scorer: StationarityScorer,
-    grid: tuple[int, int],
-    verbose: bool,
-) -> dict[str, Any]:
-    """Measure all sounds, a few at a time."""
     loader.fit(files)
     parts: dict[str, list[dict[str, dict[str, np.ndarray]]]] = {n: [] for n in representations}
     kept, skipped, seconds = [], [], dict.fromkeys(representations, 0.0)
@@ -369,12 +342,24 @@ def _measure(
                 parts[name].append(_scored(clone(scorer).set_params(axes=axes), planes))
                 seconds[name] += time.perf_counter() - began
             bar.update(len(paths))
-    return {
-        "measures": {name: _joined(many) for name, many in parts.items() if many},
-        "files": kept,
-        "skipped": skipped,
-        "seconds": seconds,
-    }
+    if not kept:
+        raise ValueError(f"None of the {len(files)} sound files can be used.")
+    if skipped:
+        warn_of_skipped(skipped, len(files))
+    return StationarityResults(
+        measures={name: _joined(many) for name, many in parts.items()},
+        files=kept,
+        skipped=skipped,
+        seconds=seconds,
+        settings={
+            "duration": duration,
+            "sample_rate": sample_rate,
+            "grid": grid,
+            **{name: _text(one) for name, one in representations.items()},
+            "scorer": _text(scorer),
+        },
+        random_state=random_state,
+    )
 
 
 def _scored(scorer: StationarityScorer, planes: np.ndarray) -> dict[str, dict[str, np.ndarray]]:

@@ -81,19 +81,11 @@ class StyleResults(Results):
         )
 
     def _fields(self) -> dict[str, Any]:
-        pairs = [
-            {
-                "content": p.content,
-                "style": p.style,
-                "network": p.network,
-                "table": p.table,
-                "iterations": len(p.curve) - 1,
-                "loss": dict(zip(("total", "content", "style"), p.curve[-1], strict=True)),
-                "sample_rate": p.sample_rate,
-                "seconds": p.seconds,
-            }
-            for p in self.pairs
-        ]
+        names = ("content", "style", "network", "table", "sample_rate", "seconds")
+        pairs = [{name: getattr(p, name) for name in names} for p in self.pairs]
+        for pair, p in zip(pairs, self.pairs, strict=True):
+            pair["iterations"] = len(p.curve) - 1
+            pair["loss"] = dict(zip(("total", "content", "style"), p.curve[-1], strict=True))
         return super()._fields() | {"pairs": pairs}
 
     def _subtitle(self) -> str:

@@ -287,9 +287,10 @@ def run_transfer(
                 f"samples of the source have shape {a.X.shape[1:]}, those of the target "
                 f"{b.X.shape[1:]}: use one duration and one transformer for both."
             )
-
+        stages = Pipeline([*head.steps, ("mpca", mpca), ("network", network)])
         task = _Task(mpca, network, clone(mpca).fit(a.X), methods, fractions, test_share)
-        parts = ResultCache(checkpoint_dir, partial(task.key, a, b, head))
+        about = {"methods": methods, "fractions": fractions, "test_share": test_share}
+        parts = ResultCache(checkpoint_dir, partial(_key, a, b, stages, about))
         features = task.of_source.transform(a.X)
         found = [
             parts.get(f"seed {seed}", partial(task.run, features, a.y, b, seed))
@@ -306,7 +307,7 @@ def run_transfer(
         target=described[1],
         chance=float(np.mean([one["chance"] for one in found])),
         evaluation=found[-1]["evaluation"],
-        settings=settings(Pipeline([*head.steps, ("mpca", mpca), ("network", network)])),
+        settings=settings(stages),
         random_state=random_state,
         skipped=skipped,
     )
@@ -333,10 +334,13 @@ class Corpus(NamedTuple):
             "tensor_shape": list(self.X.shape[1:]),
         }
 
-    def key(self) -> dict[str, Any]:
-        """Return what a cache must tell apart: contents of the samples, and all columns."""
-        columns = {"y": self.y, "groups": self.groups, "split": self.split}
-        return {"samples": row_keys(self.samples)} | columns
+
+def _key(source: Corpus, target: Corpus, stages: Pipeline, about: dict[str, Any]) -> Any:
+    """Return what a cache must tell apart: both collections and all settings."""
+    found = about | {"stages": stage_texts(stages)}
+    for name, corpus in (("source", source), ("target", target)):
+        found[name] = [row_keys(corpus.samples), corpus.y, corpus.groups, corpus.split]
+    return found
 
 
 def files_of(corpus: Any) -> Any:
@@ -355,7 +359,8 @@ def make_corpus(corpus: Any, name: str, head: Pipeline, folder: str, **options: 
     if len(samples) != len(y) or not len(y):
         raise ValueError(f"The {name} has {len(samples)} sounds and {len(y)} classes.")
     checked = {key: check_names(v, len(y), f"{key} of the {name}") for key, v in columns.items()}
-    sounds, skipped = Sounds(samples, y, **checked), []
+    sounds = Sounds(samples, y, **checked)
+    skipped: list[tuple[str, str]] = []
     if files is None:
         X = samples
         for _, step in head.steps[1:] if X.ndim == 2 else []:
@@ -476,18 +481,6 @@ class _Task(NamedTuple):
     methods: dict[str, dict[str, Any]]
     fractions: list[float]
     test_share: float
-
-    def key(self, source: Corpus, target: Corpus, head: Pipeline) -> dict[str, Any]:
-        """Return what a cache must tell apart: both collections and all settings."""
-        learning = [("mpca", self.mpca), ("network", self.network)]
-        return {
-            "source": source.key(),
-            "target": target.key(),
-            "stages": stage_texts(Pipeline([*head.steps, *learning])),
-            "methods": self.methods,
-            "fractions": self.fractions,
-            "test_share": self.test_share,
-        }
 
     def run(
         self, features: np.ndarray, source_y: np.ndarray, target: Corpus, seed: int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from skstrf.inspection._drawing import add_colorbar, check_axes, new_figure
@@ -160,7 +158,8 @@ class ConfusionDisplay:
         """
         counts = np.asarray(self.confusion_matrix)
         n = len(counts)
-        names = [_shorten(str(name)) for name in self._names(n)]
+        labels = range(n) if self.display_labels is None else self.display_labels
+        names = [_shorten(str(name)) for name in labels]
         if counts.shape != (n, n) or len(names) != n or not n:
             raise ValueError(
                 "confusion_matrix must be square, with one display label for each class; got "
@@ -180,9 +179,6 @@ class ConfusionDisplay:
             self.figure_, self.im_, self.ax_, "share of the true class", shrink=0.8
         )
         return self
-
-    def _names(self, n: int) -> Any:
-        return range(n) if self.display_labels is None else self.display_labels
 
     def _write_cells(self, counts: np.ndarray) -> np.ndarray:
         size = 9 if len(counts) <= 6 else 7.5 if len(counts) <= 14 else 6

@@ -181,7 +181,10 @@ class ReconstructionDisplay:
         original, reconstruction = self._measured()
         chosen, shown, colors = self._channels(cmap)
         own_figure = ax is None
-        measures = self._measures()
+        known = "undefined" if np.isnan(self.correlation_) else f"{self.correlation_:.3f}"
+        measures = (
+            f"log-spectral distance {self.log_spectral_distance_:.1f} dB, correlation {known}"
+        )
         if own_figure:
             ax = panels_above_channels(
                 len(chosen),
@@ -230,11 +233,6 @@ class ReconstructionDisplay:
         self.log_spectral_distance_ = log_spectral_distance(original, reconstruction)
         self.correlation_ = spectrogram_correlation(original, reconstruction)
         return original, reconstruction
-
-    def _measures(self) -> str:
-        distance, correlation = self.log_spectral_distance_, self.correlation_
-        known = "undefined" if np.isnan(correlation) else f"{correlation:.3f}"
-        return f"log-spectral distance {distance:.1f} dB, correlation {known}"
 
     def _channels(self, cmap: Any) -> tuple[list[tuple[int, int]], list[np.ndarray], dict]:
         if self.tensor is None:

@@ -120,7 +120,10 @@ def sonify(
         sounds = transformer.inverse_transform(batch)
     sounds = _playable(np.asarray(sounds), peak)
     if path is not None:
-        _write(path, sounds[0], rate)
+        import soundfile
+
+        with atomic_write(path) as temporary:
+            soundfile.write(temporary, sounds[0], int(rate), format="WAV", subtype="PCM_16")
     return sounds[0] if single else sounds
 
 
@@ -169,10 +172,3 @@ def _playable(sounds: np.ndarray, peak: float | None) -> np.ndarray:
         return sounds
     # Division first: the rounding of a tiny or huge gain must not take a sample beyond the peak.
     return np.clip(sounds / largest * sounds.dtype.type(peak), -peak, peak)
-
-
-def _write(path: Path, sound: np.ndarray, rate: float) -> None:
-    import soundfile
-
-    with atomic_write(path) as temporary:
-        soundfile.write(temporary, sound, int(rate), format="WAV", subtype="PCM_16")
