@@ -57,28 +57,7 @@ _REMEDY = "Write to another folder, or remove this one first."
 
 @dataclass(frozen=True)
 class StoredTensors:
-    """The tensors of a corpus on disk with their description.
-
-    Attributes
-    ----------
-    X : zarr.Array of shape (n_sounds, ...)
-        Tensors, which are read when they are sliced; ``dask.array.from_zarr`` accepts them. Rows
-        that are not in `mask` are NaN.
-    axes : list of Axis
-        Name, unit and values of every axis after the first.
-    paths : ndarray of str, (n_sounds,)
-        Paths of the sound files relative to `folder`.
-    y : ndarray of str, (n_sounds,), or None
-        Labels of the sounds.
-    mask : ndarray of bool, (n_sounds,)
-        Rows that hold a tensor.
-    errors : dict of str to str
-        Reasons, by path, why files could not be used.
-    folder : str
-        Folder of the sound files.
-    settings : dict
-        Transformer with the version of its algorithm, its parameters, and how files were read.
-    """
+    """The tensors of a corpus on disk with their description, see `open_tensors`."""
 
     X: zarr.Array
     axes: list[Axis]
@@ -115,8 +94,11 @@ def open_tensors(
     Returns
     -------
     StoredTensors
-        An object with the tensors ``X``, which stay on disk, and ``axes``, ``paths``, ``y``,
-        ``mask``, ``errors``, ``folder`` and ``settings``.
+        An object with the tensors ``X``, which are read when they are sliced and of which rows
+        that are not in ``mask`` are NaN; ``axes``, with name, unit and values of every axis after
+        the first; ``paths`` of the files relative to ``folder``; labels ``y`` or None; ``errors``,
+        with the reasons, by path, why files could not be used; and ``settings``: the transformer
+        with the version of its algorithm, its parameters, and how files were read.
 
     Raises
     ------
@@ -312,24 +294,17 @@ class DurableStore(LocalStore):
 
     def set_sync(self, key: str, value: Any) -> None:
         """Write a value; it is on the disk when this returns."""
-        _write(Path(self.root) / key, memoryview(value.as_numpy_array()))
-
-
-def _write(path: Path, data: memoryview) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, suffix=".partial") as temporary:
-            temporary.write_bytes(data)
-        sync_folder(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
-                error.errno,
-                f"{error.strerror}. What was finished before is complete; make room and run the "
-                "same again to go on from there",
-                str(path),
-            ) from error
-        raise
+        path = Path(self.root) / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path, suffix=".partial") as temporary:
+                temporary.write_bytes(memoryview(value.as_numpy_array()))
+            sync_folder(path.parent)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            text = f"{error.strerror}. What was finished before is complete; make room and resume"
+            raise OSError(error.errno, text, str(path)) from error
 
 
 @dataclass(frozen=True)
@@ -621,11 +596,9 @@ def _fill_there(rows: np.ndarray, path: Path, work: _Work) -> dict[int, str]:
 
 
 def _fill_part(rows: np.ndarray, X: zarr.Array, work: _Work) -> dict[int, str]:
-    return _fill_long(X, work, rows) if work.is_long else _fill_rows(X, work, rows)
-
-
-def _fill_rows(X: zarr.Array, work: _Work, rows: np.ndarray) -> dict[int, str]:
     """Write the tensors of a few sounds; return the errors by row."""
+    if work.is_long:
+        return _fill_long(X, work, rows)
     tensors, errors = _compute(rows, work)
     X[rows[0] : rows[-1] + 1] = tensors
     return errors

@@ -366,6 +366,40 @@ def _last_has(*names: str) -> Callable[[Any], bool]:
     return check
 
 
+def _by_last_step(name: str, returned: str) -> Any:
+    """Make the method of a pipeline that calls the method `name` of the last step."""
+
+    def method(self, X, **params):
+        return self._finish(name, X, (), params)
+
+    method.__name__, method.__qualname__ = name, f"CachedPipeline.{name}"
+    method.__doc__ = f"""Transform samples by the steps, and call `{name}` of the last one.
+
+        Parameters
+        ----------
+        X : list of paths or ndarray
+            Paths of sound files, or arrays.
+        **params : dict
+            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
+
+        Returns
+        -------
+        ndarray
+            {returned}
+        """
+    return available_if(_last_has(name))(method)
+
+
+@contextlib.contextmanager
+def _without_cache(pipeline: Any) -> Iterator[None]:
+    """Keep scikit-learn from using `memory` for a cache of its own."""
+    memory, pipeline.memory = pipeline.memory, None
+    try:
+        yield
+    finally:
+        pipeline.memory = memory
+
+
 class CachedPipeline(Pipeline):
     """Pipeline that caches the results of its steps, in training and in prediction.
 
@@ -460,7 +494,7 @@ class CachedPipeline(Pipeline):
         """
         features = self._fit_stages(X, y, "fit", params, n_stages=len(self.steps) - 1)
         if features is None:
-            with _WithoutCache(self):
+            with _without_cache(self):
                 return super().fit(X, y, **params)
         Pipeline(self.steps[-1:]).fit(features, y, **params)
         return self
@@ -485,99 +519,15 @@ class CachedPipeline(Pipeline):
         """
         features = self._fit_stages(X, y, "fit_transform", params, n_stages=len(self.steps))
         if features is None:
-            with _WithoutCache(self):
+            with _without_cache(self):
                 return super().fit_transform(X, y, **params)
         return features
 
-    @available_if(_last_has("transform"))
-    def transform(self, X, **params):
-        """Transform samples by all steps.
-
-        Parameters
-        ----------
-        X : list of paths or ndarray
-            Paths of sound files, or arrays.
-        **params : dict
-            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
-
-        Returns
-        -------
-        ndarray
-            Output of the last step.
-        """
-        return self._finish("transform", X, (), params)
-
-    @available_if(_last_has("predict"))
-    def predict(self, X, **params):
-        """Predict with the last step.
-
-        Parameters
-        ----------
-        X : list of paths or ndarray
-            Paths of sound files, or arrays.
-        **params : dict
-            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
-
-        Returns
-        -------
-        ndarray
-            Predictions.
-        """
-        return self._finish("predict", X, (), params)
-
-    @available_if(_last_has("predict_proba"))
-    def predict_proba(self, X, **params):
-        """Predict the probabilities of all classes with the last step.
-
-        Parameters
-        ----------
-        X : list of paths or ndarray
-            Paths of sound files, or arrays.
-        **params : dict
-            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities.
-        """
-        return self._finish("predict_proba", X, (), params)
-
-    @available_if(_last_has("predict_log_proba"))
-    def predict_log_proba(self, X, **params):
-        """Predict the logarithms of the probabilities of all classes with the last step.
-
-        Parameters
-        ----------
-        X : list of paths or ndarray
-            Paths of sound files, or arrays.
-        **params : dict
-            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Logarithms of the probabilities.
-        """
-        return self._finish("predict_log_proba", X, (), params)
-
-    @available_if(_last_has("decision_function"))
-    def decision_function(self, X, **params):
-        """Compute the decision function of the last step.
-
-        Parameters
-        ----------
-        X : list of paths or ndarray
-            Paths of sound files, or arrays.
-        **params : dict
-            Parameters or metadata of the steps, as in scikit-learn's Pipeline.
-
-        Returns
-        -------
-        ndarray
-            Values of the decision function.
-        """
-        return self._finish("decision_function", X, (), params)
+    transform = _by_last_step("transform", "Output of the last step.")
+    predict = _by_last_step("predict", "Predictions.")
+    predict_proba = _by_last_step("predict_proba", "Probabilities of all classes.")
+    predict_log_proba = _by_last_step("predict_log_proba", "Logarithms of the probabilities.")
+    decision_function = _by_last_step("decision_function", "Values of the decision function.")
 
     @available_if(_last_has("score"))
     def score(self, X, y=None, sample_weight=None, **params):
@@ -640,25 +590,11 @@ class CachedPipeline(Pipeline):
         if entries is None or self._has_params_for_stages(method, params, n_stages):
             return getattr(super(), method)(X, *args, **params)
         stages = Stages(self.steps[:n_stages], entries)
-        if len(keys) != 1 + len(stages.steps) - stages.n_head:  # fitted with another last step
-            return getattr(super(), method)(X, *args, **params)
-        features = stages.transform(X, keys)
+        # The number of keys differs if the pipeline was fitted with another last step.
+        fits = len(keys) == 1 + len(stages.steps) - stages.n_head
+        features = stages.transform(X, keys) if fits else None
         if features is None:
             return getattr(super(), method)(X, *args, **params)
         if method == "transform":
             return features
         return getattr(Pipeline(self.steps[-1:]), method)(features, *args, **params)
-
-
-class _WithoutCache:
-    """Context in which scikit-learn does not use `memory` for a cache of its own."""
-
-    def __init__(self, pipeline: CachedPipeline):
-        self.pipeline = pipeline
-        self.memory = pipeline.memory
-
-    def __enter__(self) -> None:
-        self.pipeline.memory = None
-
-    def __exit__(self, *_: Any) -> None:
-        self.pipeline.memory = self.memory

@@ -58,29 +58,7 @@ class Entry:
 
 
 def find_audio_files(path: str | os.PathLike[str]) -> list[str]:
-    """Find the sound files in a folder and all its sub-folders.
-
-    Parameters
-    ----------
-    path : str or Path
-        The folder. Hidden files and folders, and files without an audio extension, are ignored.
-
-    Returns
-    -------
-    list of str
-        The sorted paths of the sound files, which start with `path`.
-
-    Raises
-    ------
-    ValueError
-        If `path` is not a folder, or a folder inside it cannot be listed.
-
-    Examples
-    --------
-    >>> from skstrf.datasets import find_audio_files, load_instruments
-    >>> len(find_audio_files(load_instruments(load_content=False).path))
-    182
-    """
+    """Find the sound files in a folder and all its sub-folders, sorted, except hidden ones."""
     root = check_folder(path)
     return [str(root / file) for file in sorted(_walk(root))]
 

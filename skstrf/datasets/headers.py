@@ -77,40 +77,16 @@ class AudioReadError(ValueError):
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Contents of the header of a sound file.
-
-    Parameters
-    ----------
-    path : str
-        The sound file.
-    sample_rate : int
-        Sampling rate of the file in Hz.
-    n_channels : int
-        Number of channels.
-    n_frames : int
-        Number of samples per channel. Only reading confirms it for FLAC, and for MP3 files whose
-        header declares a length.
-    format : str
-        Container format, as libsndfile names it.
-    subtype : str
-        Sample format, as libsndfile names it.
-    n_declared : int
-        Number of samples per channel that the header declares, larger than `n_frames` if the
-        file is cut short.
-
-    Examples
-    --------
-    >>> from skstrf.datasets import AudioInfo
-    >>> AudioInfo("a.wav", 44100, 2, 88200, "WAV", "PCM_16", 88200).duration
-    2.0
-    """
+    """Contents of the header of a sound file; format and subtype are those of libsndfile."""
 
     path: str
     sample_rate: int
     n_channels: int
+    # Samples per channel. Only reading confirms them for FLAC, and for MP3 with a declared length.
     n_frames: int
     format: str
     subtype: str
+    # Samples per channel that the header declares: more than there are if the file is cut short.
     n_declared: int
 
     @property
@@ -124,20 +100,7 @@ class AudioInfo:
         return self.n_declared <= self.n_frames
 
     def n_times(self, sample_rate: int, offset: float = 0.0) -> int:
-        """Count the samples after `offset` seconds at another sampling rate.
-
-        Parameters
-        ----------
-        sample_rate : int
-            Sampling rate in Hz.
-        offset : float, default=0.0
-            Time in seconds before the first sample that counts.
-
-        Returns
-        -------
-        int
-            The number of samples.
-        """
+        """Count the samples after `offset` seconds at another sampling rate."""
         # The resampler rounds half up; integers keep long files exact.
         sample_rate = int(sample_rate)
         total = (2 * self.n_frames * sample_rate + self.sample_rate) // (2 * self.sample_rate)
@@ -145,30 +108,7 @@ class AudioInfo:
 
 
 def audio_info(path: str | os.PathLike[str]) -> AudioInfo:
-    """Read the header of a sound file.
-
-    Parameters
-    ----------
-    path : str or Path
-        A wav, flac, ogg (Vorbis, Opus), mp3, au or aiff file.
-
-    Returns
-    -------
-    AudioInfo
-        Sampling rate, channels, length and format.
-
-    Raises
-    ------
-    AudioReadError
-        If the file does not exist or is not sound.
-
-    Examples
-    --------
-    >>> from skstrf.datasets import audio_info, load_instruments
-    >>> info = audio_info(load_instruments(load_content=False).filenames[0])
-    >>> info.sample_rate, info.n_channels, info.duration
-    (22050, 1, 5.0)
-    """
+    """Read the header of a sound file; raise an `AudioReadError` for other files."""
     with open_sound(path) as handle:
         return read_header(handle, path)
 

@@ -42,17 +42,7 @@ __all__ = [
 
 
 class Axis(NamedTuple):
-    """One axis of a transformer's output.
-
-    Attributes
-    ----------
-    name : str
-        Name of the axis, such as "scale", "rate", "frequency" or "time".
-    unit : str
-        Unit of the values, such as "cycles/octave", "Hz" or "s".
-    values : ndarray of shape (n,)
-        Position of every index along the axis, in that unit.
-    """
+    """One axis of a transformer's output: the position of every index in a unit such as "Hz"."""
 
     name: str
     unit: str
