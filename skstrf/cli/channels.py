@@ -7,16 +7,13 @@ from typing import Any
 
 from skstrf.cli.labeled import run_labeled
 from skstrf.cli.options import (
+    CACHE,
+    DATA,
     FOLDER,
-    add_cache_option,
-    add_cluster_option,
-    add_data_options,
-    add_machine_options,
-    add_representation_options,
-    add_seeds_option,
+    MACHINE,
+    add_options,
     add_subparser,
     positive_int,
-    share,
 )
 
 __all__ = ["add_command", "run"]
@@ -32,9 +29,7 @@ EPILOG = f"""the folder DIR:
 written to OUT, all files at once at the end:
   report.html   report; a single file
   results.json  all numbers, with every fold of every channel
-kept in OUT/cache (or --cache):
-  tensors and finished parts, from which the same command resumes after an interruption; can be
-  deleted
+{CACHE}
 
 examples:
   skstrf channels sounds/ -o channels/
@@ -49,9 +44,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")
-    add_data_options(parser)
+    add_options(parser.add_argument_group("data"), *DATA)
     group = parser.add_argument_group("experiment")
-    add_representation_options(group)
+    add_options(group, "--rates", "--scales")
     add = group.add_argument
     add(
         "--best",
@@ -60,12 +55,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         type=positive_int,
         help="numbers of channels to keep (default: 1, 5, 10 and 20, if there are more)",
     )
-    add(
+    add_options(
+        group,
         "--mpca",
         dest="ratios",
-        metavar="SHARE",
         nargs="+",
-        type=share,
+        default=None,
         help="shares of the variance that multilinear PCA keeps in each mode (default: 0.8 0.9 "
         "0.95 0.98)",
     )
@@ -76,11 +71,10 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         help="classifier for the comparison: logistic regression or the network (default: "
         "%(default)s)",
     )
-    add("--max-epochs", metavar="N", type=positive_int, help="largest number of training epochs")
-    add_seeds_option(group, 1, "trainings of the network on each fold")
-    add_cache_option(group)
-    add_machine_options(group)
-    add_cluster_option(group)
+    add_options(group, "--max-epochs")
+    trainings = "number of trainings of the network on each fold, seeded from --seed on"
+    add_options(group, "--seeds", default=1, help=f"{trainings} (default: %(default)s)")
+    add_options(group, "--cache", *MACHINE, "--cluster")
     return parser
 
 

@@ -6,16 +6,7 @@ import argparse
 from typing import Any
 
 from skstrf.cli.labeled import run_labeled
-from skstrf.cli.options import (
-    FOLDER,
-    add_cluster_option,
-    add_data_options,
-    add_machine_options,
-    add_representation_options,
-    add_subparser,
-    positive_int,
-    share,
-)
+from skstrf.cli.options import DATA, FOLDER, MACHINE, add_options, add_subparser
 
 __all__ = ["add_command", "run"]
 
@@ -47,22 +38,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report, results, model")
-    add_data_options(parser)
+    add_options(parser.add_argument_group("data"), *DATA)
     group = parser.add_argument_group("model")
-    add_representation_options(group)
-    group.add_argument(
-        "--mpca",
-        metavar="SHARE",
-        type=share,
-        default=0.95,
-        help="share of the variance that multilinear PCA keeps in each mode "
-        "(default: %(default)s)",
-    )
-    group.add_argument(
-        "--max-epochs", metavar="N", type=positive_int, help="largest number of training epochs"
-    )
-    add_machine_options(group)
-    add_cluster_option(group)
+    add_options(group, "--rates", "--scales", "--mpca", "--max-epochs", *MACHINE, "--cluster")
     return parser
 
 

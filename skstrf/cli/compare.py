@@ -6,17 +6,7 @@ import argparse
 from typing import Any
 
 from skstrf.cli.labeled import run_labeled
-from skstrf.cli.options import (
-    FOLDER,
-    add_cache_option,
-    add_cluster_option,
-    add_data_options,
-    add_machine_options,
-    add_representation_options,
-    add_seeds_option,
-    add_subparser,
-    positive_int,
-)
+from skstrf.cli.options import CACHE, DATA, FOLDER, MACHINE, add_options, add_subparser
 
 __all__ = ["add_command", "run"]
 
@@ -33,9 +23,7 @@ EPILOG = f"""the folder DIR:
 written to OUT, all files at once at the end:
   report.html   report; a single file
   results.json  all numbers; equal for equal seeds, except for the entry "times"
-kept in OUT/cache (or --cache):
-  tensors and finished parts, from which the same command resumes after an interruption; can be
-  deleted
+{CACHE}
 
 examples:
   skstrf compare sounds/ -o representations/
@@ -55,7 +43,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")
-    add_data_options(parser)
+    add_options(parser.add_argument_group("data"), *DATA)
     group = parser.add_argument_group("experiment")
     group.add_argument(
         "--what",
@@ -69,14 +57,10 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         help="classifier for representations and reductions: the network (default) or logistic "
         "regression",
     )
-    add_representation_options(group)
-    group.add_argument(
-        "--max-epochs", metavar="N", type=positive_int, help="largest number of training epochs"
-    )
-    add_seeds_option(group, 3, "repetitions with other folds and trainings")
-    add_cache_option(group)
-    add_machine_options(group)
-    add_cluster_option(group)
+    add_options(group, "--rates", "--scales", "--max-epochs")
+    repetitions = "number of repetitions with other folds and trainings, seeded from --seed on"
+    add_options(group, "--seeds", default=3, help=f"{repetitions} (default: %(default)s)")
+    add_options(group, "--cache", *MACHINE, "--cluster")
     return parser
 
 

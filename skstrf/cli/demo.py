@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.options import add_subparser, check_report
+from skstrf.cli.options import add_options, add_subparser, check_report
 from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
@@ -28,13 +28,8 @@ QUICK_SECONDS, QUICK_EPOCHS = 2.0, 10
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
     """Add the parser of the command."""
-    parser = add_subparser(
-        commands,
-        "demo",
-        "train a classifier on recordings that come with skstrf",
-        DESCRIPTION,
-        EPILOG,
-    )
+    summary = "train a classifier on recordings that come with skstrf"
+    parser = add_subparser(commands, "demo", summary, DESCRIPTION, EPILOG)
     parser.add_argument(
         "-o",
         "--output",
@@ -47,12 +42,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         action="store_true",
         help=f"use {QUICK_SECONDS:g} s of each clip and {QUICK_EPOCHS} epochs, only to see it run",
     )
-    parser.add_argument(
-        "--device",
-        metavar="D",
-        default="auto",
-        help="device of torch: auto, cpu or cuda (default: %(default)s)",
-    )
+    add_options(parser, "--device")
     return parser
 
 

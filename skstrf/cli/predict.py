@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skstrf.cli.options import add_machine_options, add_subparser, n_threads, positive_int
+from skstrf.cli.options import add_options, add_subparser, n_threads, positive_int
 from skstrf.utils.messages import escape
 
 __all__ = ["add_command", "run"]
@@ -46,7 +46,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         default=1,
         help="number of most probable classes to print (default: %(default)s)",
     )
-    add_machine_options(parser, seed=False, device=False)
+    add_options(parser, "--n-jobs")
     return parser
 
 

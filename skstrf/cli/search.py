@@ -8,11 +8,10 @@ from typing import Any
 
 from skstrf.cli.labeled import run_labeled
 from skstrf.cli.options import (
+    DATA,
     FOLDER,
-    add_cluster_option,
-    add_data_options,
-    add_machine_options,
-    add_representation_options,
+    MACHINE,
+    add_options,
     add_subparser,
     positive_float,
     positive_int,
@@ -52,8 +51,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report, results, model")
-    add_data_options(parser)
-    add = parser.add_argument_group("search").add_argument
+    add_options(parser.add_argument_group("data"), *DATA)
+    group = parser.add_argument_group("search")
+    add = group.add_argument
     add(
         "--n-trials",
         metavar="N",
@@ -99,18 +99,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         default="skstrf",
         help="name of the study in the storage (default: %(default)s)",
     )
-    add(
-        "--cache",
-        metavar="FOLDER",
-        help="folder for recordings and stages (default: OUT/cache)",
-    )
+    add_options(group, "--cache", help="folder for recordings and stages (default: OUT/cache)")
     group = parser.add_argument_group("model")
-    add_representation_options(group)
-    group.add_argument(
-        "--max-epochs", metavar="N", type=positive_int, help="largest number of training epochs"
-    )
-    add_machine_options(group)
-    add_cluster_option(group)
+    add_options(group, "--rates", "--scales", "--max-epochs", *MACHINE, "--cluster")
     return parser
 
 

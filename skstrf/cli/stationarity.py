@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skstrf.cli.labeled import describe_duration
-from skstrf.cli.options import (
-    add_data_options,
-    add_machine_options,
-    add_subparser,
-    check_report,
-    n_threads,
-    positive_int,
-)
+from skstrf.cli.options import add_options, add_subparser, check_report, n_threads, positive_int
 from skstrf.cli.outputs import output_folder, print_results, write_results
 
 __all__ = ["add_command", "run"]
@@ -48,7 +41,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")
-    add_data_options(parser, labeled=False, table=False, on_error="warn")
+    data = parser.add_argument_group("data")
+    add_options(data, "--duration", "--sample-rate")
+    add_options(data, "--on-error", default="warn")
     group = parser.add_argument_group("experiment")
     add = group.add_argument
     add("--only", metavar="NAME", nargs="+", help="representations to test (default: all nine)")
@@ -71,7 +66,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         choices=["linear", "polish"],
         help="remove a linear trend, or row and column profiles, before the tests",
     )
-    add_machine_options(group, device=False)
+    add_options(group, "--seed", "--n-jobs")
     return parser
 
 

@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skstrf.cli.labeled import cache_folder
-from skstrf.cli.options import (
-    add_cache_option,
-    add_machine_options,
-    add_subparser,
-    check_report,
-    positive_float,
-    positive_int,
-)
+from skstrf.cli.options import add_options, add_subparser, check_report, number, positive_int
 from skstrf.cli.outputs import output_folder, print_results, write_results
 from skstrf.utils.messages import escape
 
@@ -45,6 +38,7 @@ examples:
   skstrf style beat.wav rain1.wav rain2.wav -o out.flac --network cortical --duration 5
   skstrf style song.mp3 rain.wav -o rain.wav --content-weight 0 --init noise
   skstrf style speech/ rain/ -o comparison/ --duration 5"""
+WEIGHT = number(float, lambda value: 0 <= value < float("inf"), "a weight of 0 or more")
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 
 
@@ -63,10 +57,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         choices=["random", "cortical"],
         help="network that measures the texture (default: random; for folders both)",
     )
-    add(
-        "--content-weight", metavar="W", type=_weight, help="weight of the content (default: 0.05)"
-    )
-    add("--style-weight", metavar="W", type=_weight, help="weight of the style (default: 1)")
+    add("--content-weight", metavar="W", type=WEIGHT, help="weight of the content (default: 0.05)")
+    add("--style-weight", metavar="W", type=WEIGHT, help="weight of the style (default: 1)")
     add(
         "--init",
         choices=["content", "noise", "style"],
@@ -79,28 +71,22 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         type=positive_int,
         help="largest number of iterations per block (default: 300)",
     )
-    add(
-        "--duration",
-        metavar="S",
-        type=positive_float,
-        help="use the first S seconds of each sound (default: all; for folders 5)",
-    )
-    add(
+    cropped = "use the first S seconds of each sound (default: all; for folders 5)"
+    add_options(parser, "--duration", help=cropped)
+    add_options(
+        parser,
         "--sample-rate",
-        metavar="HZ",
-        type=positive_int,
+        default=None,
         help="sampling rate of computation and result in Hz (default: that of CONTENT; for "
         "folders 16000)",
     )
-    add(
+    add_options(
+        parser,
         "--on-error",
-        choices=["raise", "warn"],
-        default="raise",
         help="for folders: stop at a pair that cannot be used, or leave it out (default: "
         "%(default)s)",
     )
-    add_cache_option(parser)
-    add_machine_options(parser, n_jobs=False)
+    add_options(parser, "--cache", "--seed", "--device")
     return parser
 
 
@@ -201,11 +187,3 @@ def _write_sound(path: Path, sound: Any, rate: int) -> None:
 
     with atomic_write(path) as temporary:
         soundfile.write(temporary, sound.T, rate, format=FORMATS[path.suffix.lower()])
-
-
-def _weight(text: str) -> float:
-    """Parse a weight of 0 or more."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a weight of 0 or more")
-    return value

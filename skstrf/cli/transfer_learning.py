@@ -9,16 +9,13 @@ from typing import Any
 
 from skstrf.cli.labeled import cache_folder, describe_duration, pipeline_options
 from skstrf.cli.options import (
+    CACHE,
     FOLDER,
-    add_cache_option,
-    add_data_options,
-    add_machine_options,
-    add_representation_options,
-    add_seeds_option,
+    MACHINE,
+    add_options,
     add_subparser,
     check_report,
     n_threads,
-    positive_int,
     share,
 )
 from skstrf.cli.outputs import output_folder, print_results, write_results
@@ -38,9 +35,7 @@ All sounds of SOURCE are used for training; its split column is ignored.
 written to OUT, all files at once at the end:
   report.html   report; a single file
   results.json  all numbers, for every training; equal for equal seeds, except for "times"
-kept in OUT/cache (or --cache):
-  tensors and finished parts, from which the same command resumes after an interruption; can be
-  deleted
+{CACHE}
 
 examples:
   skstrf transfer instruments/ loops/ -o transfer/
@@ -56,29 +51,20 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add("source", metavar="SOURCE", help="folder of sounds to train on first")
     add("target", metavar="TARGET", help="folder of sounds with few labels")
     add("-o", "--output", metavar="OUT", required=True, help="folder for report and results")
-    add_data_options(parser, table=False)
+    data = parser.add_argument_group("data")
+    add_options(data, "--corpus", "--duration", "--sample-rate", "--on-error")
     group = parser.add_argument_group("experiment")
-    add_representation_options(group)
-    add = group.add_argument
-    add(
-        "--mpca",
-        metavar="SHARE",
-        type=share,
-        default=0.95,
-        help="share of the variance that multilinear PCA keeps in each mode "
-        "(default: %(default)s)",
-    )
-    add("--max-epochs", metavar="N", type=positive_int, help="largest number of training epochs")
-    add(
+    add_options(group, "--rates", "--scales", "--mpca", "--max-epochs")
+    group.add_argument(
         "--shares",
         metavar="S",
         nargs="+",
         type=share,
         help="shares of the labels of TARGET (default: 0.05 to 1)",
     )
-    add_seeds_option(group, 3, "repetitions with other divisions and trainings")
-    add_cache_option(group)
-    add_machine_options(group)
+    repetitions = "number of repetitions with other divisions and trainings, seeded from --seed on"
+    add_options(group, "--seeds", default=3, help=f"{repetitions} (default: %(default)s)")
+    add_options(group, "--cache", *MACHINE)
     return parser
 
 

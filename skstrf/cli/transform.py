@@ -8,16 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from skstrf.cli.options import (
-    add_cluster_option,
-    add_data_options,
-    add_machine_options,
-    add_representation_options,
-    add_subparser,
-    n_threads,
-    parse_filters,
-    positive_int,
-)
+from skstrf.cli.options import add_options, add_subparser, n_threads, parse_filters, positive_int
 from skstrf.utils.messages import escape
 
 __all__ = ["add_command", "representations", "run"]
@@ -55,7 +46,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("directory", metavar="DIR", help="folder of sounds")
     add("-o", "--output", metavar="OUT", required=True, help="zarr store to write")
-    add_data_options(parser, labeled=False, on_error="warn")
+    data = parser.add_argument_group("data")
+    add_options(data, "--metadata", "--duration", "--sample-rate")
+    add_options(data, "--on-error", default="warn")
     group = parser.add_argument_group("representation")
     add = group.add_argument
     add(
@@ -64,7 +57,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         default="strf",
         help="name of the representation; a wrong name lists all (default: %(default)s)",
     )
-    add_representation_options(group)
+    add_options(group, "--rates", "--scales")
     add(
         "--frame-step",
         metavar="N",
@@ -84,8 +77,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         dest="settings",
         help="any other parameter of the transformer; the value is JSON or plain text",
     )
-    add_machine_options(group, seed=False, device=False)
-    add_cluster_option(group)
+    add_options(group, "--n-jobs", "--cluster")
     return parser
 
 
