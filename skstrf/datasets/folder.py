@@ -17,8 +17,8 @@ from sklearn.utils import Bunch
 
 from skstrf.datasets.audio import DURATION, MAX_DURATION, OFFSET, SAMPLE_RATE, count_samples
 from skstrf.datasets.headers import AudioReadError
-from skstrf.datasets.loader import read_headers, read_many, skipped_files
-from skstrf.utils.messages import describe_skipped, escape, warn_user
+from skstrf.datasets.loader import AudioLoader, read_headers, skipped_files
+from skstrf.utils.messages import N_NAMED, describe_skipped, escape, warn_user
 from skstrf.utils.validation import Integral, Interval, Options, StrOptions, validate_params
 
 __all__ = [
@@ -26,8 +26,11 @@ __all__ = [
     "Entry",
     "METADATA",
     "check_folder",
+    "check_names",
     "choose_categories",
+    "describe_contents",
     "find_audio_files",
+    "finish",
     "from_csv",
     "linked_groups",
     "load_audio_folder",
@@ -194,24 +197,13 @@ def load_audio_folder(
     else:
         entries = from_csv(root, Path(metadata))
     entries, target_names = _choose(entries, categories, split)
-    bunch, message = load_entries(
-        root,
-        entries,
-        target_names,
-        skipped,
-        sample_rate=int(sample_rate),
-        duration=duration,
-        offset=offset,
-        load_content=load_content,
-        on_error=on_error,
-        n_jobs=n_jobs,
-        verbose=verbose,
-        min_per_class=min_per_class,
-        whole=split is None,
+    loader = AudioLoader(
+        int(sample_rate), duration, offset, on_error=on_error, n_jobs=n_jobs, verbose=verbose
     )
-    if message:
-        warn_user(message)
-    return bunch
+    bunch, message = load_entries(
+        root, entries, target_names, skipped, loader, load_content, min_per_class, split is None
+    )
+    return finish(bunch, [message], False)
 
 
 def load_entries(
@@ -219,32 +211,31 @@ def load_entries(
     entries: list[Entry],
     target_names: list[str],
     skipped: list[tuple[str, str]],
-    *,
-    sample_rate: int,
-    duration: float | None,
-    offset: float,
+    loader: AudioLoader,
     load_content: bool,
-    on_error: str,
-    n_jobs: int | None,
-    verbose: bool,
     min_per_class: int = 2,
     whole: bool = True,
 ) -> tuple[Bunch, str]:
     """Read the listed sounds, or only their headers; also return a text to warn with."""
+    sample_rate, offset = loader.sample_rate, loader.offset
     filenames = [str(root / entry.file) for entry in entries]
-    n_times = count_samples(duration, sample_rate, max_duration=np.inf)
+    n_times = count_samples(loader.duration, sample_rate, max_duration=np.inf)
     data, errors = None, {}
     lengths: dict[int, int] = {}
     if n_times is None or not load_content:
         # Without content the reader of the sounds decides which durations are too long.
         limit = MAX_DURATION if load_content else np.inf
         headers = read_headers(
-            filenames, duration=duration, offset=offset, max_duration=limit, n_jobs=n_jobs
+            filenames,
+            duration=loader.duration,
+            offset=offset,
+            max_duration=limit,
+            n_jobs=loader.n_jobs,
         )
         errors = {
             row: item for row, item in enumerate(headers) if isinstance(item, AudioReadError)
         }
-        if errors and on_error == "raise":
+        if errors and loader.on_error == "raise":
             raise errors[min(errors)]
         lengths = {
             row: item.n_times(sample_rate, offset)
@@ -253,15 +244,8 @@ def load_entries(
         }
     rows = [row for row in range(len(filenames)) if row not in errors]
     if load_content and rows:
-        data, found = read_many(
-            [filenames[row] for row in rows],
-            n_times=n_times or max(lengths.values()),
-            sample_rate=sample_rate,
-            offset=offset,
-            raise_errors=on_error == "raise",
-            n_jobs=n_jobs,
-            verbose=verbose,
-        )
+        loader.n_times_ = n_times or max(lengths.values())
+        data, found = loader.read([filenames[row] for row in rows])
         if found:
             errors |= {rows[index]: error for index, error in found.items()}
             data = np.delete(data, list(found), axis=0)
@@ -316,6 +300,14 @@ def make_bunch(
     )
 
 
+def finish(bunch: Bunch, messages: list[str | None], return_X_y: bool) -> Any:
+    """Issue all messages as one warning; return the Bunch or (data or filenames, target)."""
+    text = "\n".join(filter(None, messages))
+    if text:
+        warn_user(text)
+    return (bunch.get("data", bunch.filenames), bunch.target) if return_X_y else bunch
+
+
 def _complaints(
     bunch: Bunch,
     left_out: list[tuple[str, str]],
@@ -347,16 +339,22 @@ def _complaints(
     return "\n".join(messages)
 
 
+def check_names(parameter: str, wanted: Any, known: Sequence[str], kind: str) -> list[str]:
+    """Return the requested names as a list, or raise for names that are not known."""
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    unknown = [str(name) for name in names if name not in known]
+    if unknown or not names:
+        raise ValueError(
+            f"{parameter} names {', '.join(unknown) or 'nothing'}, but the {kind} are "
+            f"{', '.join(known) or 'none: there is no CSV file with a split column'}."
+        )
+    return names
+
+
 def choose_categories(names: list[str], categories: Any, kind: str = "classes") -> list[str]:
     """Choose among the sorted class names; None chooses all."""
-    if categories is None:
-        return names
-    unknown = [str(name) for name in categories if name not in names]
-    if unknown:
-        raise ValueError(
-            f"categories names {', '.join(unknown)}, but the {kind} are {', '.join(names)}."
-        )
-    return [name for name in names if name in list(categories)]
+    wanted = names if categories is None else check_names("categories", categories, names, kind)
+    return [name for name in names if name in wanted]
 
 
 def _choose(entries: list[Entry], categories: Any, split: Any) -> tuple[list[Entry], list[str]]:
@@ -370,16 +368,16 @@ def _choose(entries: list[Entry], categories: Any, split: Any) -> tuple[list[Ent
             "sounds without classes."
         )
     if split is not None:
-        wanted = [split] if isinstance(split, str) else list(split)
         known = sorted({entry.split for entry in entries if entry.split is not None})
-        unknown = [str(name) for name in wanted if name not in known]
-        if unknown or not wanted:
-            raise ValueError(
-                f"split names {', '.join(unknown) or 'nothing'}, but the splits are "
-                f"{', '.join(known) or 'none: there is no CSV file with a split column'}."
-            )
+        wanted = check_names("split", split, known, "splits")
         entries = [entry for entry in entries if entry.split in wanted]
     return entries, names
+
+
+def describe_contents(folder: Path) -> str:
+    """Return the names of the first files and folders in a folder."""
+    names = sorted(item.name for item in folder.iterdir())
+    return ", ".join(names[:N_NAMED]) + (", ..." if len(names) > N_NAMED else "") or "nothing"
 
 
 def check_folder(path: str | os.PathLike[str]) -> Path:

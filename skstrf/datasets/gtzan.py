@@ -11,10 +11,9 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
@@ -24,11 +23,15 @@ from skstrf.datasets.folder import (
     AUDIO_EXTENSIONS,
     Entry,
     check_folder,
+    check_names,
+    describe_contents,
+    finish,
     linked_groups,
     load_entries,
 )
 from skstrf.datasets.headers import AudioReadError, audio_info
-from skstrf.utils.messages import N_NAMED, describe_skipped, warn_user
+from skstrf.datasets.loader import AudioLoader
+from skstrf.utils.messages import N_NAMED, describe_skipped
 from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import Integral, StrOptions, validate_params
 
@@ -217,51 +220,48 @@ def load_gtzan(
     >>> pipeline.fit(train.filenames, train.target)  # doctest: +SKIP
     """
     home = check_folder(_gtzan_home() if data_home is None else data_home)
-    division = _division(split, random_state)
-    parts = _wanted_parts(division, subset)
+    parts, groups, warning = _division(split, random_state)
+    known = sorted(set(parts.values()))
+    chosen = (
+        known if subset is None else check_names("subset", subset, known, "parts of this split")
+    )
     found = _find_clips(home)
-    wanted = [clip for clip, part in division.parts.items() if part in parts]
+    wanted = [clip for clip, part in parts.items() if part in chosen]
     left_out = _missing_clips(home, wanted, found, on_error)
     gone = {clip for clip, _ in left_out}
     entries = [
         Entry(
             file=found[clip],
             label=clip.split(".")[0],
-            split=division.parts[clip],
-            group=division.groups[clip],
+            split=parts[clip],
+            group=groups[clip],
             extra={"clip": clip, "fault": faults().get(clip, ("", ()))[0]},
         )
         for clip in wanted
         if clip not in gone
     ]
+    loader = AudioLoader(
+        int(sample_rate), duration, offset, on_error=on_error, n_jobs=n_jobs, verbose=verbose
+    )
     bunch, message = load_entries(
         home,
         entries,
         list(GENRES),
         [],
-        sample_rate=int(sample_rate),
-        duration=duration,
-        offset=offset,
-        load_content=load_content,
-        on_error=on_error,
-        n_jobs=n_jobs,
-        verbose=verbose,
+        loader,
+        load_content,
         whole=False,  # genres can be missing: the others keep their numbers
     )
     bunch.skipped = left_out + bunch.skipped
-    bunch.warning = division.warning
+    bunch.warning = warning
     if split == "artist-folds":
         bunch.test_fold = np.array([int(name[-1]) - 1 for name in bunch.split])
     bunch.DESCR = _describe(bunch, home, split)
-    messages = [division.warning, message]
+    messages = [warning, message]
     if left_out:
         headline = f"{len(left_out)} of {len(wanted)} clips of the split were left out"
         messages.insert(1, describe_skipped(left_out, headline))
-    if any(messages):
-        warn_user("\n".join(filter(None, messages)))
-    if return_X_y:
-        return (bunch.data if load_content else bunch.filenames), bunch.target
-    return bunch
+    return finish(bunch, messages, return_X_y)
 
 
 @validate_params(
@@ -346,22 +346,14 @@ def fetch_gtzan(
     return str(folder)
 
 
-@dataclass(frozen=True)
-class _Division:
-    """Part of every clip, and the group of clips that must stay together."""
-
-    parts: dict[str, str]
-    groups: dict[str, str]
-    warning: str | None = None
-
-
-def _division(split: str, random_state: Any) -> _Division:
+def _division(split: str, random_state: Any) -> tuple[dict[str, str], dict[str, str], str | None]:
+    """Return the part of every clip, its group, and a warning."""
     if split == "fault-filtered":
-        return _Division(fault_filtered(), repetition_groups())
+        return fault_filtered(), repetition_groups(), None
     if split == "artist-folds":
         fold_of = dict(zip(SHARES, ("fold-1", "fold-2", "fold-3"), strict=True))
         folds = {clip: fold_of[part] for clip, part in fault_filtered().items()}
-        return _Division(folds, folds)
+        return folds, folds, None
     random = check_random_state(random_state)
     bounds = np.cumsum([round(CLIPS_PER_GENRE * share) for share in SHARES.values()])
     parts = {}
@@ -369,7 +361,7 @@ def _division(split: str, random_state: Any) -> _Division:
         shuffled = random.permutation(names)
         for part, chosen in zip(SHARES, np.split(shuffled, bounds[:-1]), strict=True):
             parts.update(dict.fromkeys(chosen.tolist(), part))
-    return _Division(dict(sorted(parts.items())), repetition_groups(), LEAKS)
+    return dict(sorted(parts.items())), repetition_groups(), LEAKS
 
 
 @cache
@@ -401,18 +393,6 @@ def repetition_groups() -> dict[str, str]:
     clips = all_clips()
     pairs = [(clip, partner) for clip, (_, partners) in faults().items() for partner in partners]
     return dict(zip(clips, linked_groups(clips, pairs), strict=True))
-
-
-def _wanted_parts(division: _Division, subset: Any) -> set[str]:
-    known = sorted(set(division.parts.values()))
-    wanted = known if subset is None else [subset] if isinstance(subset, str) else list(subset)
-    unknown = [str(name) for name in wanted if name not in known]
-    if unknown or not wanted:
-        raise ValueError(
-            f"subset names {', '.join(unknown) or 'nothing'}, but the parts of this split are "
-            f"{', '.join(known)}."
-        )
-    return set(wanted)
 
 
 def _find_clips(home: Path) -> dict[str, str]:
@@ -455,9 +435,8 @@ def _what_lies_there(home: Path, others: list[str]) -> str:
     if others:
         named = ", ".join(others[:N_NAMED])
         return f"{len(others)} sounds of other names, such as {named}"
-    names = sorted(item.name for item in home.iterdir())
-    more = ", ..." if len(names) > N_NAMED else ""
-    return f"no sounds, but {', '.join(names[:N_NAMED])}{more}" if names else "nothing"
+    contents = describe_contents(home)
+    return contents if contents == "nothing" else f"no sounds, but {contents}"
 
 
 def _explain(home: Path, found: str) -> str:
@@ -540,7 +519,10 @@ def _unpack(archive: Path, folder: Path) -> int:
                     raise ValueError(f"{archive}: {member.name} is too large for a clip.")
                 content = tar.extractfile(member)
                 if content is not None:
-                    _write(content, folder / match[1].split(".")[0], match[1])
+                    genre = folder / match[1].split(".")[0]
+                    genre.mkdir(exist_ok=True)
+                    with (genre / match[1]).open("wb") as file:
+                        shutil.copyfileobj(content, file)
                     names.add(match[1])
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(
@@ -548,9 +530,3 @@ def _unpack(archive: Path, folder: Path) -> int:
             "it again."
         ) from error
     return len(names)
-
-
-def _write(content: IO[bytes], genre: Path, name: str) -> None:
-    genre.mkdir(exist_ok=True)
-    with (genre / name).open("wb") as file:
-        shutil.copyfileobj(content, file)

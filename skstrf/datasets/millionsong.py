@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ from skstrf.datasets.folder import (
     Entry,
     check_folder,
     choose_categories,
+    describe_contents,
+    finish,
     linked_groups,
     load_entries,
     make_bunch,
 )
 from skstrf.datasets.headers import AudioReadError
-from skstrf.datasets.loader import skipped_files, with_progress
-from skstrf.utils.messages import N_NAMED, describe_skipped, warn_user
+from skstrf.datasets.loader import AudioLoader, skipped_files, with_progress
+from skstrf.utils.messages import describe_skipped
 from skstrf.utils.optional import import_optional
 from skstrf.utils.validation import Integral, Interval, Real, StrOptions, validate_params
 
@@ -50,6 +52,7 @@ FORMATS = {
 }
 # Weight of the first genre of a line with two genres, by the number of sources that voted.
 CONFIDENCE = {"tagtraum-cd1": 2 / 3, "tagtraum-cd2": 1 / 2}
+# A track id is safe as a part of a path.
 TRACK_ID = re.compile(r"TR[A-Z]{3}[A-Z0-9]{13}", re.ASCII)
 FEATURE_NAMES = (
     *(f"timbre {number}" for number in range(1, 13)),
@@ -58,6 +61,7 @@ FEATURE_NAMES = (
         for name in ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
     ),
 )
+FACTS = ("track_id", "song_id", "artist_id", "artist_name", "title")
 SEPARATOR = "<SEP>"
 DAMAGED = "Unpack or copy the data set again, or leave the song out."
 # Limits for files that are damaged or hostile. A genuine song has 200 to 700 kB and about 1000
@@ -80,7 +84,6 @@ class SongLabel:
     minority: str = ""
     confidence: float = 1.0
     split: str | None = None
-    extra: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,6 @@ class Song:
     artist_name: str
     title: str
     preview_id: int | None
-    duration: float
     matrix: np.ndarray | None = None
 
 
@@ -308,31 +310,19 @@ def load_million_song_genres(
         if load_content:
             bunch.data = np.stack([song.matrix for song in songs if song.matrix is not None])
     else:
-        bunch, message = load_entries(
-            Path(audio_home),
-            entries,
-            names,
-            [],
-            sample_rate=int(sample_rate),
-            duration=duration,
-            offset=offset,
-            load_content=load_content,
-            **settings,
-        )
+        loader = AudioLoader(int(sample_rate), duration, offset, **settings)
+        home = Path(audio_home)
+        bunch, message = load_entries(home, entries, names, [], loader, load_content)
     bunch.metadata["confidence"] = bunch.metadata["confidence"].astype(float)
     bunch.skipped = skipped + bunch.skipped
     bunch.duplicates, bunch.format = dropped, format
     bunch.path = str(audio_home or data_home)
     bunch.DESCR = _describe(bunch, len(chosen))
-    messages = [message, _describe_leak(bunch)]
+    messages: list[str | None] = [message, _describe_leak(bunch)]
     if skipped:
         headline = f"{len(skipped)} songs or labels cannot be used and were left out"
         messages.insert(0, describe_skipped(skipped, headline))
-    if any(messages):
-        warn_user("\n".join(filter(None, messages)))
-    if return_X_y:
-        return (bunch.data if load_content else bunch.filenames), bunch.target
-    return bunch
+    return finish(bunch, messages, return_X_y)
 
 
 def _choose_labels(
@@ -391,7 +381,7 @@ def _previews(songs: list[Song], root: Path, audio_ids: Any) -> dict[str, str]:
     raise ValueError(
         f"{root} has no audio for any of the {len(songs)} labeled songs. Expected "
         "7dig/8/9/8947470.clip.mp3 (by 7digital id; audio_ids maps them) or TR....mp3 (by "
-        f"track id); found: {', '.join(sorted(os.listdir(root))[:N_NAMED]) or 'nothing'}."
+        f"track id); found: {describe_contents(root)}."
     )
 
 
@@ -435,23 +425,13 @@ def _join_songs(
             "ones that are available; two genres are needed"
         )
         raise ValueError(describe_skipped(skipped, headline) if skipped else f"{headline}.")
-    return [
-        _entry(song, files[song.track_id], chosen[song.track_id], group)
-        for song, group in zip(songs, _groups(songs), strict=True)
-    ]
-
-
-def _entry(song: Song, file: str, label: SongLabel, group: str) -> Entry:
-    facts = {
-        "track_id": song.track_id,
-        "song_id": song.song_id,
-        "artist_id": song.artist_id,
-        "artist_name": song.artist_name,
-        "title": song.title,
-        "minority": label.minority,
-        "confidence": repr(label.confidence),
-    }
-    return Entry(file, label.genre, label.split, group, facts)
+    entries = []
+    for song, group in zip(songs, _groups(songs), strict=True):
+        label = chosen[song.track_id]
+        facts = {name: getattr(song, name) for name in FACTS}
+        facts |= {"minority": label.minority, "confidence": repr(label.confidence)}
+        entries.append(Entry(files[song.track_id], label.genre, label.split, group, facts))
+    return entries
 
 
 def _groups(songs: list[Song]) -> list[str]:
@@ -497,11 +477,6 @@ def _describe(bunch: Bunch, n_labels: int) -> str:
 
 
 # Label files
-
-
-def check_track_id(text: str) -> bool:
-    """Whether `text` is a track id (TR and 16 letters and digits), and thus safe in a path."""
-    return TRACK_ID.fullmatch(text) is not None
 
 
 def read_genre_labels(
@@ -607,7 +582,6 @@ def _table_rows(
             f"{path} lacks the column {' and '.join(missing)} of format {format!r}; it has: "
             f"{', '.join(header)}."
         )
-    kept = [n for n in ("artist_name", "title", "msd_artist_id", "album_index") if n in header]
     for number, line in lines:
         try:
             cells = next(csv.reader([line], delimiter=delimiter, strict=True))
@@ -620,9 +594,7 @@ def _table_rows(
             yield number, f"has {len(cells)} cells, the header {len(header)}."
             continue
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
-        is_clear = len(cells) == len(header)
-        extra: dict[str, str] = {name: row[name] if is_clear else "" for name in kept}
-        yield number, SongLabel(row[id_name], row["genre"], split=row.get("set"), extra=extra)
+        yield number, SongLabel(row[id_name], row["genre"], split=row.get("set"))
 
 
 def _collect(
@@ -634,7 +606,7 @@ def _collect(
     for number, row in rows:
         if isinstance(row, str):
             reason = row
-        elif not check_track_id(row.track_id):
+        elif not TRACK_ID.fullmatch(row.track_id):
             reason = f"{row.track_id[:40]!r} is no track id (TR and 16 letters and digits)."
         elif not row.genre:
             reason = "has no genre."
@@ -682,8 +654,7 @@ def _what_lies_there(home: Path) -> str:
     example = example or next(home.glob("data/[A-Z]/[A-Z]/[A-Z]/TR*.h5"), None)
     if example is not None:
         return f"songs such as {example.name}, none of them with a label"
-    names = sorted(item.name for item in home.iterdir())
-    return ", ".join(names[:N_NAMED]) + (", ..." if len(names) > N_NAMED else "") or "nothing"
+    return describe_contents(home)
 
 
 def _read_songs(
@@ -730,12 +701,12 @@ def _read_unique_tracks(path: Path, tracks: Collection[str]) -> list[Song]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             cells = line[:MAX_LINE].rstrip("\n").split(SEPARATOR)
-            if len(cells) != 4 or not check_track_id(cells[0]):
+            if len(cells) != 4 or not TRACK_ID.fullmatch(cells[0]):
                 continue
             n_lines += 1
             if cells[0] in tracks:
                 track, song, artist, title = cells
-                songs[track] = Song(track, song, "", artist, title, None, float("nan"))
+                songs[track] = Song(track, song, "", artist, title, None)
     if not songs:
         raise ValueError(
             f"{path} names none of the {len(tracks)} labeled tracks; it has {n_lines} lines of "
@@ -801,7 +772,6 @@ def _read_song(
             artist_name=_text(path, about, "artist_name"),
             title=_text(path, about, "title"),
             preview_id=int(_number(path, about, "track_7digitalid")),
-            duration=duration,
             matrix=matrix,
         )
 
@@ -973,7 +943,7 @@ def _read_id_map(path: Path) -> dict[str, str]:
         raise ValueError(f"{path} has more than {MAX_BYTES} bytes. Check audio_ids.")
     is_pickle = path.suffix.lower() in (".pkl", ".pickle", ".p", ".cp")
     pairs = _from_pickle(path) if is_pickle else _from_text(path)
-    found = {str(track): str(value) for track, value in pairs if check_track_id(str(track))}
+    found = {str(track): str(value) for track, value in pairs if TRACK_ID.fullmatch(str(track))}
     if not found:
         raise ValueError(f"{path} maps no track id (TR and 16 letters and digits) to a preview.")
     return found
