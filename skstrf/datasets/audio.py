@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -22,14 +23,14 @@ from skstrf.datasets.headers import (
     open_sound,
     read_header,
 )
-from skstrf.utils.validation import Integral, Interval, Real, validate_params
+from skstrf.utils.validation import Integral, Interval, Real, StrOptions, validate_params
 
 __all__ = [
     "AudioBlocks",
     "DURATION",
+    "LOADING",
     "MAX_DURATION",
-    "OFFSET",
-    "SAMPLE_RATE",
+    "READING",
     "audio_blocks",
     "check_header",
     "count_samples",
@@ -55,17 +56,27 @@ EXACT_SEEK = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 # samples this close to the end of a truncated file are not used.
 BLOCK_GUARD = 4096
 
-SAMPLE_RATE = Interval(Integral, MIN_SAMPLE_RATE, MAX_SAMPLE_RATE, closed="both")
-OFFSET = Interval(Real, 0, np.inf, closed="left")
 DURATION = Interval(Real, 0, np.inf, closed="neither")
+# Constraints of the parameters of all functions that read sounds, and of those that read many.
+READING: dict[str, Any] = {
+    "sample_rate": [Interval(Integral, MIN_SAMPLE_RATE, MAX_SAMPLE_RATE, closed="both")],
+    "duration": [DURATION, None],
+    "offset": [Interval(Real, 0, np.inf, closed="left")],
+}
+LOADING: dict[str, Any] = {
+    **READING,
+    "load_content": ["boolean"],
+    "return_X_y": ["boolean"],
+    "on_error": [StrOptions({"raise", "warn"})],
+    "n_jobs": [None, Integral],
+    "verbose": ["boolean"],
+}
 
 
 @validate_params(
     {
         "path": [str, bytes, os.PathLike],
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
+        **READING,
         "mono": ["boolean"],
         "max_duration": [Interval(Real, 0, None, closed="neither")],
     },
@@ -166,9 +177,7 @@ def read_audio(
 @validate_params(
     {
         "path": [str, bytes, os.PathLike],
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
+        **READING,
     },
     prefer_skip_nested_validation=True,
 )

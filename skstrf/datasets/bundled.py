@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skstrf.datasets.audio import DURATION, OFFSET, SAMPLE_RATE
+from skstrf.datasets.audio import LOADING
 from skstrf.datasets.folder import load_audio_folder
-from skstrf.utils.validation import Integral, validate_params
+from skstrf.utils.validation import validate_params
 
 __all__ = ["load_instruments"]
 
@@ -21,13 +21,7 @@ FOLDER = Path(__file__).parent / "data" / "instruments"
 @validate_params(
     {
         "split": [str, "array-like", None],
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
-        "load_content": ["boolean"],
-        "return_X_y": ["boolean"],
-        "n_jobs": [None, Integral],
-        "verbose": ["boolean"],
+        **LOADING,
     },
     prefer_skip_nested_validation=True,
 )

@@ -15,11 +15,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.utils import Bunch
 
-from skstrf.datasets.audio import DURATION, MAX_DURATION, OFFSET, SAMPLE_RATE, count_samples
+from skstrf.datasets.audio import LOADING, MAX_DURATION, count_samples
 from skstrf.datasets.headers import AudioReadError
 from skstrf.datasets.loader import AudioLoader, read_headers, skipped_files
 from skstrf.utils.messages import N_NAMED, describe_skipped, escape, warn_user
-from skstrf.utils.validation import Integral, Interval, Options, StrOptions, validate_params
+from skstrf.utils.validation import Integral, Interval, Options, validate_params
 
 __all__ = [
     "AUDIO_EXTENSIONS",
@@ -70,13 +70,7 @@ def find_audio_files(path: str | os.PathLike[str]) -> list[str]:
     {
         "path": [str, os.PathLike],
         "metadata": [None, Options(bool, {False}), str, os.PathLike],
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
-        "load_content": ["boolean"],
-        "on_error": [StrOptions({"raise", "warn"})],
-        "n_jobs": [None, Integral],
-        "verbose": ["boolean"],
+        **LOADING,
         "categories": ["array-like", None],
         "split": [str, "array-like", None],
         "min_per_class": [Interval(Integral, 1, None, closed="left")],

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from skstrf.datasets.audio import DURATION, OFFSET, SAMPLE_RATE
+from skstrf.datasets.audio import LOADING
 from skstrf.datasets.folder import (
     AUDIO_EXTENSIONS,
     Entry,
@@ -33,7 +33,7 @@ from skstrf.datasets.headers import AudioReadError, audio_info
 from skstrf.datasets.loader import AudioLoader
 from skstrf.utils.messages import N_NAMED, describe_skipped
 from skstrf.utils.optional import import_optional
-from skstrf.utils.validation import Integral, StrOptions, validate_params
+from skstrf.utils.validation import StrOptions, validate_params
 
 __all__ = ["GENRES", "fetch_gtzan", "load_gtzan"]
 
@@ -83,15 +83,8 @@ MAX_DEPTH, MAX_ITEMS = 4, 100_000
         "data_home": [str, os.PathLike, None],
         "subset": [str, "array-like", None],
         "split": [StrOptions({"fault-filtered", "artist-folds", "random"})],
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
-        "load_content": ["boolean"],
-        "return_X_y": ["boolean"],
-        "on_error": [StrOptions({"raise", "warn"})],
+        **LOADING,
         "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "verbose": ["boolean"],
     },
     prefer_skip_nested_validation=True,
 )

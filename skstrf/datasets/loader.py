@@ -16,10 +16,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
 from skstrf.datasets.audio import (
-    DURATION,
     MAX_DURATION,
-    OFFSET,
-    SAMPLE_RATE,
+    READING,
     check_header,
     count_samples,
     fix_length,
@@ -251,9 +249,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
     # transform reads every file on its own: pipelines may cache it sound by sound.
     _is_stateless = True
     _parameter_constraints: dict[str, list[Any]] = {
-        "sample_rate": [SAMPLE_RATE],
-        "duration": [DURATION, None],
-        "offset": [OFFSET],
+        **READING,
         "mono": ["boolean"],
         "on_error": [StrOptions({"raise", "warn"})],
         "n_jobs": [None, Integral],

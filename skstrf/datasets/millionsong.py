@@ -18,7 +18,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.utils import Bunch, check_random_state
 
-from skstrf.datasets.audio import DURATION, OFFSET, SAMPLE_RATE
+from skstrf.datasets.audio import DURATION, LOADING
 from skstrf.datasets.folder import (
     AUDIO_EXTENSIONS,
     Entry,
@@ -112,15 +112,9 @@ class Song:
         "duplicates": [StrOptions({"drop", "keep"})],
         "max_per_class": [Interval(Integral, 1, None, closed="left"), None],
         "frame_rate": [Interval(Real, 0, 1000, closed="right")],
+        **LOADING,
         "duration": [DURATION],
-        "offset": [OFFSET],
-        "sample_rate": [SAMPLE_RATE],
-        "load_content": ["boolean"],
-        "return_X_y": ["boolean"],
-        "on_error": [StrOptions({"raise", "warn"})],
         "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "verbose": ["boolean"],
     },
     prefer_skip_nested_validation=True,
 )

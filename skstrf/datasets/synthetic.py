@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from skstrf.datasets.audio import DURATION, SAMPLE_RATE
+from skstrf.datasets.audio import DURATION, READING
 from skstrf.utils.validation import Integral, Interval, Real, validate_params
 
 __all__ = ["make_ripple_genres"]
@@ -38,7 +38,7 @@ Each sound has rate and scale of its own nearby, random phases, pink noise and a
         "n_per_class": [Interval(Integral, 1, None, closed="left")],
         "n_classes": [Interval(Integral, 2, len(CLASSES), closed="both")],
         "duration": [DURATION],
-        "sample_rate": [SAMPLE_RATE],
+        "sample_rate": READING["sample_rate"],
         "snr": [Interval(Real, -60, 60, closed="both"), None],
         "spread": [Interval(Real, 0, 1, closed="both")],
         "depth": [Interval(Real, 0, 1, closed="both")],

@@ -119,15 +119,6 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
     A subclass implements its constructor (with `memory` and `n_jobs`), ``_prepare``, which
     checks what the declarative constraints cannot and returns the axes, and ``_compute``, which
     transforms a batch. This class handles lazy data, torch tensors and the cache.
-
-    Attributes
-    ----------
-    axes_ : list of Axis
-        Name, unit and values of every output axis after the first.
-    input_shape_ : tuple of int
-        Shape of one sound.
-    n_features_in_ : int
-        Number of samples of one sound.
     """
 
     # To be raised by every change of the numbers, so that older cache entries are not used.
@@ -394,11 +385,6 @@ class FramedTransformer(SoundTransformer):
 
     A subclass implements ``_channel_axis``, which checks parameters and returns the axis before
     time, and ``_tensors``, which transforms a batch of the requested dtype.
-
-    Attributes
-    ----------
-    hop_length_ : int
-        Number of samples from one frame to the next.
     """
 
     _parameter_constraints: dict = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 
 from skstrf.transforms.base import Axis, InvertibleTransformer
 from skstrf.transforms.compression import COMPRESSION, compress, expand
-from skstrf.transforms.stft import FourierTransformer
+from skstrf.transforms.stft import MOMENTUM, FourierTransformer
 from skstrf.utils.validation import Integral, Interval, Real, StrOptions
 
-__all__ = ["MelBankTransformer", "MelTransformer", "sound_from_mel"]
+__all__ = ["MelBankTransformer", "MelTransformer"]
 
 
 class MelBankTransformer(FourierTransformer, InvertibleTransformer):
@@ -74,7 +73,11 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
     def _from_mel(
         self, mel: np.ndarray, hint: np.ndarray | None, rng: Any, *, power: bool = True
     ) -> np.ndarray:
-        """Estimate one sound, starting from noise or from the phases of a hint."""
+        """Estimate one sound, starting from noise or from the phases of a hint.
+
+        The fast Griffin-Lim algorithm is applied to the mel spectrogram itself: in every iteration
+        each frequency bin is scaled by the weighted mean ratio of target to current mel energy.
+        """
         self._check_coverage()
         weights = _filters(**self._bank()).astype(mel.dtype)
         if hint is None:
@@ -82,42 +85,21 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
         else:
             frames = _least_magnitude(weights, mel, power) * self._phases(hint)
         frames = frames.astype(np.result_type(mel.dtype, np.complex64))
-        return sound_from_mel(
-            mel, weights, frames, self._fourier, self._sound, max_iter=self.max_iter, power=power
-        )
+        tiny = np.finfo(mel.dtype).tiny
+        cover = np.maximum(weights.sum(axis=0), tiny)[:, None]
+        exponent = 2 if power else 1
 
+        def matched(frames: np.ndarray) -> np.ndarray:
+            present = weights @ np.abs(frames) ** exponent
+            lack = np.divide(mel, present, out=np.zeros_like(mel), where=present > np.sqrt(tiny))
+            return frames * (weights.T @ lack / cover) ** (1 / exponent)
 
-def sound_from_mel(
-    mel: np.ndarray,
-    weights: np.ndarray,
-    frames: np.ndarray,
-    forward: Callable[[np.ndarray], np.ndarray],
-    backward: Callable[[np.ndarray], np.ndarray],
-    *,
-    max_iter: int,
-    power: bool = True,
-    momentum: float = 0.99,
-) -> np.ndarray:
-    """Estimate a sound with this mel spectrogram.
-
-    The fast Griffin-Lim algorithm is applied to the mel spectrogram itself: in every iteration
-    each frequency bin is scaled by the weighted mean ratio of target to current mel energy.
-    """
-    tiny = np.finfo(mel.dtype).tiny
-    cover = np.maximum(weights.sum(axis=0), tiny)[:, None]
-    exponent = 2 if power else 1
-
-    def matched(frames: np.ndarray) -> np.ndarray:
-        present = weights @ np.abs(frames) ** exponent
-        lack = np.divide(mel, present, out=np.zeros_like(mel), where=present > np.sqrt(tiny))
-        return frames * (weights.T @ lack / cover) ** (1 / exponent)
-
-    previous = None
-    for _ in range(max_iter):
-        consistent = forward(backward(matched(frames)))
-        beyond = 0 if previous is None else momentum * (consistent - previous)
-        frames, previous = consistent + beyond, consistent
-    return backward(matched(frames))
+        previous = None
+        for _ in range(self.max_iter):
+            consistent = self._fourier(self._sound(matched(frames)))
+            beyond = 0 if previous is None else MOMENTUM * (consistent - previous)
+            frames, previous = consistent + beyond, consistent
+        return self._sound(matched(frames))
 
 
 def _least_magnitude(weights: np.ndarray, mel: np.ndarray, power: bool) -> np.ndarray:

@@ -111,7 +111,7 @@ class _Batches(nn.Module):
 
 
 class _Fourier(_Batches):
-    """Short-time Fourier transform, see :func:`skstrf.transforms.stft.fourier_frames`."""
+    """Short-time Fourier transform, see `skstrf.transforms.stft.FourierTransformer`."""
 
     window: torch.Tensor
 

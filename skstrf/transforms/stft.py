@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,66 +11,13 @@ from skstrf.transforms.base import Axis, FramedTransformer, InvertibleTransforme
 from skstrf.transforms.compression import COMPRESSION, compress, expand
 from skstrf.utils.validation import Integral, Interval, StrOptions
 
-__all__ = [
-    "FourierTransformer",
-    "STFTTransformer",
-    "fourier_frames",
-    "griffin_lim",
-    "sounds_from_frames",
-]
+__all__ = ["MOMENTUM", "FourierTransformer", "STFTTransformer"]
 
 
 # Fraction of the largest overlap of windows that every sample needs for the inverse.
 _COVERAGE = 1e-4
-
-
-def fourier_frames(
-    X: np.ndarray, *, n_fft: int, hop: int, win_length: int | None = None, window: str = "hann"
-) -> np.ndarray:
-    """Compute the short-time Fourier transform at frames centered between multiples of `hop`."""
-    import librosa
-
-    count = n_frames(X.shape[-1], hop)
-    before, total = n_fft // 2 - hop // 2, (count - 1) * hop + n_fft
-    padded = np.zeros((*X.shape[:-1], total), dtype=X.dtype)
-    padded[..., before : before + X.shape[-1]] = X
-    return librosa.stft(
-        padded, n_fft=n_fft, hop_length=hop, win_length=win_length, window=window, center=False
-    )
-
-
-def sounds_from_frames(
-    frames: np.ndarray, n_times: int, *, hop: int, win_length: int | None = None, window="hann"
-) -> np.ndarray:
-    """Invert `fourier_frames` by least squares, exactly for its own results."""
-    import librosa
-
-    n_fft = 2 * (frames.shape[-2] - 1)
-    before = n_fft // 2 - hop // 2
-    padded = librosa.istft(
-        frames, n_fft=n_fft, hop_length=hop, win_length=win_length, window=window, center=False
-    )
-    return padded[..., before : before + n_times]
-
-
-def griffin_lim(
-    magnitude: np.ndarray,
-    phase: np.ndarray,
-    forward: Callable[[np.ndarray], np.ndarray],
-    backward: Callable[[np.ndarray], np.ndarray],
-    *,
-    max_iter: int,
-    momentum: float = 0.99,
-) -> np.ndarray:
-    """Estimate a sound with these magnitudes by the fast Griffin-Lim algorithm."""
-    tiny = np.finfo(magnitude.dtype).tiny
-    previous: Any = 0
-    for _ in range(max_iter):
-        consistent = forward(backward(magnitude * phase))
-        phase = consistent - momentum / (1 + momentum) * previous
-        phase = phase / (np.abs(phase) + tiny)
-        previous = consistent
-    return backward(magnitude * phase)
+# Momentum of the fast Griffin-Lim algorithm.
+MOMENTUM = 0.99
 
 
 class FourierTransformer(FramedTransformer):
@@ -110,22 +56,36 @@ class FourierTransformer(FramedTransformer):
             )
 
     def _fourier(self, X: np.ndarray) -> np.ndarray:
-        return fourier_frames(
-            X,
-            n_fft=self.n_fft_,
-            hop=self.hop_length_,
-            win_length=self.win_length,
-            window=self.window,
-        )
+        """Compute the spectra of frames centered between multiples of the hop."""
+        import librosa
+
+        count = n_frames(X.shape[-1], self.hop_length_)
+        total = (count - 1) * self.hop_length_ + self.n_fft_
+        padded = np.zeros((*X.shape[:-1], total), dtype=X.dtype)
+        padded[..., self._n_before : self._n_before + X.shape[-1]] = X
+        return librosa.stft(padded, **self._frames())
 
     def _sound(self, frames: np.ndarray) -> np.ndarray:
-        return sounds_from_frames(
-            frames,
-            self.n_features_in_,
-            hop=self.hop_length_,
-            win_length=self.win_length,
-            window=self.window,
-        )
+        """Invert `_fourier` by least squares, exactly for its own results."""
+        import librosa
+
+        padded = librosa.istft(frames, **self._frames())
+        return padded[..., self._n_before : self._n_before + self.n_features_in_]
+
+    @property
+    def _n_before(self) -> int:
+        """Number of zeros before the sound in the frames."""
+        return self.n_fft_ // 2 - self.hop_length_ // 2
+
+    def _frames(self) -> dict[str, Any]:
+        """Return the arguments of :func:`librosa.stft`."""
+        return {
+            "n_fft": self.n_fft_,
+            "hop_length": self.hop_length_,
+            "win_length": self.win_length,
+            "window": self.window,
+            "center": False,
+        }
 
     def _check_coverage(self) -> None:
         """Raise an error if a sample is covered by no window, or hardly so."""
@@ -140,8 +100,8 @@ class FourierTransformer(FramedTransformer):
             hop_length=hop,
             dtype=np.float64,
         )
-        before = self.n_fft_ // 2 - hop // 2
-        if overlap[before : before + n_times].min() < _COVERAGE * overlap.max():
+        covered = overlap[self._n_before : self._n_before + n_times]
+        if covered.min() < _COVERAGE * overlap.max():
             raise ValueError(
                 f"With hops of {hop} samples some samples lie under no window, so the sounds "
                 "cannot be found again. Raise frame_rate, or n_fft and win_length."
@@ -154,7 +114,15 @@ class FourierTransformer(FramedTransformer):
         if hint is None:
             hint = rng.uniform(0, 2 * np.pi, magnitude.shape)
         phase = self._phases(hint).astype(np.result_type(magnitude.dtype, np.complex64))
-        return griffin_lim(magnitude, phase, self._fourier, self._sound, max_iter=self.max_iter)
+        # The fast Griffin-Lim algorithm.
+        tiny = np.finfo(magnitude.dtype).tiny
+        previous: Any = 0
+        for _ in range(self.max_iter):
+            consistent = self._fourier(self._sound(magnitude * phase))
+            phase = consistent - MOMENTUM / (1 + MOMENTUM) * previous
+            phase = phase / (np.abs(phase) + tiny)
+            previous = consistent
+        return self._sound(magnitude * phase)
 
     def _phases(self, hint: np.ndarray) -> np.ndarray:
         """Return unit phasors with the phases of a sound, of complex numbers, or in radians."""
