@@ -303,7 +303,10 @@ class DurableStore(LocalStore):
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            text = f"{error.strerror}. What was finished before is complete; make room and resume"
+            text = (
+                f"{error.strerror}. What was finished before is complete; make room and run the "
+                "same again to go on from there"
+            )
             raise OSError(error.errno, text, str(path)) from error
 
 
