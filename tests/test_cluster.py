@@ -98,7 +98,7 @@ def test_what_is_missing_is_said(monkeypatch, tmp_path, capsys, files):
     for command in ("transform", "classify", "channels", "search"):
         options = [command, folder, "-o", str(tmp_path / "out"), "--cluster", "tcp://127.0.0.1:9"]
         assert main(options) == 2
-        assert "pip install 'skstrf[dask]'" in capsys.readouterr().err
+        assert 'pip install "skstrf[dask]"' in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

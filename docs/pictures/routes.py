@@ -1,0 +1,91 @@
+"""The picture of docs/development/house.rst: three values on their way through the package.
+
+``python docs/pictures/routes.py`` writes docs/_static/routes_light.png and routes_dark.png. Every
+box is a file, with the functions of it that the value meets; the color is that of the layer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.patches import FancyBboxPatch
+
+FOLDER = Path(__file__).parents[1] / "_static"
+INK = {"light": "#1b1f24", "dark": "#dfe5ec"}
+# Colors that stay apart for color-blind readers, and that black text can be read on.
+LAYERS = {
+    "command line": "#CC79A7",
+    "experiments": "#E69F00",
+    "estimators, data sets": "#56B4E9",
+    "functions of arrays": "#5fc7a4",
+    "utilities": "#c7ccd1",
+}
+ROUTES = {
+    "A sound through\nSTRFTransformer.transform": [
+        ("transforms/base.py", "transform, check_sounds", "estimators, data sets"),
+        ("transforms/strf.py", "_compute, _auditory", "estimators, data sets"),
+        ("transforms/standardization.py", "standardize", "estimators, data sets"),
+        ("auditory/cochlea.py", "auditory_spectrogram", "functions of arrays"),
+        ("auditory/cortex.py", "cortical_transform", "functions of arrays"),
+        ("transforms/compression.py", "compress", "estimators, data sets"),
+    ],
+    "An array through\nMPCA.fit": [
+        ("decomposition.py", "MPCA.fit", "estimators, data sets"),
+        ("utils/validation.py", "check_batch", "utilities"),
+        ("multilinear/mpca.py", "mpca, moments", "functions of arrays"),
+        ("multilinear/products.py", "map_chunks, gram, project", "functions of arrays"),
+    ],
+    "The list of files of\nskstrf classify": [
+        ("cli/labeled.py", "run_labeled", "command line"),
+        ("datasets/corpora.py", "load_corpus", "estimators, data sets"),
+        ("experiments/classification.py", "run_classification", "experiments"),
+        ("experiments/_evaluation.py", "compute_tensors", "experiments"),
+        ("datasets/loader.py", "AudioLoader.read", "estimators, data sets"),
+    ],
+}
+WIDTH, HEIGHT, GAP = 3.3, 0.62, 0.34
+
+
+def draw(ink: str) -> plt.Figure:
+    """One column for each route, with the legend of the layers below."""
+    figure, ax = plt.subplots(figsize=(11, 6.4), layout="constrained")
+    for column, (title, steps) in enumerate(ROUTES.items()):
+        left = column * (WIDTH + 0.4)
+        center = left + WIDTH / 2
+        ax.text(center, 0.55, title, ha="center", va="bottom", fontsize=12, color=ink)
+        for row, (file, functions, layer) in enumerate(steps):
+            bottom = -row * (HEIGHT + GAP) - HEIGHT
+            if row:
+                arrow = {"arrowstyle": "-|>", "color": ink, "shrinkA": 0, "shrinkB": 0}
+                ends = (center, bottom + HEIGHT), (center, bottom + HEIGHT + GAP)
+                ax.annotate("", *ends, arrowprops=arrow)
+            box = FancyBboxPatch(
+                (left, bottom), WIDTH, HEIGHT, boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor=LAYERS[layer], edgecolor="none",
+            )  # fmt: skip
+            ax.add_patch(box)
+            middle = bottom + HEIGHT / 2
+            ax.text(center, middle + 0.14, file, ha="center", va="center", weight="bold")
+            ax.text(center, middle - 0.15, functions, ha="center", va="center")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in LAYERS.values()]
+    ax.legend(
+        handles, list(LAYERS), loc="lower center", ncols=len(LAYERS), frameon=False,
+        bbox_to_anchor=(0.5, -0.08), labelcolor=ink,
+    )  # fmt: skip
+    ax.set(xlim=(-0.1, 3 * WIDTH + 0.9), ylim=(-6 * (HEIGHT + GAP), 1.3), aspect="equal")
+    ax.axis("off")
+    return figure
+
+
+def main() -> None:
+    mpl.use("Agg")
+    for theme, ink in INK.items():
+        figure = draw(ink)
+        figure.savefig(FOLDER / f"routes_{theme}.png", dpi=130, transparent=True)
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
