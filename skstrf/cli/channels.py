@@ -80,21 +80,13 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import make_classification_pipeline, run_channels
-    from skstrf.experiments._evaluation import linear_classifier
-
-    def make(**options: Any) -> dict[str, Any]:
-        pipeline = make_classification_pipeline(**options)
-        if args.learner == "linear":
-            pipeline.set_params(cnn=linear_classifier())
-        return {"pipeline": pipeline}
+    from skstrf.experiments import run_channels
 
     ratios = {} if args.ratios is None else {"ratios": args.ratios}
     return run_labeled(
         args,
         run_channels,
         "Channels of",
-        make,
         resumes=True,
         k=args.best,
         n_seeds=args.seeds,

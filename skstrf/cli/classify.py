@@ -46,9 +46,6 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import make_classification_pipeline, run_classification
+    from skstrf.experiments import run_classification
 
-    def make(**options: Any) -> dict[str, Any]:
-        return {"pipeline": make_classification_pipeline(**options)}
-
-    return run_labeled(args, run_classification, "Classification of", make)
+    return run_labeled(args, run_classification, "Classification of")

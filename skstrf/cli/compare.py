@@ -67,16 +67,13 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from skstrf import experiments
-    from skstrf.experiments._evaluation import linear_classifier
 
     if args.what == "classifiers" and args.learner is not None:
         raise ValueError("--learner is not for --what classifiers, which compares them.")
 
     def make(**options: Any) -> dict[str, Any]:
-        pipeline, search_space = getattr(experiments, FACTORIES[args.what])(**options)
-        if args.learner == "linear":
-            pipeline.set_params(cnn=linear_classifier())
-        return {"pipeline": pipeline, "search_space": search_space}
+        made = getattr(experiments, FACTORIES[args.what])(**options)
+        return dict(zip(("pipeline", "search_space"), made, strict=True))
 
     return run_labeled(
         args,

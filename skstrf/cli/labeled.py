@@ -20,7 +20,7 @@ def run_labeled(
     args: argparse.Namespace,
     experiment: Callable[..., Any],
     title: str,
-    make: Callable[..., dict[str, Any]],
+    make: Callable[..., dict[str, Any]] | None = None,
     *,
     cv: int = 5,
     resumes: bool = False,
@@ -29,10 +29,15 @@ def run_labeled(
     """Run an experiment on the labeled sounds of a folder; write and print its results.
 
     `make` gets the options of the classification pipeline and returns the arguments of
-    `experiment` that depend on them.
+    `experiment` that depend on them; None makes the pipeline alone. --learner linear replaces
+    its network.
     """
     from skstrf.datasets.corpora import load_corpus
-    from skstrf.experiments.classification import choose_duration
+    from skstrf.experiments._evaluation import linear_classifier
+    from skstrf.experiments.classification import (
+        choose_duration,
+        make_classification_pipeline,
+    )
 
     check_report()
     notes: list[str] = []
@@ -54,6 +59,10 @@ def run_labeled(
     with output_folder(args.output, cache) as folder:
         duration = args.duration or choose_duration(sounds.filenames)
         notes.append(describe_duration(args, duration))
+        settings = pipeline_options(args, duration)
+        made = make(**settings) if make else {"pipeline": make_classification_pipeline(**settings)}
+        if getattr(args, "learner", None) == "linear":
+            made["pipeline"].set_params(cnn=linear_classifier())
         results = experiment(
             sounds.filenames,
             np.array(sounds.target_names)[sounds.target],
@@ -63,7 +72,7 @@ def run_labeled(
             random_state=args.seed,
             folder=folder,
             verbose=sys.stderr.isatty(),
-            **make(**pipeline_options(args, duration)),
+            **made,
             **options,
         )
         results.skipped = [*sounds.skipped, *results.skipped]

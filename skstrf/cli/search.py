@@ -107,12 +107,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from skstrf.experiments import make_classification_pipeline, run_search
+    from skstrf.experiments import run_search
 
     search_space = _search_space(args.search)
-
-    def make(**options: Any) -> dict[str, Any]:
-        return {"pipeline": make_classification_pipeline(**options)}
 
     # The search keeps all tensors in the cache and needs no temporary folder.
     def search(*sounds: Any, folder: Path, **options: Any) -> Any:
@@ -122,7 +119,6 @@ def run(args: argparse.Namespace) -> int:
         args,
         search,
         "Search for settings for",
-        make,
         cv=3,
         search_space=search_space,
         n_trials=args.n_trials,
