@@ -98,10 +98,6 @@ class Entries:
         filelock = import_optional("filelock", extra="search")
         return filelock.FileLock(os.path.join(self.folder, key))
 
-    def row_lock(self, key: str) -> Any:
-        """Return the lock of a recording."""
-        return self.lock(f"rows-{int(key, 16) % _N_LOCKS:03x}")
-
 
 def open_entries(memory: Any) -> Entries | None:
     """Open a cache for stages; return None if it cannot be used."""
@@ -167,7 +163,10 @@ class Stages:
 
     def _fit_head(self, head: list[Any], X: Any) -> tuple[tuple[Any, ...], str]:
         """Fit stages that learn no more than shapes, on one sound, which is read once."""
-        state = "paths" if as_filenames(X) is not None else repr(_shape(X))
+        state = "paths"
+        if as_filenames(X) is None:
+            rows = np.asarray(X)
+            state = repr((rows.dtype.str, *rows.shape[1:]))
         loaders: list[Any] = []
         if head and isinstance(head[0], AudioLoader):
             loaders = [head[0].fit(X)]
@@ -270,7 +269,7 @@ class Stages:
         with contextlib.ExitStack() as stack:
             held: list[str] = []
             for key in keys:
-                lock = self.entries.row_lock(key)
+                lock = self.entries.lock(f"rows-{int(key, 16) % _N_LOCKS:03x}")
                 with contextlib.suppress(TimeoutError):
                     lock.acquire(timeout=-1 if wait else 0)
                     stack.callback(lock.release)
@@ -330,11 +329,6 @@ class Stages:
 
 def _result_key(fit_key: str, data_key: str) -> str:
     return hash_strings("result", fit_key, data_key)
-
-
-def _shape(X: Any) -> tuple[Any, ...]:
-    rows = np.asarray(X)
-    return rows.dtype.str, *rows.shape[1:]
 
 
 def _has_own_fit_transform(step: Any) -> bool:

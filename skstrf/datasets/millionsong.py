@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -881,18 +882,12 @@ def _rows_of_song(
 
 def _find_previews(root: Path, ids: dict[str, str | int | None]) -> dict[str, str]:
     """Find the sound of each track that has one, relative to `root`."""
-    listings: dict[Path, dict[str, str]] = {}
-
-    def listed(folder: Path) -> dict[str, str]:
-        # One listing serves all songs of a folder: asking for each file would take minutes.
-        if folder not in listings:
-            listings[folder] = _sounds_in(root / folder)
-        return listings[folder]
-
+    # One listing serves all songs of a folder: asking for each file would take minutes.
+    listed = cache(_sounds_in)
     found = {}
     for track, name in ids.items():
         for place in _places(track, "" if name is None else str(name)):
-            file = listed(place.parent).get(place.name)
+            file = listed(root / place.parent).get(place.name)
             if file is not None:
                 found[track] = (place.parent / file).as_posix()
                 break

@@ -78,12 +78,15 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
         The fast Griffin-Lim algorithm is applied to the mel spectrogram itself: in every iteration
         each frequency bin is scaled by the weighted mean ratio of target to current mel energy.
         """
+        import librosa
+
         self._check_coverage()
         weights = _filters(**self._bank()).astype(mel.dtype)
         if hint is None:
             frames = self._fourier(rng.standard_normal(self.n_features_in_))
         else:
-            frames = _least_magnitude(weights, mel, power) * self._phases(hint)
+            spectra = np.maximum(librosa.util.nnls(weights, mel), 0)
+            frames = (np.sqrt(spectra) if power else spectra) * self._phases(hint)
         frames = frames.astype(np.result_type(mel.dtype, np.complex64))
         tiny = np.finfo(mel.dtype).tiny
         cover = np.maximum(weights.sum(axis=0), tiny)[:, None]
@@ -100,14 +103,6 @@ class MelBankTransformer(FourierTransformer, InvertibleTransformer):
             beyond = 0 if previous is None else MOMENTUM * (consistent - previous)
             frames, previous = consistent + beyond, consistent
         return self._sound(matched(frames))
-
-
-def _least_magnitude(weights: np.ndarray, mel: np.ndarray, power: bool) -> np.ndarray:
-    """Compute magnitudes with this mel spectrogram by non-negative least squares."""
-    import librosa
-
-    spectra = np.maximum(librosa.util.nnls(weights, mel), 0)
-    return np.sqrt(spectra) if power else spectra
 
 
 class MelTransformer(MelBankTransformer):

@@ -135,7 +135,10 @@ class ScatteringTransformer(FramedTransformer):
 
     def _channel_axis(self) -> Axis:
         settings = self._settings()
-        meta = _meta(settings["J"], settings["Q"], settings["T"], settings["max_order"])
+        utils = import_optional("kymatio.scattering1d.utils", extra="scattering")
+        given = (settings[name] for name in ("J", "Q", "T", "max_order"))
+        # The last three are what kymatio's frontends set.
+        meta = utils.compute_meta_scattering(*given, np.sqrt(0.5), 0.1, 5.0)
         kept = np.isin(meta["order"], self.orders)
         paths = np.full((len(kept), 2), np.nan)
         paths[:, : settings["max_order"]] = meta["xi"]
@@ -194,12 +197,6 @@ class ScatteringTransformer(FramedTransformer):
 def _name(path: np.ndarray) -> str:
     known = [f"{hz:g} Hz" for hz in path if not np.isnan(hz)]
     return ", ".join(known) if known else "0 Hz"
-
-
-def _meta(J: int, Q: tuple[int, int], T: int, max_order: int) -> dict[str, Any]:
-    utils = import_optional("kymatio.scattering1d.utils", extra="scattering")
-    # The last three are what kymatio's frontends set.
-    return utils.compute_meta_scattering(J, Q, T, max_order, np.sqrt(0.5), 0.1, 5.0)
 
 
 def _scatter(x: np.ndarray, settings: tuple) -> np.ndarray:

@@ -47,7 +47,12 @@ class FourierTransformer(FramedTransformer):
             raise ValueError(f"n_fft={self.n_fft} is odd; take an even number of samples.")
         if length > self.n_fft_:
             raise ValueError(f"win_length={length} is longer than n_fft={self.n_fft_}.")
-        _check_window(self.window)
+        try:
+            get_window(self.window, 4)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"window={self.window!r} is none that scipy.signal.get_window knows."
+            ) from error
         if hop > length:
             raise ValueError(
                 f"frame_rate={self.frame_rate:g} Hz puts frames {hop} samples apart, but a window "
@@ -134,15 +139,6 @@ class FourierTransformer(FramedTransformer):
 
     def _bins(self) -> np.ndarray:
         return np.arange(1 + self.n_fft_ // 2) * self.sample_rate / self.n_fft_
-
-
-def _check_window(window: Any) -> None:
-    try:
-        get_window(window, 4)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"window={window!r} is none that scipy.signal.get_window knows."
-        ) from error
 
 
 class STFTTransformer(FourierTransformer, InvertibleTransformer):
