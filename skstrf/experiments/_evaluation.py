@@ -181,16 +181,14 @@ class Sounds(NamedTuple):
         X, errors = compute_tensors(
             head, self.files, folder=folder, max_bytes=max_bytes, verbose=verbose
         )
-        if not errors:
-            return X, self, []
-        skipped = [(self.files[row], reason) for row, reason in errors.items()]
-        return X, self.without(set(errors)), skipped
+        return X, *self.without(errors)
 
-    def without(self, rows: set[int]) -> Sounds:
-        """Leave out some sounds."""
-        kept = [row for row in range(len(self.files)) if row not in rows]
+    def without(self, errors: dict[int, str]) -> tuple[Sounds, list[tuple[str, str]]]:
+        """Leave out unusable sounds; also return their files with the reasons."""
+        kept = [row for row in range(len(self.files)) if row not in errors]
         groups, split = (None if v is None else v[kept] for v in (self.groups, self.split))
-        return Sounds([self.files[row] for row in kept], self.y[kept], groups, split)
+        usable = Sounds([self.files[row] for row in kept], self.y[kept], groups, split)
+        return usable, [(self.files[row], reason) for row, reason in errors.items()]
 
     def key(self, **more: Any) -> dict[str, Any]:
         """Return what a cache must tell apart: contents of files, all columns, and `more`."""

@@ -323,7 +323,7 @@ def _usable(sounds: Sounds, loader: Any) -> tuple[Sounds, list[tuple[str, str]]]
         errors |= {int(rows[index]): error.reason for index, error in bad.items()}
     if len(errors) == len(sounds.files):
         raise ValueError(f"None of the {len(sounds.files)} sound files can be used.")
-    return sounds.without(set(errors)), [(sounds.files[row], r) for row, r in errors.items()]
+    return sounds.without(errors)
 
 
 def _for_workers(place: Any) -> Any:
