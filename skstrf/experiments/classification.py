@@ -430,10 +430,11 @@ _Task = tuple[int | None, Fold]
 
 
 class _Done(NamedTuple):
-    """Results of one division."""
+    """Results of one division, by test set as in `_Evaluation`."""
 
     fitted: FittedTail | None
-    rows: dict[int, Any]
+    predicted: dict[str, dict[int, Any]]
+    baselines: dict[str, float]
     scores: dict[str, Any]
     seconds: Stopwatch
 
@@ -448,9 +449,9 @@ def _evaluate(
     verbose: bool,
 ) -> _Evaluation:
     """Fit and test on every fold, then fit for use."""
-    found = _Evaluation([], {"test": {}}, {}, None)  # type: ignore[arg-type]
+    found = _Evaluation([], {}, {}, None)  # type: ignore[arg-type]
     fitted: FittedTail | None = None
-    options = (tail, X, y, plan.is_held_out, baseline, verbose)
+    options = (tail, X, y, plan, baseline, verbose)
     tasks: list[_Task] = [*enumerate(plan.folds)]
     if not plan.is_held_out:
         tasks.append((None, plan.final))
@@ -469,17 +470,14 @@ def _evaluate(
             watch[name] = watch.get(name, 0.0) + seconds
         if number is None:
             continue
-        found.predicted["test"].update(done.rows)
+        for name, rows in done.predicted.items():
+            found.predicted.setdefault(name, {}).update(rows)
+        found.baselines.update(done.baselines)
         sizes = {"n_train": len(fold.train), "n_valid": len(fold.valid), "n_test": len(fold.test)}
         found.folds.append(sizes | done.scores)
         accuracy = done.scores["accuracy"]
         logger.info("fold %d of %d: accuracy %.3f", number + 1, len(plan.folds), accuracy)
     assert fitted is not None
-    for name, test in plan.extra.items():
-        rows, by_baseline = _test(fitted, X, y, plan.final.train, test, None, baseline, watch)
-        found.predicted[name] = rows
-        if baseline:
-            found.baselines[name] = by_baseline
     return found._replace(final=fitted)
 
 
@@ -488,50 +486,40 @@ def _do(
     tail: Pipeline,
     X: np.ndarray,
     y: np.ndarray,
-    is_held_out: bool,
+    plan: Plan,
     baseline: bool,
     verbose: bool,
 ) -> _Done:
-    """Fit and test on one division."""
+    """Fit on one division, and test on its test part and on further test sets."""
     number, fold = task
-    watch = Stopwatch()
+    predicted: dict[str, dict[int, Any]] = {}
+    watch, baselines = Stopwatch(), {}
     fitted = fit_tail(tail, X, y, fold, watch, verbose)
     if number is None:
-        return _Done(fitted, {}, {}, watch)
-    rows, by_baseline = _test(fitted, X, y, fold.train, fold.test, number, baseline, watch)
-    predicted = np.array([rows[row][0] for row in fold.test])
-    scores = fold_scores(y[fold.test], predicted, y[fold.train])
-    scores |= _describe_training(fitted.classifier)
+        return _Done(fitted, {}, {}, {}, watch)
+    classifier = fitted.classifier
     if baseline:
-        scores["baseline_accuracy"] = by_baseline
+        with watch("baseline"):
+            linear = linear_classifier().fit(fitted.features, y[fold.train])
+    for name, test in {"test": fold.test, **plan.extra}.items():
+        with watch("prediction"):
+            features = transform_rows(fitted.reduction, X, test)
+            proba = classifier.predict_proba(features)
+        labels = classifier.classes_[proba.argmax(axis=1)]
+        of_fold = number if name == "test" else None
+        predicted[name] = {
+            int(row): (label, float(probability), of_fold)
+            for row, label, probability in zip(test, labels, proba.max(axis=1), strict=True)
+        }
+        if baseline:
+            with watch("baseline"):
+                baselines[name] = float(linear.score(features, y[test]))
+    guessed = np.array([predicted["test"][row][0] for row in fold.test])
+    scores = fold_scores(y[fold.test], guessed, y[fold.train]) | _describe_training(classifier)
+    if baseline:
+        scores["baseline_accuracy"] = baselines.pop("test")
     # Only the stages for use are needed; those of the folds would stay in memory.
-    return _Done(fitted if is_held_out else None, rows, scores, watch)
-
-
-def _test(
-    fitted: FittedTail,
-    X: np.ndarray,
-    y: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
-    number: int | None,
-    baseline: bool,
-    watch: Stopwatch,
-) -> tuple[dict[int, Any], float]:
-    """Predict the rows of a test set; also return the accuracy of logistic regression on it."""
-    with watch("prediction"):
-        features = transform_rows(fitted.reduction, X, test)
-        proba = fitted.classifier.predict_proba(features)
-    best = proba.argmax(axis=1)
-    rows = {
-        int(row): (fitted.classifier.classes_[column], float(proba[index, column]), number)
-        for index, (row, column) in enumerate(zip(test, best, strict=True))
-    }
-    if not baseline:
-        return rows, float("nan")
-    with watch("baseline"):
-        model = linear_classifier().fit(fitted.features, y[train])
-        return rows, float(model.score(features, y[test]))
+    return _Done(fitted if plan.is_held_out else None, predicted, baselines, scores, watch)
 
 
 def _describe_training(classifier: Any) -> dict[str, Any]:
