@@ -75,8 +75,10 @@ def score_set(
     labels = list(classes)
     table = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0.0)
     names = ("class", "precision", "recall", "f1", "support")
+    # The support of absent classes makes all of them floats.
     per_class = [
-        to_jsonable(dict(zip(names, row, strict=True))) for row in zip(labels, *table, strict=True)
+        dict(zip(names, (to_jsonable(label), *map(float, shares), int(support)), strict=True))
+        for label, *shares, support in zip(labels, *table, strict=True)
     ]
     n_right = int(np.sum(y == predicted))
     return {
