@@ -105,6 +105,7 @@ def _started(sounds, out):
     out.mkdir()
     (out / "report.html").write_text("old")
     command = [sys.executable, "-m", "skstrf", "classify", str(sounds), "-o", str(out), *FAST]
+    command += ["--rates", "4"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*command, "-v"], stderr=subprocess.PIPE, env=environment, text=True, preexec_fn=_listen
@@ -130,7 +131,9 @@ def _ended(process, number, out):
 # What has to be there before the interrupt comes: the folder for half-written files, then one
 # of them.
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
-@pytest.mark.parametrize("moment", [".skstrf-*", ".skstrf-*/results.json"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param(".skstrf-*", marks=pytest.mark.slow), ".skstrf-*/results.json"]
+)
 def test_an_interrupt_leaves_no_half_written_file(sounds, tmp_path, moment):
     out = tmp_path / "out"
     process = _started(sounds, out)
@@ -140,7 +143,9 @@ def test_an_interrupt_leaves_no_half_written_file(sounds, tmp_path, moment):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_an_interrupt_in_training_stops_it(sounds, tmp_path, number):
     out = tmp_path / "out"
     process = _started(sounds, out)

@@ -32,15 +32,13 @@ def test_classify_writes_its_three_files(classified, sounds):
     assert metadata["versions"]["skstrf"] == __version__
 
 
-def test_classify_prints_the_accuracy_beside_chance(sounds, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert main(["classify", str(sounds), "-o", str(out), *FAST]) == 0
-    printed = capsys.readouterr()
+def test_classify_prints_the_accuracy_beside_chance(classification):
+    out, printed, messages = classification
     results = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    assert f"accuracy {results['accuracy']['mean']:.3f} ± " in printed.out
-    assert "chance 0.500" in printed.out
-    assert str(out / "report.html") in printed.out
-    assert "\r" not in printed.err  # no progress bar where there is no terminal
+    assert f"accuracy {results['accuracy']['mean']:.3f} ± " in printed
+    assert "chance 0.500" in printed
+    assert str(out / "report.html") in printed
+    assert "\r" not in messages  # no progress bar where there is no terminal
 
 
 def write_metadata(folder, rows, header="file,class,split,group"):

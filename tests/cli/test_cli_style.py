@@ -27,7 +27,8 @@ def folder(tmp_path_factory):
     return root
 
 
-def test_result_and_page(folder, tmp_path, capsys):
+def test_result_and_page(folder, tmp_path, capsys, figures):
+    figures.undo()
     out = tmp_path / "new" / "out.wav"
     arguments = [str(folder / "clicks.wav"), str(folder / "hiss.flac"), "-o", str(out)]
     assert main(["style", *arguments, "--max-iter", "20"]) == 0
