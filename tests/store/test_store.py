@@ -99,7 +99,7 @@ corpus_store.store_tensors(sys.argv[2:], sys.argv[1], strf, duration=1.0)
 """
 
 
-@pytest.mark.parametrize("n_seen", [2, 4])
+@pytest.mark.parametrize("n_seen", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_where_it_was(files, tmp_path, small_files, n_seen):
     path = tmp_path / "a.zarr"
     run = subprocess.Popen(
@@ -172,7 +172,10 @@ def test_a_full_disk_is_told_and_leaves_nothing_to_trust(
     assert store(files, path).mask.all()
 
 
-@pytest.mark.parametrize("full_after", [0, 6, 12, 18, 24])
+@pytest.mark.parametrize(
+    "full_after",
+    [0, pytest.param(6, marks=pytest.mark.slow), 12, 18, pytest.param(24, marks=pytest.mark.slow)],
+)
 def test_a_disk_that_is_full_at_any_time(files, tmp_path, small_files, monkeypatch, full_after):
     """Whichever write fails: no store, or one that knows what it lacks, and goes on later."""
     path = tmp_path / "a.zarr"
@@ -294,19 +297,19 @@ def test_two_processes_do_not_write_at_once(files, tmp_path):
 
 
 def test_long_sounds_go_block_by_block(tmp_path, monkeypatch):
-    """Two recordings of 125 s, one shorter (padded), one damaged in the middle."""
+    """Two recordings of 60 s, one shorter (padded), one damaged in the middle."""
     rng = np.random.default_rng(0)
     names = [str(tmp_path / f"{i}.flac") for i in range(3)]
-    for name, seconds in zip(names, (130, 100, 130), strict=True):
+    for name, seconds in zip(names, (65, 45, 65), strict=True):
         soundfile.write(name, 0.1 * rng.standard_normal(seconds * RATE), RATE)
     data = (tmp_path / "2.flac").read_bytes()
     (tmp_path / "2.flac").write_bytes(data[: len(data) * 2 // 3])
     monkeypatch.setattr(layout, "FILE_BYTES", 50 * 4 * 16 * 4)
     strf = STRF.__class__(**{**STRF.get_params(), "compression": None, "contrast": False})
-    stored = store(names, tmp_path / "a.zarr", strf, duration=125.0)
+    stored = store(names, tmp_path / "a.zarr", strf, duration=60.0)
     assert list(stored.mask) == [True, True, False]
     assert "cut short" in stored.errors[names[2]]
     assert stored.X.chunks == (1, 1, 4, 16, 50)
-    expected = strf.fit_transform(AudioLoader(duration=125.0).fit_transform(names[:2]))
+    expected = strf.fit_transform(AudioLoader(duration=60.0).fit_transform(names[:2]))
     np.testing.assert_allclose(stored.X[:2], expected, atol=1e-4 * expected.max())
     assert np.isnan(stored.X[2]).all()
