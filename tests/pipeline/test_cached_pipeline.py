@@ -113,7 +113,7 @@ def make(memory):
 GRID = {
     "strf__scales": [[1, 2], [1, 4]],
     "mpca__n_components": [0.8, 0.95],
-    "last__C": [0.1, 1.0, 10.0],
+    "last__C": [0.1, 10.0],
 }
 
 
@@ -134,7 +134,7 @@ def test_a_search_computes_nothing_twice(n_jobs, sounds, uncached, tmp_path, cou
     paths, y, _ = sounds
     options = {"cv": KFold(3), "n_jobs": n_jobs, "refit": False}
     search = GridSearchCV(make(str(tmp_path / "cache")), GRID, **options).fit(paths, y)
-    assert len(search.cv_results_["params"]) == 12
+    assert len(search.cv_results_["params"]) == 8
     # 2 STRFs; for every fold each STRF with each MPCA, on training part and test part.
     found = counts()
     n_probes = found.pop("read") - 2 * N_SOUNDS
@@ -144,10 +144,10 @@ def test_a_search_computes_nothing_twice(n_jobs, sounds, uncached, tmp_path, cou
     for name in ("split0_test_score", "split1_test_score", "split2_test_score"):
         np.testing.assert_array_equal(search.cv_results_[name], plain[name])
     assert computed == {
-        "read": 12 * 3 * N_SOUNDS,
-        "recordings": 12 * 3 * N_SOUNDS,
-        "fits": 36,
-        "transforms": 72,
+        "read": 8 * 3 * N_SOUNDS,
+        "recordings": 8 * 3 * N_SOUNDS,
+        "fits": 24,
+        "transforms": 48,
     }
     GridSearchCV(make(str(tmp_path / "cache")), GRID, **options).fit(paths, y)
     assert counts() == {}
@@ -287,7 +287,7 @@ def test_a_cache_that_lost_any_part_gives_the_same_results(sounds, tmp_path):
 
     expected = pipeline(None).fit(paths, y).predict_proba(paths)
     rng = np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(6):
         entries = sorted(path.parent for path in folder.rglob("output.pkl"))
         for entry in rng.permutation(entries)[: rng.integers(len(entries) + 1)]:
             shutil.rmtree(entry)
