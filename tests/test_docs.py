@@ -18,8 +18,9 @@ PAGES = [
 ]
 GENERATED = {"_build", "_templates", "auto_examples", "generated"}
 WRITTEN = sorted(p for p in DOCS.rglob("*.rst") if not GENERATED.intersection(p.parts))
-# Networks, searches and inverses.
-SLOW = {"caching", "channels", "classification", "first_steps", "reconstruction", "style"}
+# Networks, searches, surrogates and inverses.
+SLOW = {"caching", "channels", "classification", "cortex", "first_steps", "reconstruction"}
+SLOW |= {"stationarity", "style"}
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Imports go only down: this table is the architecture."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,13 @@ LAYERS = {
 }
 
 
+@cache
 def _imported_parts(path):
+    """Return the imported names, each split at its dots."""
+    return tuple(_imports(path))
+
+
+def _imports(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = ("skstrf", *path.relative_to(PACKAGE).parts[:-1])
     for node in ast.walk(tree):
