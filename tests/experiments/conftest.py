@@ -6,9 +6,10 @@ import soundfile
 
 from skstrf import TensorScaler
 from skstrf.experiments import make_classification_pipeline
+from tests.figures import blank_png, undrawn
 from tests.threads import one_thread
 
-__all__ = ["one_thread"]  # a fixture of every test here
+__all__ = ["blank_png", "one_thread", "undrawn"]
 
 BANDS = {"high": (2000, 6000), "low": (100, 600), "mid": (600, 2000)}
 RATE = 16000

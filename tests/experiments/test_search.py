@@ -23,18 +23,30 @@ SPACE = {
 }
 
 
+def searching(noises, small, memory, **options):
+    """Search the noises with the small pipeline, unless told otherwise."""
+    files, y = noises
+    pipeline = small.set_params(cnn__max_epochs=8, cnn__random_state=None)
+    given = {"cv": 2, "pipeline": pipeline, "search_space": SPACE, "n_trials": 7}
+    given |= {"memory": memory} | options
+    return run_search(given.pop("filenames", files), given.pop("y", y), **given)
+
+
 @pytest.fixture
 def search(noises, make_small_pipeline, tmp_path):
     """Function that searches the noises with a cache of its own."""
-    files, y = noises
 
     def run(**options):
-        pipeline = make_small_pipeline().set_params(cnn__max_epochs=8, cnn__random_state=None)
-        given = {"cv": 2, "pipeline": pipeline, "search_space": SPACE, "n_trials": 7}
-        given |= {"memory": tmp_path / "cache"} | options
-        return run_search(given.pop("filenames", files), given.pop("y", y), **given)
+        options = {"memory": tmp_path / "cache"} | options
+        return searching(noises, make_small_pipeline(), **options)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def whole(noises, make_small_pipeline, tmp_path_factory):
+    """The results of a search of seven trials without a stop."""
+    return searching(noises, make_small_pipeline(), tmp_path_factory.mktemp("cache"))
 
 
 def without_times(results):
@@ -47,9 +59,9 @@ def without_times(results):
     ]
 
 
-def test_the_same_seed_gives_the_same_study(search, noises, tmp_path):
-    first = search()
-    again = search(memory=tmp_path / "other")
+def test_the_same_seed_gives_the_same_study(search, whole, noises):
+    first = whole
+    again = search()
     assert without_times(first) == without_times(again)
     np.testing.assert_array_equal(
         first.model.predict_proba(noises[0]), again.model.predict_proba(noises[0])
@@ -89,7 +101,7 @@ def test_hopeless_candidates_are_stopped_by_epoch(search):
     assert any(250 <= trial["curve"][-1][0] < 1000 for trial in pruned)  # within the first fold
     assert all(trial["score"] is None for trial in pruned)
     assert results.best["cnn__lr"] == 2e-2
-    assert not search(prune=False, **options).count("PRUNED")
+    assert not search(prune=False, **options | {"n_trials": 4}).count("PRUNED")
 
 
 def test_the_same_candidate_is_not_run_twice(search):
@@ -109,9 +121,8 @@ def test_stages_are_shared_between_candidates(search, caplog):
                if "recordings computed" in line) == 18  # fmt: skip
 
 
-def test_it_goes_on_where_it_was(search, tmp_path):
+def test_it_goes_on_where_it_was(search, whole, tmp_path):
     storage = tmp_path / "study.journal"
-    whole = search()
     assert len(search(storage=storage, n_trials=3).trials) == 3
     results = search(storage=storage)
     assert without_times(results) == without_times(whole)

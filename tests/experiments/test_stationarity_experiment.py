@@ -142,7 +142,7 @@ def test_report_and_json(results, tmp_path, page_faults):
     assert read["comparisons"]["time, rate"][0]["first"] == "STFT"
 
 
-def test_command_writes_report_and_names_bad_files(folder, tmp_path, capsys):
+def test_command_writes_report_and_names_bad_files(folder, tmp_path, capsys, undrawn):
     options = ["--only", "mel", "--surrogates", "19", "--duration", "2"]
     assert main(["stationarity", str(folder), "-o", str(tmp_path), *options]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "results.json"]
@@ -151,7 +151,7 @@ def test_command_writes_report_and_names_bad_files(folder, tmp_path, capsys):
     assert "STRF" in capsys.readouterr().err
 
 
-def test_command_goes_on_without_bad_files(folder, tmp_path, capsys):
+def test_command_goes_on_without_bad_files(folder, tmp_path, capsys, undrawn):
     place = tmp_path / "sounds"
     place.mkdir()
     (place / "bad.wav").write_text("no sound")

@@ -158,6 +158,7 @@ def test_groups_and_splits_of_the_target_are_kept():
 def test_files_and_sounds_go_through_the_transformer(noises, make_small_pipeline, tmp_path):
     files, y = noises
     pipeline = make_small_pipeline().set_params(scaler="passthrough", cnn__device="cpu")
+    pipeline.set_params(cnn__max_epochs=5)
     options = {"pipeline": pipeline, "fractions": [1.0], "n_seeds": 1}
     options["methods"] = {"fine-tuned": {"start": True}}
     first = [i for i, name in enumerate(y) if name != "mid"]
