@@ -45,16 +45,16 @@ ROUTES = {
         ("datasets/loader.py", "AudioLoader.read", "estimators, data sets"),
     ],
 }
-WIDTH, HEIGHT, GAP = 3.3, 0.62, 0.34
+WIDTH, HEIGHT, GAP = 2.42, 0.56, 0.24
 
 
 def draw(ink: str) -> plt.Figure:
     """One column for each route, with the legend of the layers below."""
-    figure, ax = plt.subplots(figsize=(11, 6.4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7.6, 5.6), layout="constrained")
     for column, (title, steps) in enumerate(ROUTES.items()):
-        left = column * (WIDTH + 0.4)
+        left = column * (WIDTH + 0.1)
         center = left + WIDTH / 2
-        ax.text(center, 0.55, title, ha="center", va="bottom", fontsize=12, color=ink)
+        ax.text(center, 0.15, title, ha="center", va="bottom", fontsize=10.5, color=ink)
         for row, (file, functions, layer) in enumerate(steps):
             bottom = -row * (HEIGHT + GAP) - HEIGHT
             if row:
@@ -67,14 +67,15 @@ def draw(ink: str) -> plt.Figure:
             )  # fmt: skip
             ax.add_patch(box)
             middle = bottom + HEIGHT / 2
-            ax.text(center, middle + 0.14, file, ha="center", va="center", weight="bold")
-            ax.text(center, middle - 0.15, functions, ha="center", va="center")
+            ax.text(center, middle + 0.12, file, ha="center", va="center", weight="bold", size=9)
+            ax.text(center, middle - 0.13, functions, ha="center", va="center", size=9)
     handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in LAYERS.values()]
     ax.legend(
         handles, list(LAYERS), loc="lower center", ncols=len(LAYERS), frameon=False,
-        bbox_to_anchor=(0.5, -0.08), labelcolor=ink,
+        bbox_to_anchor=(0.5, -0.12), labelcolor=ink, fontsize=9,
+        columnspacing=1.0, handlelength=1.2,
     )  # fmt: skip
-    ax.set(xlim=(-0.1, 3 * WIDTH + 0.9), ylim=(-6 * (HEIGHT + GAP), 1.3), aspect="equal")
+    ax.set(xlim=(-0.02, 3 * WIDTH + 0.22), ylim=(-6 * (HEIGHT + GAP), 0.75))
     ax.axis("off")
     return figure
 
@@ -83,7 +84,7 @@ def main() -> None:
     mpl.use("Agg")
     for theme, ink in INK.items():
         figure = draw(ink)
-        figure.savefig(FOLDER / f"routes_{theme}.png", dpi=130, transparent=True)
+        figure.savefig(FOLDER / f"routes_{theme}.png", dpi=160, transparent=True)
         plt.close(figure)
 
 
