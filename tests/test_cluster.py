@@ -24,6 +24,7 @@ from skstrf.experiments import make_classification_pipeline, run_classification,
 from skstrf.experiments._evaluation import Flatten
 from skstrf.utils import cluster as cluster_module
 from skstrf.utils.cluster import WorkerDied, current_client, on_cluster, run_on_cluster
+from tests.cluster_jobs import double_or_die, version_of_old
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -100,16 +101,6 @@ def test_what_is_missing_is_said(monkeypatch, tmp_path, capsys, files):
         assert main(options) == 2
         assert 'pip install "skstrf[dask]"' in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def version_of_old():
-    return "0.0.1"
-
-
-def double_or_die(item, dies):
-    if item in dies:
-        os._exit(1)
-    return 2 * item
 
 
 def test_a_small_cluster(address, monkeypatch):
