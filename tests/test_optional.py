@@ -44,7 +44,7 @@ from skstrf.auditory import (
 from skstrf.experiments import run_classification
 from skstrf.model_io import load_model, save_model
 
-X, y = make_ripple_genres(4, 3, duration=0.5, random_state=0)
+X, y = make_ripple_genres(2, 3, duration=0.4, random_state=0)
 strf = STRFTransformer(scales=[0.5, 2.0], rates=[4.0, 8.0], frame_step=25)
 network = CNNClassifier(max_epochs=2, random_state=0, device="cpu")
 model = make_pipeline(strf, MPCA(0.9), network).fit(X, y)
