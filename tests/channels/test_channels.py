@@ -84,8 +84,9 @@ def test_standard_error_is_the_corrected_one(scores):
 
 
 def test_scores_do_not_depend_on_the_number_of_workers(data, scores):
-    found = channel_scores(None, *data, n_jobs=2)
-    np.testing.assert_array_equal(found.folds, scores.folds)
+    X, y = data
+    found = channel_scores(None, X[:, :2, :2], y, n_jobs=2)
+    np.testing.assert_array_equal(found.folds, scores.folds[:2, :2])
 
 
 @pytest.mark.parametrize(
@@ -108,17 +109,18 @@ def test_estimators_with_a_default_inside_get_features(data, model):
 
 def test_order_of_channels_carries_over(data, scores):
     X, y = data
-    found = channel_scores(None, X[:, ::-1, [2, 0, 3, 1]], y)
-    np.testing.assert_array_equal(found.folds, scores.folds[::-1][:, [2, 0, 3, 1]])
+    found = channel_scores(None, X[:, 1::-1, [2, 0, 3]], y)
+    np.testing.assert_array_equal(found.folds, scores.folds[1::-1][:, [2, 0, 3]])
 
 
 def test_types_of_data(data, scores, tmp_path):
     X, y = data
+    X = X[:, :1, :2]
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     for other in (torch.from_numpy(X), mapped, X.tolist()):
         found = channel_scores(None, other, y)
-        np.testing.assert_allclose(found.mean, scores.mean, atol=0.05)
+        np.testing.assert_allclose(found.mean, scores.mean[:1, :2], atol=0.05)
 
 
 def test_cv_groups_and_scoring_are_respected(data):
@@ -135,7 +137,7 @@ def test_cv_groups_and_scoring_are_respected(data):
     predefined = PredefinedSplit(np.where(np.arange(60) < 15, 0, -1))
     one = channel_scores(RidgeClassifier(), X, y, cv=predefined)
     assert one.folds.shape[-1] == 1 and one.test_share == 15 / 45
-    auc = channel_scores(LogisticRegression(), X, y, scoring="roc_auc")
+    auc = channel_scores(LogisticRegression(), X[:, :1, :2], y, scoring="roc_auc")
     assert auc.chance == 0.5 and auc.mean[0, 1] > 0.95
 
 
@@ -180,7 +182,7 @@ def test_networks_get_images_and_others_get_rows(data):
     channel_scores(reduced, X[:, :1, :1], y, cv=2)
     assert set(shapes) == {(30, 6)}
     layers = ConvolutionalNetwork(n_filters=4, n_hidden=8)
-    network = CNNClassifier(layers, max_epochs=15, random_state=0)
+    network = CNNClassifier(layers, max_epochs=3, random_state=0)
     found = channel_scores(network, X[:, :1, :2], y, cv=2)
     again = channel_scores(network, X[:, :1, :2], y, cv=2)
     np.testing.assert_array_equal(found.folds, again.folds)
@@ -232,6 +234,7 @@ def test_work_that_was_interrupted_goes_on(data, tmp_path):
 
 def test_memory_is_not_mistaken(data, tmp_path):
     X, y = data
+    X = X[:, :2, :2]
     memory = tmp_path / "memory"
     first = channel_scores(RidgeClassifier(), X, y, memory=memory)
     changed = X.copy()
@@ -324,9 +327,9 @@ def test_inverse_puts_channels_back(data):
 def test_k(data):
     X, y = data
     fast = RidgeClassifier()
-    assert ChannelSelector(fast, k="all").fit(X, y).mask_.all()
+    assert ChannelSelector(fast, k="all", cv=2).fit(X, y).mask_.all()
     with pytest.warns(UserWarning, match="k=13 is more than the 12 channels"):
-        assert ChannelSelector(fast, k=13).fit(X, y).mask_.all()
+        assert ChannelSelector(fast, k=13, cv=2).fit(X, y).mask_.all()
     for bad in (0, 2.5, "best"):
         with pytest.raises(ValueError, match="'k' parameter"):
             ChannelSelector(fast, k=bad).fit(X, y)
