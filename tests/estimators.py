@@ -5,7 +5,7 @@ import tempfile
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 import skstrf
 
@@ -37,28 +37,29 @@ def public_estimators():
     """One quick instance of every estimator that `skstrf` exports."""
     quick = {
         "CNNClassifier": {"max_epochs": 3, "random_state": 0},
-        "AugmentedClassifier": {"random_state": 0},
+        "AugmentedClassifier": {"n_copies": 1, "random_state": 0},
         "StationarityScorer": {"n_surrogates": 19, "random_state": 0},
         "ScatteringTransformer": {"J": 4, "Q": (2, 1)},
         "WaveletTransformer": {"bins_per_octave": 2, "fmin": 200},
         "GammatoneTransformer": {"n_filters": 8},
         "CochleogramTransformer": {"n_filters": 8},
         "STRFTransformer": {"rates": (4, 8), "scales": (1, 2)},
-        "ChannelSelector": {"k": 3, "cv": 2},
+        "ChannelSelector": {"estimator": RidgeClassifier(), "k": 3, "cv": 2},
         "FastStyleTransfer": {
             "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
             "kernel_size": 1,
             "n_hidden": 4,
             "n_blocks": 1,
-            "max_iter": 2,
+            "max_iter": 1,
             "batch_size": 2,
             "random_state": 0,
         },
         "StyleTransfer": {
             "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
             "kernel_size": 1,
-            "n_filters": 16,
+            "n_filters": 8,
             "max_iter": 1,
+            "optimizer": "adam",
             "random_state": 0,
         },
         "CachedPipeline": {
@@ -81,6 +82,8 @@ def data_for(estimator, n=12, dtype=np.float64):
     shape = (n, 2000) if takes_sound else (n, 2, 3, 6, 5)
     if type(estimator) in {skstrf.FastStyleTransfer, skstrf.StyleTransfer}:
         shape = (n, 200)
+    if type(estimator) is skstrf.StationarityScorer:  # surrogates of every line
+        shape = (n, 2, 2, 3, 5)
     y = np.array(["bow", "pluck"])[np.arange(n) % 2]
     return rng.standard_normal(shape).astype(dtype) + (y == "bow").reshape(
         -1, *[1] * (len(shape) - 1)
