@@ -228,7 +228,7 @@ def test_a_broken_schema_is_refused_by_name(model_file, tmp_path, schema):
         load_model(path)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_refused_by_name(model_file, tmp_path, share):
     content = model_file.read_bytes()
@@ -238,7 +238,7 @@ def test_a_truncated_file_is_refused_by_name(model_file, tmp_path, share):
         load_model(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(share=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_a_flipped_byte_is_refused_or_harmless(fitted, model_file, tmp_path, share, flip):
     content = bytearray(model_file.read_bytes())

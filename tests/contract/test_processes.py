@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from joblib import parallel_backend
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
 
-from skstrf import CachedPipeline
+from skstrf import MPCA, CachedPipeline
 from skstrf.model_io import load_model, save_model
 from tests.contract.stages import classifier_with, every, labeled
 from tests.estimators import public_estimators, run
@@ -68,16 +70,29 @@ def test_model_files_and_other_pickles_give_the_same_bits(estimator, tmp_path):
     np.testing.assert_array_equal(run(load_model(tmp_path / "model.skops"), X), expected)
 
 
-@every
-def test_two_at_a_time_give_what_one_gives(estimator):
+def compare_with_one(pipeline, estimator, backend):
+    """Folds that two workers predict are those that one process predicts."""
     X, y, _ = labeled(estimator)
-    pipeline = classifier_with(estimator)
     arguments = {"cv": StratifiedKFold(2), "method": "predict_proba"}
     alone = cross_val_predict(pipeline, X, y, **arguments)
-    for backend in ("threading", "loky"):
-        with parallel_backend(backend, n_jobs=2):
-            together = cross_val_predict(pipeline, X, y, **arguments)
-        np.testing.assert_allclose(together, alone, rtol=1e-12, err_msg=backend)
+    with parallel_backend(backend, n_jobs=2):
+        together = cross_val_predict(pipeline, X, y, **arguments)
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
+@every
+def test_two_threads_give_what_one_gives(estimator):
+    compare_with_one(classifier_with(estimator), estimator, "threading")
+
+
+def test_two_processes_give_what_one_gives():
+    compare_with_one(make_pipeline(MPCA(vectorize=True), LogisticRegression()), MPCA(), "loky")
+
+
+@pytest.mark.slow  # every estimator is imported in two more processes
+@every
+def test_two_processes_give_what_one_gives_with_every_estimator(estimator):
+    compare_with_one(classifier_with(estimator), estimator, "loky")
 
 
 @every

@@ -40,6 +40,11 @@ def killed(kinds, sounds, seed, n_rounds, n_kills):
     return every
 
 
+def test_killed_once(sounds):
+    killed("transform", sounds, 0, 1, 1)
+
+
+@pytest.mark.slow
 def test_killed_three_times(sounds):
     killed("transform", sounds, 0, 1, 3)
 

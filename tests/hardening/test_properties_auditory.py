@@ -49,7 +49,7 @@ def test_auditory_spectrogram(x, options):
         assert v.shape[-1] == -(-x.shape[-1] // samples)
 
 
-@examples(60)
+@examples(40)
 @given(
     v=SPECTROGRAMS,
     rates=ascending(0.5, 60),
@@ -78,7 +78,7 @@ def test_cortical_transform(v, rates, scales, options):
     assert np.isfinite(c).all()
 
 
-@examples(25)
+@examples(12)
 @given(
     v=arrays(2, longest=24, any=False),
     rates=ascending(1, 60, 3),
@@ -129,7 +129,7 @@ def test_any_tensor_is_inverted_or_refused(c, n_freqs, n_frames, content):
     assert w is None or np.isfinite(w).all()
 
 
-@examples(12)
+@examples(8)
 @given(
     v=arrays(2, 3, longest=2, lengths=st.integers(1, 12)),
     n_channels=st.sampled_from([128, 128, 128, 128, 127, 1]),

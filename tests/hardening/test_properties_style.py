@@ -23,7 +23,7 @@ def rows(x):
 
 
 @pytest.mark.filterwarnings("ignore:the loss became NaN:RuntimeWarning")
-@examples(40)
+@examples(15)
 @given(
     style=SOUNDS, content=SOUNDS, content_weight=WEIGHTS, style_weight=WEIGHTS,
     kernel_size=numbers(1, 3, whole=True), n_filters=st.sampled_from([None, 8]),
@@ -59,7 +59,7 @@ def test_transfer(
     np.testing.assert_array_equal(transfer.transform(content), y)
 
 
-@examples(20)
+@examples(10)
 @given(content=CLEAN, gain=st.sampled_from([1e-6, 1e-3, 0.5, 7.0]))
 def test_the_level_of_a_content_is_that_of_its_result(content, gain):
     if not content.any():

@@ -73,7 +73,7 @@ SMALL = {"ScatteringTransformer": {"J": 4}, "WaveletTransformer": {"bins_per_oct
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_transformers(name):
-    @examples(25)
+    @examples(15)
     @given(x=SOUNDS, options=st.fixed_dictionaries({}, optional=SETTINGS[name]))
     def check(x, options):
         # Most settings at once are refused: keep a few of those drawn.

@@ -28,7 +28,7 @@ FUNCTIONS = {
         scales=[1], n_freqs=64, max_iter=3,
     ),
     "cochlea back": lambda x, n_jobs: auditory.invert_auditory_spectrogram(
-        auditory.auditory_spectrogram(x[:200], n_jobs=n_jobs), max_iter=1, random_state=0
+        auditory.auditory_spectrogram(x[:100], n_jobs=n_jobs), max_iter=1, random_state=0
     ),
     "mpca": lambda x, n_jobs: multilinear.mpca(x.reshape(20, 4, 5, -1), 0.9).components[0],
     "lines": lambda x, n_jobs: surrogates.lines_test(x.reshape(20, -1), 9, 0).p_values,
