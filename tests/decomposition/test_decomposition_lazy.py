@@ -15,7 +15,7 @@ from tests.decomposition.tensors import assert_same_fit, tensors
 
 # The package has a function of the same name.
 algorithm = import_module("skstrf.multilinear.mpca")
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=8, deadline=None)
 
 
 @pytest.fixture
@@ -245,7 +245,14 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("kind", ["memmap", "zarr", "stream"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "memmap",
+        pytest.param("zarr", marks=pytest.mark.slow),
+        pytest.param("stream", marks=pytest.mark.slow),
+    ],
+)
 def test_memory_is_flat(tmp_path, kind):
     shape = (2400, 8, 32, 64)  # 157 MB
     if kind != "zarr":

@@ -36,6 +36,7 @@ LAYERS = {"network__n_filters": 4, "network__kernel_sizes": (3,)}
 SMALL = classifier(**{**FAST, **LAYERS, "max_epochs": 8, "lr": 0.05})
 
 
+@pytest.mark.slow  # tests/test_common.py checks another instance
 @parametrize_with_checks([SMALL], expected_failed_checks=lambda estimator: EXPECTED)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
@@ -86,8 +87,12 @@ def test_learns_patterns_wherever_they_are():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"input_scaling": "cell"}, {"input_scaling": "all"}, REPORT],
-    ids=["default", "cell", "all", "report"],
+    [
+        pytest.param({}, id="default"),
+        pytest.param({"input_scaling": "cell"}, id="cell", marks=pytest.mark.slow),
+        pytest.param({"input_scaling": "all"}, id="all", marks=pytest.mark.slow),
+        pytest.param(REPORT, id="report"),
+    ],
 )
 def test_scale_of_the_input_does_not_matter(options):
     X, y = patterns(120)

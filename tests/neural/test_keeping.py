@@ -95,6 +95,7 @@ def test_changing_parameters_after_fit_does_not_break_pickling(data, fitted):
     assert np.array_equal(again.predict_proba(data[0]), fitted.predict_proba(data[0]))
 
 
+@pytest.mark.slow  # tests/contract/test_processes.py does it with every estimator
 def test_another_process_predicts_the_same(data, fitted, tmp_path):
     with open(tmp_path / "clf.pkl", "wb") as file:
         pickle.dump(fitted, file)

@@ -67,7 +67,7 @@ def make(shape=(12, 16, 9), axes=(3, 4), seed=0, **kwargs):
     return net
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     image=st.tuples(st.integers(1, 40), st.integers(1, 30)),
     axes=st.lists(st.integers(1, 5), min_size=1, max_size=3),
