@@ -24,7 +24,14 @@ has_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUD
 
 
 @pytest.mark.parametrize("options", MODES, ids=str)
-@pytest.mark.parametrize("name", ["a_tones", "b_noise", "c_harm", "d_ripple"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a_tones",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("b_noise", "c_harm")),
+        "d_ripple",
+    ],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_cochlea_equals_the_kernel(nsl, options, name, dtype):
     x = torch.from_numpy(nsl("signals")[name]).to(dtype)
@@ -66,7 +73,9 @@ def test_cochlea_of_any_length_and_setting(
     assert np.abs(actual - expected).max() <= 1e-5 * expected.max()
 
 
-@pytest.mark.parametrize("nonlinearity", ["linear", "half-wave", 0.1])
+@pytest.mark.parametrize(
+    "nonlinearity", [pytest.param("linear", marks=pytest.mark.slow), "half-wave", 0.1]
+)
 def test_gradients_of_the_cochlea(nonlinearity):
     cochlea = Cochlea(hop_duration=1, nonlinearity=nonlinearity)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 40))).requires_grad_()
@@ -101,7 +110,7 @@ def test_cortex_equals_the_function(output, pooling):
     assert (actual - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", [pytest.param("eager", marks=pytest.mark.slow), "aot_eager"])
 def test_modules_can_be_compiled(backend):
     model = torch.nn.Sequential(Cochlea(), Cortex((4, 8), (1, 2), frame_step=4))
     x = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))

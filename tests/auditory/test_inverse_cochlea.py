@@ -11,7 +11,12 @@ from skstrf.auditory import (
     invert_cortical_transform,
 )
 
-SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
+SIGNALS = (
+    pytest.param("a_tones", marks=pytest.mark.slow),
+    "b_noise",
+    pytest.param("c_harm", marks=pytest.mark.slow),
+    "d_ripple",
+)
 MODES = {"lin": "linear", "half": "half-wave", "sig": 0.1}
 # Iterations before the toolbox's errors grow: from there on rounding decides (noise, ripple).
 STEADY = {("b_noise", "half"): 2, ("b_noise", "sig"): 2, ("d_ripple", "half"): 2}
@@ -95,7 +100,7 @@ def test_gradients_reach_speech_and_music(shared, mode, bound):
 @pytest.mark.parametrize("mode", ["linear", "half-wave", 0.1])
 @pytest.mark.parametrize("method", ["gradient", "projection"])
 def test_never_diverges(mode, method):
-    x = np.random.default_rng(0).standard_normal(2000)
+    x = np.random.default_rng(0).standard_normal(1000)
     v = auditory_spectrogram(x, nonlinearity=mode)
     errors = []
     for max_iter in (1, 5, 25):

@@ -15,7 +15,12 @@ from skstrf.auditory import (
 from skstrf.auditory.cortex import analyze, check_settings, cortical_plan
 from skstrf.auditory.inverse_cortex import CorticalOperator, cortical_adjoint
 
-SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
+SIGNALS = (
+    pytest.param("a_tones", marks=pytest.mark.slow),
+    "b_noise",
+    pytest.param("c_harm", marks=pytest.mark.slow),
+    "d_ripple",
+)
 BANK = {"rates": (4, 8, 16, 32), "scales": (0.25, 0.5, 1, 2, 4, 8)}
 TOLERANCE = 1e-5  # of the array's maximum
 # The toolbox's variants: settings of the tensor, norm.
