@@ -102,9 +102,10 @@ def test_true_sounds_as_hints(recordings, snr):
 
 def test_more_iterations_come_closer(recordings, convergence):
     error = {}
+    X = recordings[:, :8000]
     for max_iter in (0, 4, 32):
-        cochleogram = CochleogramTransformer(max_iter=max_iter, random_state=0).fit(recordings)
-        tensor = cochleogram.transform(recordings)
+        cochleogram = CochleogramTransformer(max_iter=max_iter, random_state=0).fit(X)
+        tensor = cochleogram.transform(X)
         found = cochleogram.transform(cochleogram.inverse_transform(tensor))
         error[max_iter] = np.median(convergence(found, tensor))
     assert error[32] < error[4] < error[0]

@@ -101,7 +101,7 @@ def test_strf_in_other_kinds_of_numbers(output, inverse, sounds):
     expected = strf.fit_transform(sounds)
     assert_lazy(strf.transform(never(sounds)), expected)
     np.testing.assert_allclose(strf.transform(cut(sounds)).compute(), expected, atol=1e-5)
-    strf.set_params(max_iter=3)
+    strf.set_params(max_iter=2)
     invert = getattr(strf, inverse)
     wanted = invert(expected)
     assert_lazy(invert(never(expected)), wanted)
@@ -162,8 +162,8 @@ def test_what_was_made_lazy_keeps_the_settings_it_had(sounds):
 
 
 def test_the_transformer_goes_into_the_graph_once_and_is_small(sounds):
-    x = da.from_array(np.zeros((400, 4)), chunks=(1, -1))
-    x = x.map_blocks(lambda block: np.repeat(block, 256, axis=1), chunks=((1,) * 400, (1024,)))
+    x = da.from_array(np.zeros((100, 4)), chunks=(1, -1))
+    x = x.map_blocks(lambda block: np.repeat(block, 256, axis=1), chunks=((1,) * 100, (1024,)))
     y = (
         make("STRFTransformer", rates="eremeeva2017", scales="eremeeva2017")
         .fit(sounds)

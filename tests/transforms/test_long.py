@@ -20,10 +20,14 @@ def sound():
     "settings",
     [
         {},
-        {"output": "complex", "compression": None, "frame_step": 16},
+        pytest.param(
+            {"output": "complex", "compression": None, "frame_step": 16}, marks=pytest.mark.slow
+        ),
         {"output": "real", "compression": "cbrt", "pooling": "sample", "frame_step": 50},
         {"nonlinearity": "half-wave", "normalize": False, "contrast": False},
-        {"sample_rate": 22050, "dtype": "float64", "hop_duration": 4},
+        pytest.param(
+            {"sample_rate": 22050, "dtype": "float64", "hop_duration": 4}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_blocks_joined_are_the_transform(sound, settings):
@@ -46,7 +50,7 @@ def test_transformer_is_left_as_it_was(sound):
     assert strf.n_features_in_ == 32000
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1])
+@pytest.mark.parametrize("value", [0.1, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_silence_stays_silence(value):
     strf = STRFTransformer(**SMALL)
     for block in transform_blocks(strf, [np.full(16000, value, np.float32)] * 40):

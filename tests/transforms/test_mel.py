@@ -55,6 +55,7 @@ def test_true_phases_help(recordings, snr):
     assert quality.min() > 8
 
 
+@pytest.mark.slow
 def test_is_better_than_librosas_inverse(recordings, convergence):
     options = {"n_fft": 1024, "hop_length": 256}
     mel = librosa.feature.melspectrogram(y=recordings, sr=16000, **options)

@@ -14,7 +14,9 @@ def by_kymatio(x, J, Q, T, oversampling):
     return frontend(x), frontend.meta()
 
 
-@pytest.mark.parametrize(("J", "T", "Q"), [(9, None, (8, 1)), (8, 512, (4, 2))])
+@pytest.mark.parametrize(
+    ("J", "T", "Q"), [pytest.param(9, None, (8, 1), marks=pytest.mark.slow), (8, 512, (4, 2))]
+)
 def test_is_kymatios(recordings, J, T, Q):
     # kymatio at every sample, which needs no filter to be subsampled, read at the middles of the
     # frames.
@@ -85,7 +87,7 @@ def test_a_modulated_tone_is_loudest_on_its_path():
     np.testing.assert_allclose(scattering.paths_[second, 1], 20, rtol=0.5)
 
 
-@pytest.mark.parametrize("frame_rate", [100, 62.5, 4])
+@pytest.mark.parametrize("frame_rate", [pytest.param(100, marks=pytest.mark.slow), 62.5, 4])
 def test_frames_that_are_not_powers_of_two(recordings, frame_rate):
     # A smooth function of time, whatever the grid it is read on.
     x = recordings[1].astype(float)

@@ -210,9 +210,9 @@ def _relative(actual, expected):
 )
 def test_inverse_gives_the_spectrogram_back(sounds, options, bound):
     strf = STRFTransformer(**{"pooling": "sample", "frame_step": 1} | options)
-    tensor = strf.fit_transform(sounds[:1])
-    back = strf.inverse_spectrogram(tensor)
-    x = sounds[:1] - sounds[:1].mean()
+    x = sounds[:1, : 5000 if options["output"] == "magnitude" else None]
+    back = strf.inverse_spectrogram(strf.fit_transform(x))
+    x = x - x.mean()
     expected = auditory_spectrogram(x / x.std())
     assert back.shape == expected.shape
     assert back.dtype == np.float32
@@ -232,9 +232,9 @@ def test_inverse_of_averages_has_the_same_tensor(sounds, options):
 
 def test_inverse_gives_sound_of_the_right_length(sounds):
     strf = STRFTransformer(output="complex", frame_step=1, pooling="sample", sample_rate=22050)
-    tensor = strf.fit_transform(sounds[:2, :5000])
+    tensor = strf.fit_transform(sounds[:2, :2500])
     y = strf.set_params(max_iter=40).inverse_transform(tensor)
-    assert y.shape == (2, 5000)
+    assert y.shape == (2, 2500)
     assert _relative(strf.transform(y), tensor) < 0.3
     once = strf.set_params(max_iter=2).inverse_transform(tensor)
     from_torch = strf.inverse_transform(torch.from_numpy(tensor))
@@ -245,7 +245,7 @@ def test_inverse_starts_from_a_sound_where_one_is_given(sounds):
     strf = STRFTransformer(
         output="complex", frame_step=1, pooling="sample", sample_rate=22050, max_iter=10
     )
-    X = sounds[:2, :5000]
+    X = sounds[:2, :2500]
     tensor = strf.fit_transform(X)
 
     def error(y):
