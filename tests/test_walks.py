@@ -11,6 +11,8 @@ from skstrf import MPCA, STRFTransformer
 from skstrf.__main__ import main
 from tests.cli.sounds import FAST, write_folder
 
+PACKAGE = Path(skstrf.__file__).parent
+
 
 def record_walk(function, *args, concerns=None):
     """Call a function, and list the (file, function) of the package that it enters, in order.
@@ -20,10 +22,10 @@ def record_walk(function, *args, concerns=None):
     entered = []
 
     def note(frame, event, _):
-        place = frame.f_code.co_filename
+        place = Path(frame.f_code.co_filename)
         name = frame.f_code.co_name
-        if event == "call" and "/skstrf/" in place and not name.startswith("<"):
-            step = (place.rpartition("/skstrf/")[2], name)
+        if event == "call" and PACKAGE in place.parents and not name.startswith("<"):
+            step = (place.relative_to(PACKAGE).as_posix(), name)
             values = frame.f_locals.values()
             if step not in entered and (concerns is None or any(map(concerns, values))):
                 entered.append(step)
@@ -81,7 +83,7 @@ def test_the_files_of_classify_pass_at_most_six_functions(tmp_path, monkeypatch)
     assert ("experiments/classification.py", "run_classification") in route
     assert len(route) <= 6
     for file, function in route:
-        tree = ast.parse((Path(skstrf.__file__).parent / file).read_text(encoding="utf-8"))
+        tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
         parameters = [
             {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
             for node in ast.walk(tree)
