@@ -28,6 +28,7 @@ FOLDER = """  one sub-folder for each class, or DIR/metadata.csv (or --metadata)
     class   class of the sound
     split   optional: train, valid or test; other names are further test sets
     group   optional: sounds of one group (artist, recording) are never on both sides of a fold
+  Sub-folders that are called train, valid or test are splits with one sub-folder for each class.
   GTZAN and folders with labels of the Million Song Dataset are recognized (see --corpus).
   wav, flac, ogg, mp3, au, aiff; any sampling rate; several channels are averaged."""
 # Contents of the cache, for the same text.

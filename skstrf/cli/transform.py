@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skstrf.cli.options import add_options, add_subparser, n_threads, parse_filters, positive_int
-from skstrf.utils.messages import escape
+from skstrf.utils.messages import describe_skipped, escape, warn_user
 
 __all__ = ["add_command", "representations", "run"]
 
@@ -20,8 +20,9 @@ store holds them with their axes, labels, paths and all settings. An interrupted
 power cut, resumes when the same command is given again. Sounds can last hours: above two minutes
 they are processed in blocks."""
 EPILOG = """the folder DIR:
-  sounds at any depth; those in sub-folders are labeled by the first of them. Or DIR/metadata.csv
-  (or --metadata) with the columns file and class lists sounds and labels.
+  sounds at any depth; those in sub-folders are labeled by the first of them (by the second, if the
+  first ones are called train, valid or test), and fewer sounds beside the sub-folders are left
+  out. Or DIR/metadata.csv (or --metadata) with the columns file and class lists sounds and labels.
 
 the store OUT, in Python:
   from skstrf.corpus_store import open_tensors
@@ -111,20 +112,32 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_sounds(args: argparse.Namespace) -> tuple[list[str], list[str] | None]:
-    """List the files of the folder, and the labels if all of them have one."""
-    from skstrf.datasets import find_audio_files
-    from skstrf.datasets.folder import METADATA, check_folder, from_csv
+    """List the files of the folder, and their labels if there are sub-folders or a table."""
+    from skstrf.datasets.folder import METADATA, check_folder, from_csv, list_sounds
 
     root = check_folder(args.directory)
     table = Path(args.metadata) if args.metadata else root / METADATA
     if args.metadata or table.is_file():
         entries = from_csv(root, table)
         return [str(root / e.file) for e in entries], [e.label for e in entries]
-    filenames = find_audio_files(root)
-    if not filenames:
+    entries, outside, links = list_sounds(root)
+    if not entries and not outside:
         raise ValueError(f"{root} holds no sound files, nor do its sub-folders.")
-    parts = [Path(filename).relative_to(root).parts for filename in filenames]
-    return filenames, [p[0] for p in parts] if all(len(p) > 1 for p in parts) else None
+    if links:
+        headline = f"{len(links)} links lead to sounds that have another name, which is used"
+        warn_user(describe_skipped(links, headline))
+    if len(outside) < len(entries):
+        if outside:
+            headline = f"{len(outside)} sound files lie outside every class and are left out"
+            reason = "lies beside the folders of the classes. Move it into one of them."
+            warn_user(describe_skipped([(name, reason) for name in outside], headline))
+        return [str(root / e.file) for e in entries], [e.label for e in entries]
+    if entries:
+        warn_user(
+            f"The sounds have no labels: {len(outside)} of {len(outside) + len(entries)} lie "
+            "outside every sub-folder. Move them into sub-folders to label them."
+        )
+    return [str(root / name) for name in sorted([*outside, *(e.file for e in entries)])], None
 
 
 def representations() -> dict[str, type]:

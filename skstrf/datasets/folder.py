@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "AUDIO_EXTENSIONS",
     "Entry",
     "METADATA",
+    "SPLIT_ROLES",
     "check_folder",
     "check_names",
     "choose_categories",
@@ -33,6 +34,7 @@ __all__ = [
     "finish",
     "from_csv",
     "linked_groups",
+    "list_sounds",
     "load_audio_folder",
     "load_entries",
     "make_bunch",
@@ -47,6 +49,13 @@ COMPRESSED = {".flac", ".ogg", ".oga", ".opus", ".mp3"}
 # remedy instead of being ignored silently.
 NOT_DECODED = {".m4a", ".aac", ".wma", ".ape", ".wv"}
 AUDIO_EXTENSIONS = frozenset(PLAIN | COMPRESSED | NOT_DECODED)
+# Usual names of splits, in lower case.
+SPLIT_ROLES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev"), "valid"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+OUTSIDE = "lies outside every class. Move it into a sub-folder."
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,12 @@ class Entry:
 
 
 def find_audio_files(path: str | os.PathLike[str]) -> list[str]:
-    """Find the sound files in a folder and all its sub-folders, sorted, except hidden ones."""
+    """Find the sound files in a folder and all its sub-folders, sorted, except hidden ones.
+
+    A file to which several names lead, by links, is listed once.
+    """
     root = check_folder(path)
-    return [str(root / file) for file in sorted(_walk(root))]
+    return [str(root / file) for file in sorted(_walk(root)[0])]
 
 
 @validate_params(
@@ -95,7 +107,9 @@ def load_audio_folder(
     """Load a folder of sounds with their classes.
 
     The classes are the sub-folders (sounds can lie deeper inside them), or the ``class`` column
-    of a CSV file.
+    of a CSV file. If all sub-folders have names of splits (train, valid, test and their usual
+    spellings), they are the splits, and the folders inside them are the classes. A file to which
+    several names lead, by links, is used once.
 
     Parameters
     ----------
@@ -126,7 +140,7 @@ def load_audio_folder(
     categories : list of str or None, default=None
         Classes to load; None loads all.
     split : str, list of str or None, default=None
-        Splits to load, as the CSV file names them; None loads all.
+        Splits to load, as the CSV file or the sub-folders name them; None loads all.
     min_per_class : int, default=2
         Number of sounds below which a class causes a warning, since cross-validation will refuse
         it.
@@ -145,7 +159,8 @@ def load_audio_folder(
         target_names : list of str
             All classes of the folder (or of `categories`), sorted; the same for every `split`.
         split, groups : ndarray of shape (n_sounds,), dtype str, or None
-            The columns ``split`` and ``group`` of the CSV file.
+            The columns ``split`` and ``group`` of the CSV file, or the splits that the sub-folders
+            name.
         metadata : dict of str to ndarray of shape (n_sounds,)
             The other columns of the CSV file.
         sample_rate : int
@@ -161,14 +176,16 @@ def load_audio_folder(
     ------
     ValueError
         If the folder does not exist or has no sounds or only one class, or the CSV file lacks a
-        column, has an incomplete line, or names a file twice or outside the folder.
+        column, has an incomplete line, or names a file twice or outside the folder, also by links
+        with different classes or splits.
     AudioReadError
         With ``on_error="raise"``, for the first file that cannot be used.
 
     Warns
     -----
     UserWarning
-        For files that are left out, and for classes with less than `min_per_class` sounds.
+        For files that are left out, for classes with less than `min_per_class` sounds, and for
+        classes with names of splits.
 
     See Also
     --------
@@ -314,9 +331,20 @@ def _complaints(
     if left_out:
         headline = f"{len(left_out)} of {n_files} sound files cannot be used and were left out"
         messages.append(describe_skipped(left_out, headline))
-    n_outside = len(bunch.skipped) - len(left_out)
-    if n_outside:
-        messages.append(f"{n_outside} sound files lie outside every class and were left out.")
+    outside = [item for item in bunch.skipped if item[1] == OUTSIDE]
+    if outside:
+        headline = f"{len(outside)} sound files lie outside every class and were left out"
+        messages.append(describe_skipped(outside, headline))
+    links = sorted(set(bunch.skipped) - set(left_out) - set(outside))
+    if links:
+        headline = f"{len(links)} links lead to sounds that have another name, which was used"
+        messages.append(describe_skipped(links, headline))
+    if _are_splits(bunch.target_names):
+        messages.append(
+            f"The classes are called {', '.join(bunch.target_names)}, like splits. If they are "
+            "splits, put the sounds of each class into a sub-folder of each of them, or list "
+            "class and split in a CSV file."
+        )
     counts = np.bincount(bunch.target, minlength=len(bunch.target_names))
     # A split can lack a class; the whole folder cannot.
     few = {
@@ -387,31 +415,45 @@ def check_folder(path: str | os.PathLike[str]) -> Path:
     )
 
 
-def _from_subfolders(root: Path) -> tuple[list[Entry], list[tuple[str, str]]]:
-    """List a folder with one sub-folder per class; also return the files outside the classes."""
-    folders = [item for item in root.iterdir() if item.is_dir() and not _is_hidden(item.name)]
+def list_sounds(root: Path) -> tuple[list[Entry], list[str], list[tuple[str, str]]]:
+    """List the sounds of sub-folders with their classes, other sounds, and links to any of them.
+
+    The class is the first sub-folder, or the second if the first ones are splits.
+    """
+    files, links = _walk(root)
+    parts = {file: file.split("/") for file in sorted(files)}
+    has_splits = _are_splits(folders[0] for folders in parts.values() if len(folders) > 1)
+    has_splits &= any(len(folders) > 2 for folders in parts.values())
+    depth = 2 if has_splits else 1
     # Class names are printed and drawn, so bytes that are not UTF-8 are escaped in them.
     entries = [
-        Entry(f"{folder.name}/{file}", escape(folder.name))
-        for folder in folders
-        for file in _walk(folder)
+        Entry(file, escape(folders[depth - 1]), folders[0] if has_splits else None)
+        for file, folders in parts.items()
+        if len(folders) > depth
     ]
-    loose = sorted(
-        item.name for item in root.iterdir() if _is_audio(item.name) and not item.is_dir()
-    )
+    outside = [file for file, folders in parts.items() if len(folders) <= depth]
+    return entries, outside, links
+
+
+def _are_splits(names: Iterable[str]) -> bool:
+    """Whether all names are those of splits, such as train and test, and there are two or more."""
+    roles = {SPLIT_ROLES.get(name.strip().lower()) for name in names}
+    return None not in roles and len(roles) > 1
+
+
+def _from_subfolders(root: Path) -> tuple[list[Entry], list[tuple[str, str]]]:
+    """List a folder with one sub-folder per class; also return the files that are left out."""
+    entries, outside, links = list_sounds(root)
     if not entries:
         hint = (
-            f"{len(loose)} lie in the folder itself: put them into one sub-folder per class, or "
+            f"{len(outside)} lie in the folder itself: put them into one sub-folder per class, or "
             "list them in a CSV file with the columns file and class."
-            if loose
+            if outside
             else f"Known extensions: {' '.join(sorted(PLAIN | COMPRESSED))}."
         )
         raise ValueError(f"No sound files in the sub-folders of {root}. {hint}")
-    skipped = [
-        (str(root / name), "lies outside every class. Move it into a sub-folder.")
-        for name in loose
-    ]
-    return sorted(entries, key=lambda entry: entry.file), skipped
+    skipped = [*((name, OUTSIDE) for name in outside), *links]
+    return entries, [(str(root / name), reason) for name, reason in skipped]
 
 
 def from_csv(root: Path, table: Path) -> list[Entry]:
@@ -427,18 +469,41 @@ def from_csv(root: Path, table: Path) -> list[Entry]:
                 f"{lines[entry.file]}. Keep one of the two."
             )
         entries[entry.file], lines[entry.file] = entry, line
+    _check_links(root, entries, lines, table)
     if not entries:
         raise ValueError(f"{table} names no sound: it has a header but no rows. Add some.")
     return [entries[file] for file in sorted(entries)]
+
+
+def _check_links(
+    root: Path, entries: dict[str, Entry], lines: dict[str, int], table: Path
+) -> None:
+    """Refuse two names of one file, by links, with different classes or splits."""
+    known: dict[tuple[int, int], Entry] = {}
+    for entry in entries.values():
+        try:
+            status = os.stat(root / entry.file)
+        except OSError:
+            continue  # reported when it is read
+        first = known.setdefault((status.st_dev, status.st_ino), entry)
+        if (entry.label, entry.split) != (first.label, first.split):
+            raise ValueError(
+                f"{table}, line {lines[entry.file]}: {entry.file} is the same file as "
+                f"{first.file} in line {lines[first.file]}, with another class or split. Keep "
+                "one of the two."
+            )
 
 
 def _read_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     if not table.is_file():
         raise ValueError(f"The CSV file {table} does not exist. Check the spelling of metadata.")
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
+        # The names of files need not be UTF-8, unlike the other columns.
+        with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file, strict=True)
             columns = reader.fieldnames or []
+            if not _is_utf8(columns):
+                raise ValueError(f"{table} is not in UTF-8. Save it in UTF-8.")
             missing = [name for name in REQUIRED if name not in columns]
             if missing:
                 raise ValueError(
@@ -448,11 +513,18 @@ def _read_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
                 )
             if len(set(columns)) < len(columns):
                 raise ValueError(f"{table} has two columns of the same name. Rename one.")
-            return [(reader.line_num, row) for row in reader]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{table} is not in UTF-8 ({error}). Save it in UTF-8.") from error
+            rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise ValueError(f"{table} is not a CSV file ({error}). Save it again.") from error
+    for line, row in rows:
+        if not all(map(_is_utf8, (text for name, text in row.items() if name != "file"))):
+            raise ValueError(f"{table}, line {line}, is not in UTF-8. Save it in UTF-8.")
+    return rows
+
+
+def _is_utf8(cells: str | Sequence[str] | None) -> bool:
+    """Whether the bytes of some cells were UTF-8; other bytes were read as surrogates."""
+    return not any("\udc80" <= character <= "\udcff" for character in "".join(cells or ""))
 
 
 def _entry(root: Path, row: dict[str, str], place: str) -> Entry:
@@ -481,22 +553,54 @@ def _entry(root: Path, row: dict[str, str], place: str) -> Entry:
     )
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """Yield the sound files below `folder`, relative to it."""
-    # Each folder is entered once: a link to a folder above would be followed for ever.
-    seen = set()
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        status = os.stat(place)
-        identity = (status.st_dev, status.st_ino)
-        if identity in seen:
-            folders.clear()
+def _walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Find all sound files below `root`, each once, and the links that lead to them again.
+
+    Links are followed last, so that each file has its own name rather than that of a link.
+    """
+    known: dict[tuple[int, int], str] = {}
+    files: list[str] = []
+    again: list[tuple[str, str]] = []
+
+    def is_new(path: str) -> bool:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return True  # a broken link, which is reported when it is read
+        first = known.setdefault((status.st_dev, status.st_ino), path)
+        if first != path:
+            again.append((path, first))
+        return first == path
+
+    places = [os.fspath(root)]
+    for place in places:  # grows by the links that are found
+        if not os.path.isdir(place):
+            files += [place] * is_new(place)
             continue
-        seen.add(identity)
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        here = os.path.relpath(place, folder).replace(os.sep, "/")
-        for name in files:
-            if _is_audio(name):
-                yield name if here == os.curdir else f"{here}/{name}"
+        for folder, folders, names in os.walk(place, onerror=_refuse):
+            if not is_new(folder):
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if not _is_hidden(name))
+            paths = [os.path.join(folder, name) for name in sorted(filter(_is_audio, names))]
+            below = [os.path.join(folder, name) for name in folders]
+            places += filter(os.path.islink, [*below, *paths])
+            files += [path for path in paths if not os.path.islink(path) and is_new(path)]
+
+    def name_of(path: str) -> str:
+        return os.path.relpath(path, root).replace(os.sep, "/")
+
+    found = [name_of(path) for path in files]
+    # The links to folders without sounds do not matter.
+    used = {*found, os.curdir} | {
+        str(folder) for f in found for folder in PurePosixPath(f).parents
+    }
+    links = [
+        (name_of(path), f"leads to {escape(first)}, which is used. Remove the link.")
+        for path, first in again
+        if name_of(first) in used
+    ]
+    return found, links
 
 
 def _refuse(error: OSError) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
+from skstrf.datasets.folder import SPLIT_ROLES
 from skstrf.utils.messages import warn_user
 
 __all__ = [
@@ -21,12 +22,6 @@ __all__ = [
     "split_roles",
 ]
 
-
-SPELLINGS = {
-    "train": ("train", "training"),
-    "valid": ("valid", "val", "validation", "dev"),
-    "test": ("test", "testing"),
-}
 # Number of shuffles to try for folds with every class in the training part.
 N_ATTEMPTS = 20
 
@@ -82,9 +77,8 @@ def plan_split(y: np.ndarray, split: Any, groups: Any = None) -> Plan:
 
 def split_roles(split: Any) -> np.ndarray:
     """Standardize the usual spellings of the splits train, valid and test."""
-    roles = {spelling: role for role, names in SPELLINGS.items() for spelling in names}
     names = (str(name).strip() for name in split)
-    return np.array([roles.get(name.lower(), name) for name in names], dtype=str)
+    return np.array([SPLIT_ROLES.get(name.lower(), name) for name in names], dtype=str)
 
 
 def plan_folds(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -53,12 +54,12 @@ def test_a_table_gives_files_and_labels(sounds, tmp_path):
 
 
 def test_a_bad_file_is_reported_and_the_rest_is_there(sounds, tmp_path, capsys):
-    (sounds / "loose.wav").write_bytes(b"RIFF")
+    (sounds / "bow" / "loose.wav").write_bytes(b"RIFF")
     assert transform(sounds, tmp_path / "out.zarr", *FAST) == 1
     assert "loose.wav: is not sound" in capsys.readouterr().err
     stored = open_tensors(tmp_path / "out.zarr")
     assert stored.mask.sum() == 3
-    assert stored.y is None
+    assert list(stored.y) == ["bow", "bow", "bow", "pluck"]
     assert transform(sounds, tmp_path / "b.zarr", *FAST, "--on-error", "raise") == 2
 
 
@@ -109,3 +110,28 @@ def test_what_cannot_be_is_said(sounds, tmp_path, capsys, options, message):
 def test_a_folder_without_sounds(tmp_path, capsys):
     assert transform(tmp_path, tmp_path / "out.zarr") == 2
     assert "holds no sound files" in capsys.readouterr().err
+
+
+def test_sounds_beside_the_classes_leave_the_labels(sounds, tmp_path, capsys):
+    shutil.copy(next(sounds.rglob("*.wav")), sounds / "stray.wav")
+    assert transform(sounds, tmp_path / "a.zarr", *FAST) == 0
+    assert "stray.wav" in capsys.readouterr().err
+    stored = open_tensors(tmp_path / "a.zarr")
+    assert sorted(set(stored.y)) == ["bow", "pluck"]
+    assert "stray.wav" not in stored.paths
+
+
+def test_more_sounds_outside_than_in_sub_folders_have_no_labels(sounds, tmp_path, capsys):
+    for path in list(sounds.rglob("*.wav"))[1:]:
+        path.rename(sounds / f"{path.parent.name}-{path.name}")
+    assert transform(sounds, tmp_path / "a.zarr", *FAST) == 0
+    assert "The sounds have no labels" in capsys.readouterr().err
+    assert open_tensors(tmp_path / "a.zarr").y is None
+
+
+def test_sounds_of_splits_are_labeled_by_their_classes(sounds, tmp_path, capsys):
+    for split in ("train", "test"):
+        shutil.copytree(sounds, tmp_path / "divided" / split)
+    assert transform(tmp_path / "divided", tmp_path / "a.zarr", *FAST) == 0
+    stored = open_tensors(tmp_path / "a.zarr")
+    assert [path.split("/")[1] for path in stored.paths] == list(stored.y)
