@@ -141,8 +141,33 @@ class ChromaTransformer(FourierTransformer):
         """Estimate the tuning as librosa.estimate_tuning; 0 without any pitch."""
         import librosa
 
-        pitch, strength = librosa.piptrack(S=power, sr=self.sample_rate)
-        if not pitch.any():
+        pitch, strength = _spectral_peaks(power, self.sample_rate)
+        if not pitch.size:
             return 0.0
-        strong = (pitch > 0) & (strength >= np.median(strength[pitch > 0]))
+        strong = strength >= np.median(strength)
         return librosa.pitch_tuning(pitch[strong], bins_per_octave=self.n_chroma)
+
+
+def _spectral_peaks(power: np.ndarray, sample_rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pitches (Hz) and heights of all peaks that librosa.piptrack finds."""
+    # librosa finds them with generalized ufuncs that numba caches on disk. Processes that fill the
+    # cache at the same time leave it so that every later call ends in a segmentation fault.
+    n_fft = 2 * (len(power) - 1)
+    hz = np.fft.rfftfreq(n_fft, 1 / sample_rate)[1:-1, None]
+    below, center, above = power[:-2], power[1:-1], power[2:]
+    peaks = np.nonzero(
+        (hz >= 150)
+        & (hz < min(4000, sample_rate / 2))
+        & (center > 0.1 * power.max(axis=0))
+        & (center > below)
+        & (center >= above)
+    )
+    below, center, above = below[peaks], center[peaks], above[peaks]
+    # The extremum of the parabola through the three bins, unless it is farther away than one bin.
+    slope = (above - below) / 2
+    curvature = np.subtract(below + above, 2 * center, dtype=np.float64)
+    within = np.abs(slope) < np.abs(curvature)
+    shift = np.divide(-slope, curvature, out=np.zeros_like(curvature), where=within)
+    shift = shift.astype(power.dtype)
+    pitch = (1 + peaks[0] + shift) * float(sample_rate) / n_fft
+    return pitch.astype(power.dtype), center + 0.5 * slope * shift

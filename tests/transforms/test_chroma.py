@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from skstrf import ChromaTransformer, STFTTransformer
+from skstrf.transforms.chroma import _spectral_peaks
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,20 @@ def test_is_librosas_sound_by_sound(recordings, options):
     for chroma, spectra in zip(actual, power, strict=True):
         expected = librosa.feature.chroma_stft(S=spectra, sr=16000, **options)
         np.testing.assert_allclose(chroma, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sample_rate", [300, 6000, 44100.5])
+def test_peaks_are_those_of_librosa_to_the_last_bit(dtype, sample_rate):
+    noise = np.random.default_rng(0).standard_normal((129, 50)).cumsum(axis=0).astype(dtype)
+    power = np.square(noise)
+    power[:, 7] = 0
+    power[40:43, 8] = power.max()
+    pitch, height = librosa.piptrack(S=power, sr=sample_rate)
+    found = _spectral_peaks(power, sample_rate)
+    for values, expected in zip(found, (pitch, height), strict=True):
+        assert values.dtype == power.dtype
+        np.testing.assert_array_equal(values, expected[pitch > 0])
 
 
 @pytest.mark.parametrize("semitone", range(0, 24, 5))
