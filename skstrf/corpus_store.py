@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import glob
 import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from sklearn.base import clone
 
 from skstrf import transforms
 from skstrf._version import __version__
-from skstrf.caching.files import atomic_write, sync_folder
+from skstrf.caching.files import atomic_write, sweep, sync_folder, temporary_name
 from skstrf.datasets import AudioReadError, audio_blocks
 from skstrf.datasets.audio import count_samples
 from skstrf.datasets.loader import as_filenames, read_many
@@ -46,8 +44,6 @@ PENDING, OK, FAILED = 0, 1, 2
 ENTRY = "skstrf"
 # Recordings share a file of up to this size; a larger recording is cut along time instead.
 FILE_BYTES = 64_000_000
-# Age in seconds at which a store that is being made, which takes less than one, is abandoned.
-ABANDONED = 3600
 # Duration in seconds above which STRFTransformer processes sounds in blocks.
 LONG = 120.0
 # Parts of the work for each thread of a cluster, so that all threads stay busy to the end.
@@ -297,7 +293,7 @@ class DurableStore(LocalStore):
         path = Path(self.root) / key
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path, suffix=".partial") as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(memoryview(value.as_numpy_array()))
             sync_folder(path.parent)
         except OSError as error:
@@ -330,7 +326,7 @@ def make_if_absent(path: Path, plan: _Plan) -> None:
         _open(path, read_only=True)  # raises on anything but a store
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    beside = path.with_name(temporary_name())
     try:
         _make(zarr.create_group(DurableStore(beside)), plan)
         beside.replace(path)
@@ -340,15 +336,7 @@ def make_if_absent(path: Path, plan: _Plan) -> None:
         if not (isinstance(error, OSError) and path.is_dir() and any(path.iterdir())):
             raise
         _open(path, read_only=True)  # another process has made it meanwhile
-    _sweep(path)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what killed processes have left beside the store."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        with suppress(OSError):  # gone already
-            if time.time() - folder.stat().st_mtime > ABANDONED:
-                _remove(folder)
+    sweep(path.parent)
 
 
 def _remove(folder: Path) -> None:
@@ -413,8 +401,8 @@ def _resume(path: Path, plan: _Plan) -> Any:
     _check_sounds(path, list(group["paths"][:]), list(plan.paths))
     if plan.y is not None and list(plan.y) != list(group["y"][:] if "y" in group else []):
         raise ValueError(f"{path} was made with other labels. {_REMEDY}")
-    for unfinished in path.rglob("*.partial"):  # left by a killed process
-        unfinished.unlink()
+    for folder, _, _ in os.walk(path):
+        sweep(folder, age=0)
     changed = (np.asarray(group["stamps"][:]) != plan.stamps).any(axis=1)
     if changed.any():
         status = np.asarray(group["status"][:])

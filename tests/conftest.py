@@ -1,12 +1,15 @@
 """Where the reference arrays and the larger, optional data are."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 
+from skstrf.caching.files import temporary_name
 from tests import accessibility
 
 matplotlib.use("Agg")
@@ -26,6 +29,15 @@ def shared():
     if not folder.is_dir():
         pytest.skip("the larger reference data is not here (set SKSTRF_SHARED to its folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def dead_name():
+    """Make a name that a process of this computer gave to a temporary file before it ended."""
+    ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    ended.wait()
+    own = f"-{os.getpid()}-"
+    return lambda: temporary_name().replace(own, f"-{ended.pid}-")
 
 
 @pytest.fixture(scope="session")

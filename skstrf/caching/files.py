@@ -1,29 +1,105 @@
-"""Writing files completely or not at all."""
+"""Writing files completely or not at all, under names that are swept if a process is killed."""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
+import shutil
+import tempfile
+import time
 import uuid
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from pathlib import Path
 
-__all__ = ["atomic_write", "sync_folder"]
+__all__ = ["atomic_write", "sweep", "sync_folder", "temporary_folder", "temporary_name"]
+
+# Seconds since its last change after which a temporary file may be abandoned.
+ABANDONED = 600
+# The computer, the process, and a random part.
+_NAME = re.compile(r"\.skstrf-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{32}")
+
+
+def temporary_name() -> str:
+    """Return a new name for a temporary file or folder of this process."""
+    return f".skstrf-{_computer()}-{os.getpid()}-{uuid.uuid4().hex}"
+
+
+@cache
+def _computer() -> str:
+    return f"{zlib.crc32(platform.node().encode(errors='replace')):08x}"
+
+
+def sweep(folder: str | os.PathLike[str], *, age: float = ABANDONED) -> None:
+    """Remove the temporary files and folders that killed processes have left in a folder.
+
+    Only names of `temporary_name` of this computer are removed, if their process has ended: those
+    of another computer that shares the folder may still be in use.
+    """
+    with suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            name = _NAME.fullmatch(entry.name)
+            if name is None or name[1] != _computer() or _is_running(int(name[2])):
+                continue
+            with suppress(OSError):  # another process has removed it
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
+                    _remove(entry.path)
+
+
+_sweep_once = lru_cache(maxsize=256)(sweep)
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":
+        return True  # os.kill would end the process instead of asking for it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _remove(path: str | os.PathLike[str]) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        os.unlink(path)
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], *, suffix: str = ".tmp") -> Iterator[Path]:
+def temporary_folder(parent: str | os.PathLike[str] | None = None) -> Iterator[str]:
+    """Provide a folder that is removed after the block; None is the system's temporary folder."""
+    parent = tempfile.gettempdir() if parent is None else parent
+    sweep(parent)
+    # Named before it is made, so that an interrupt at any moment finds it to be removed.
+    folder = os.path.join(parent, temporary_name())
+    try:
+        os.mkdir(folder, mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
     """Provide a temporary file that replaces `path` once the block has ended without an error.
 
-    A process that is killed may leave the file behind, whose name ends in `suffix`.
+    A file that is not durable may be damaged by a failure of the system; it needs a checksum.
     """
     path = Path(path)
+    _sweep_once(path.parent)
     # In the same folder, so that the last step is a rename within one file system.
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{suffix}")
+    temporary = path.with_name(temporary_name())
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import signal
 import threading
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from skstrf.caching.files import sweep, temporary_name
 from skstrf.utils.messages import escape
 
 __all__ = ["output_folder", "print_results", "write_results"]
@@ -27,9 +27,10 @@ def output_folder(path: str, cache: Path | None = None) -> Iterator[Path]:
     """
     target = Path(path)
     made = _make(target)
+    sweep(target)
     is_new = cache is not None and not cache.exists()
     # Named before it is made, so that an interrupt at any moment finds it to be removed.
-    staging = target / f".skstrf-{secrets.token_hex(8)}"
+    staging = target / temporary_name()
     try:
         try:
             staging.mkdir(mode=0o700)

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from skstrf.caching.files import temporary_folder
 from skstrf.datasets.audio import LOADING
 from skstrf.datasets.folder import (
     AUDIO_EXTENSIONS,
@@ -324,16 +324,15 @@ def fetch_gtzan(
         return str(folder)
     folder.mkdir(parents=True, exist_ok=True)
     archive = _download(folder, url, known_hash, progressbar)
-    staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
     try:
-        n_clips = _unpack(archive, staging)
-        if n_clips == 0:
-            raise ValueError(f"{url} holds no clips of GTZAN. Give another url.")
-        logger.info("%d of %d clips of GTZAN", n_clips, CLIPS_PER_GENRE * len(GENRES))
-        staging.chmod(0o755)  # mkdtemp makes a folder for its owner alone
-        staging.replace(clips)
+        with temporary_folder(folder) as staging:
+            n_clips = _unpack(archive, Path(staging))
+            if n_clips == 0:
+                raise ValueError(f"{url} holds no clips of GTZAN. Give another url.")
+            logger.info("%d of %d clips of GTZAN", n_clips, CLIPS_PER_GENRE * len(GENRES))
+            os.chmod(staging, 0o755)  # a temporary folder is for its owner alone
+            os.replace(staging, clips)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         if not keep_archive or not clips.is_dir():
             archive.unlink(missing_ok=True)
     return str(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skstrf.caching.files import temporary_folder
 from skstrf.caching.fingerprints import stage_settings
 from skstrf.caching.results import ResultCache
 from skstrf.decomposition import MPCA
@@ -251,7 +251,7 @@ def run_channels(
         )
     share = held_back_share(tail[-1])
     plan, watch = sounds.plan(cv, random_state, share), Stopwatch()
-    with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
+    with temporary_folder(folder) as place:
         with watch("tensors"):
             X, sounds, skipped = sounds.tensors(head, place, max_bytes, verbose)
         if skipped:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from skstrf.caching.files import temporary_folder
 from skstrf.caching.results import to_jsonable
 from skstrf.datasets import AudioLoader, AudioReadError, audio_info
 from skstrf.decomposition import MPCA
@@ -390,7 +390,7 @@ def run_classification(
         tail[-1].set_params(random_state=random_state)
     plan = sounds.plan(cv, random_state, held_back_share(tail[-1]))
     watch = Stopwatch()
-    with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
+    with temporary_folder(folder) as place:
         with watch("tensors"):
             X, sounds, skipped = sounds.tensors(head, place, max_bytes, verbose)
         if skipped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skstrf.caching.files import temporary_folder
 from skstrf.caching.results import ResultCache
 from skstrf.decomposition import MPCA
 from skstrf.experiments._base import Results, chance_level, format_mean, format_score, settings
@@ -277,7 +277,7 @@ def run_comparison(
         by_head.setdefault(repr(stage_texts(way.head)), []).append(way)
     for its_ways in by_head.values():
         head = its_ways[0].head
-        with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
+        with temporary_folder(folder) as place:
             with watch("tensors"):
                 X, found, skipped = sounds.tensors(head, place, max_bytes, verbose)
             if usable is None:

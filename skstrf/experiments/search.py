@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from skstrf._version import __version__
+from skstrf.caching.files import temporary_folder
 from skstrf.caching.fingerprints import fingerprint, hash_strings
 from skstrf.caching.results import to_jsonable
 from skstrf.experiments._base import (
@@ -281,7 +281,7 @@ def run_search(
     )
     study = make_study()
     watch = Stopwatch()
-    with tempfile.TemporaryDirectory(prefix="skstrf-") as place:
+    with temporary_folder() as place:
         memory = _for_workers(memory or place)
         candidates = TrialEvaluator(
             sounds, pipeline, space, distributions, cv, scoring, random_state, memory

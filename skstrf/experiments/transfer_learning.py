@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, column_or_1d
 
+from skstrf.caching.files import temporary_folder
 from skstrf.caching.results import ResultCache
 from skstrf.decomposition import MPCA
 from skstrf.experiments._base import Results, chance_level, format_mean, mean_std, settings
@@ -278,7 +278,7 @@ def run_transfer(
     fractions = _check_fractions(fractions, n_seeds)
     methods = _check_methods(METHODS if methods is None else methods)
     head, mpca, network = _stages(pipeline, source, target, memory, random_state)
-    with tempfile.TemporaryDirectory(prefix="skstrf-", dir=folder) as place:
+    with temporary_folder(folder) as place:
         options = {"max_bytes": max_bytes, "verbose": verbose}
         a = make_corpus(source, "source", head, os.path.join(place, "a"), **options)
         b = make_corpus(target, "target", head, os.path.join(place, "b"), **options)

@@ -100,7 +100,7 @@ corpus_store.store_tensors(sys.argv[2:], sys.argv[1], strf, duration=1.0)
 
 
 @pytest.mark.parametrize("n_seen", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_a_killed_run_goes_on_where_it_was(files, tmp_path, small_files, n_seen):
+def test_a_killed_run_goes_on_where_it_was(files, tmp_path, small_files, n_seen, dead_name):
     path = tmp_path / "a.zarr"
     run = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(path), *files], stdout=subprocess.PIPE
@@ -115,16 +115,20 @@ def test_a_killed_run_goes_on_where_it_was(files, tmp_path, small_files, n_seen)
         open_tensors(path)
     partial = open_tensors(path, allow_partial=True)
     done = partial.X[:][partial.mask]
-    (path / "X" / "c.123.partial").write_bytes(b"half")
+    own = path / "X" / "own.partial"
+    for unfinished in (path / "X" / dead_name(), own):
+        unfinished.write_bytes(b"half")
     stored = store(files, path)
     whole = store(files, tmp_path / "b.zarr")
     np.testing.assert_array_equal(stored.X[:], whole.X[:])
     np.testing.assert_array_equal(done, whole.X[:][partial.mask])
-    assert not list(path.rglob("*.partial"))
+    assert not list(path.rglob(".skstrf-*"))
+    assert own.exists()
 
 
-def test_what_kills_have_left_beside_is_removed(files, tmp_path):
-    old, new, other = (tmp_path / f".{n}.partial" for n in ("a.zarr.1", "a.zarr.2", "b.zarr.3"))
+def test_what_kills_have_left_beside_is_removed(files, tmp_path, dead_name):
+    old, new = (tmp_path / dead_name() for _ in range(2))
+    other = tmp_path / ".a.zarr.1.partial"
     for folder in (old, new, other):
         (folder / "X").mkdir(parents=True)
     for folder in (old, other):
@@ -143,7 +147,7 @@ def test_a_store_that_another_process_made_first_is_used(files, tmp_path, monkey
 
     monkeypatch.setattr(layout, "_make", late)
     assert store(files, path).mask.all()
-    assert not list(tmp_path.glob(".*.partial"))
+    assert not list(tmp_path.glob(".skstrf-*"))
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_to_trust(
@@ -154,7 +158,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_to_trust(
 
     def full(descriptor):
         name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if "/X/c/" in name and name.endswith(".partial"):
+        if "/X/c/" in name and "/.skstrf-" in name:
             calls.append(name)
             if len(calls) > 2:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -191,7 +195,7 @@ def test_a_disk_that_is_full_at_any_time(files, tmp_path, small_files, monkeypat
     with pytest.raises(OSError, match="No space left"):
         store(files, path)
     monkeypatch.setattr(os, "fsync", real)
-    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".partial"] == []
+    assert not list(tmp_path.glob(".skstrf-*"))
     whole = store(files, tmp_path / "b.zarr").X[:]
     if path.exists():
         partial = open_tensors(path, allow_partial=True)

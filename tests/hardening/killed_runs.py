@@ -127,8 +127,8 @@ def run(kind: str, sounds: Path, folder: Path, seed: int, n_rounds: int, n_kills
         problem = wrong(forked(left, kind, out), whole, finished=True)
         if status != 0 or problem:
             bad.append(f"round {number}, after {moments[-n_kills:]}: {status}, {problem}")
-        # A store that was being made stays beside until a later run finds it an hour old.
-        bad += [f"left behind: {p}" for p in out.glob("*/**/*.partial") if "/." not in str(p)]
+        # A store that was being made stays beside until a later run finds it ten minutes old.
+        bad += [f"left behind: {p}" for p in out.glob("a.zarr/**/.skstrf-*")]
     return {"bad": bad, "seconds": seconds, "moments": moments, "n_at_work": n_at_work}
 
 

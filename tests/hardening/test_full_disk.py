@@ -89,7 +89,7 @@ def test_an_experiment_that_cannot_be_written_goes_on_later(folder, tmp_path, ca
     assert "error" in capsys.readouterr().err
     assert not (out / "results.json").exists()
     assert not (out / "report.html").exists()
-    assert not list(out.rglob("*.tmp"))
+    assert not list(out.rglob(".skstrf-*"))
     assert main(given) == 0
     assert json.loads((out / "results.json").read_text())["rows"]
 
@@ -102,5 +102,5 @@ def test_what_a_command_cannot_write_is_an_error_of_one_line(folder, tmp_path, c
     assert "error" in printed
     assert "Traceback" not in printed
     assert not (out / "model.skops").exists()
-    assert not [path for path in out.rglob("*") if path.suffix == ".tmp"]
+    assert not list(out.rglob(".skstrf-*"))
     assert os.path.isdir(folder)
