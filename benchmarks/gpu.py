@@ -21,7 +21,7 @@ FRAME_STEP = 16
 def make_sounds(count):
     """Some different sounds, repeated at different levels."""
     rng = np.random.default_rng(0)
-    base = np.stack([moving_ripple(r, 1, SECONDS, random_state=r) for r in (-8, -4, 4, 8)])
+    base = np.stack([moving_ripple(r, 1, SECONDS, random_state=0) for r in (-8, -4, 4, 8)])
     base = base.astype(np.float32) + 0.1 * rng.standard_normal(base.shape, dtype=np.float32)
     return base[np.arange(count) % len(base)]
 

@@ -46,6 +46,7 @@ SCRIPTS = {
     "augmentation": "{data} level --quick --output {out}/a.csv",
     "bench_auditory": "--repeats 1",
     "bench_mpca": "--data small --repeats 1",
+    "busy_machine": "--quick --repeats 1 --spinning",
     "channels": "{data} --seeds 1 --best 1 --mpca 0.8 --output {out}",
     "classification": "{data} --quick --output {out}/c.json",
     "gpu": "--clips 1",

@@ -24,6 +24,7 @@ from skstrf.auditory.modulation_filters import (
     two_sided,
 )
 from skstrf.utils.arrays import is_torch
+from skstrf.utils.threads import sleep_while_waiting
 from skstrf.utils.validation import checked_number, checked_whole
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ def check_spectrogram(v: Any) -> tuple[torch.Tensor, bool]:
     """Check spectrograms; return a torch tensor and whether it was made from numpy."""
     import torch
 
+    sleep_while_waiting()
     from_numpy = not is_torch(v)
     if from_numpy:
         array = np.asarray(v)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from skstrf.utils.threads import sleep_while_waiting
+
 __all__ = [
     "is_torch",
     "resolve_device",
@@ -36,6 +38,7 @@ def resolve_device(device: str) -> str:
     """Return an available device for ``"auto"``, and raise an error for an unavailable one."""
     import torch
 
+    sleep_while_waiting()
     if device == "auto":
         chosen = "cuda" if torch.cuda.is_available() else "cpu"
         _logger.info("device='auto' takes %s", chosen)
