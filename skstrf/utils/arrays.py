@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Any
 
@@ -53,16 +52,3 @@ def resolve_device(device: str) -> str:
             "Use device='auto' or 'cpu'."
         )
     return device
-
-
-def _use_one_thread() -> None:
-    """Let torch compute in one thread."""
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
-
-
-# A forked process has only one of the threads of its parent. OpenMP does not know this and would
-# wait for the others without end.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_use_one_thread)

@@ -1,8 +1,9 @@
-"""Threads of torch that sleep while they wait for each other."""
+"""Threads of torch: asleep while they wait for each other, and one in forked processes."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any
 
@@ -56,3 +57,18 @@ def _hold_team(runtimes: Any, n_threads: int, started: threading.Event) -> None:
     finally:
         started.set()
     threading.Event().wait()
+
+
+def _use_one_thread() -> None:
+    """Let torch compute in one thread, for which none has to wait."""
+    global _lock, _process
+    _lock, _process = threading.Lock(), os.getpid()  # another thread may have held the lock
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+# A forked process has only one of the threads of its parent. OpenMP does not know this and would
+# wait for the others without end.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_thread)
