@@ -13,10 +13,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from skstrf import CNNClassifier, FastStyleTransfer, STRFTransformer, StyleTransfer
 from skstrf.datasets.audio import read_audio
+from skstrf.datasets.writing import write_sound
 from skstrf.experiments import make_style_transfer
 from skstrf.style import METRICS, log_stft
 from skstrf.style.metrics import StyleMetrics
@@ -51,7 +51,7 @@ def read(folder, name, seconds=SECONDS):
 def write(name, sound):
     """A small ogg file beside the page."""
     (RESULTS / "style").mkdir(exist_ok=True)
-    soundfile.write(RESULTS / "style" / f"{name}.ogg", sound / max(1.0, np.abs(sound).max()), RATE)
+    write_sound(RESULTS / "style" / f"{name}.ogg", sound, RATE)
 
 
 def written(value):

@@ -2,20 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from skstrf.caching.files import sweep, temporary_name
+from skstrf.caching.files import atomic_write, sweep, temporary_name
+from skstrf.utils.disk import check_free_space
 from skstrf.utils.messages import escape
 
-__all__ = ["output_folder", "print_results", "write_results"]
+__all__ = ["check_cache", "check_output_file", "output_folder", "print_results", "write_results"]
 
 REPORT, RESULTS, MODEL = "report.html", "results.json", "model.skops"
+# Bytes that must be free for a report with its results and model.
+LEAST_SPACE = 4_000_000
+
+
+class _Writable(Exception):
+    """A file can be written: ends an attempt before it changes anything."""
+
+
+def check_output_file(
+    path: str | Path, *, sources: Iterable[str | Path] = (), n_bytes: int = LEAST_SPACE
+) -> None:
+    """Check before any work is done that a file can be written; `sources` are not replaced."""
+    path = Path(path)
+    if path.resolve() in {Path(source).resolve() for source in sources}:
+        raise ValueError(f"{path} would be overwritten by the result: name another file.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file to write.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a pipe or device: name a file to write.")
+    made = _make(path.parent)
+    try:
+        check_free_space(path, n_bytes)
+        with suppress(FileNotFoundError):
+            os.lstat(path)  # raises for a name that is too long
+        with suppress(_Writable), atomic_write(path) as temporary:
+            temporary.touch()
+            raise _Writable
+    except OSError as error:
+        raise ValueError(f"Cannot write {path}: {error.strerror}. Name another file.") from error
+    finally:
+        _remove_empty(made)
+
+
+def check_cache(folder: Path) -> None:
+    """Check before any work is done that files can be written to the folder of a cache."""
+    made = _make(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    finally:
+        _remove_empty(made)
 
 
 @contextmanager
@@ -26,6 +72,15 @@ def output_folder(path: str, cache: Path | None = None) -> Iterator[Path]:
     a ValueError, such as that of a wrong option.
     """
     target = Path(path)
+    for name in (REPORT, RESULTS, MODEL):
+        if (target / name).is_dir():
+            raise ValueError(
+                f"{target / name} is a folder, where a file is to be written. Remove it, or name "
+                "another folder."
+            )
+    if cache is not None:
+        check_cache(cache)
+    check_free_space(target, LEAST_SPACE)
     made = _make(target)
     sweep(target)
     is_new = cache is not None and not cache.exists()
@@ -92,10 +147,11 @@ def print_results(results: Any, output: str) -> None:
 
 def _make(target: Path) -> list[Path]:
     """Make a folder; return it and its parents that did not exist, deepest first."""
-    missing = [p for p in [target, *target.parents] if not p.exists()]
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"{target} is a file. Name a folder to write to.")
+    missing: list[Path] = []
     try:
+        missing = [p for p in [target, *target.parents] if not p.exists()]
+        if target.exists() and not target.is_dir():
+            raise ValueError(f"{target} is a file. Name a folder to write to.")
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         _remove_empty(missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -94,7 +95,7 @@ def run(argv: Sequence[str]) -> int:
     os.environ.setdefault("MPLBACKEND", "Agg")
     interrupts = Interrupts()
     with ExitStack() as stack:
-        for context in (interrupts.noted(), _messages(args.verbose)):
+        for context in (interrupts.noted(), _encodable(), _messages(args.verbose)):
             stack.enter_context(context)
         try:
             with on_cluster(getattr(args, "cluster", None)):
@@ -144,12 +145,33 @@ class Interrupts:
         raise KeyboardInterrupt
 
 
+class _Escaped(logging.Formatter):
+    """Formatter that escapes what a terminal would take for commands."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape(super().format(record), keep="\n")
+
+
+@contextmanager
+def _encodable() -> Iterator[None]:
+    """Print characters that the encoding of the terminal lacks as escapes."""
+    streams = [s for s in (sys.stdout, sys.stderr) if isinstance(s, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)
+
+
 @contextmanager
 def _messages(verbose: int) -> Iterator[None]:
     """Print warnings and the log on stderr without their place in the code."""
     logger = logging.getLogger("skstrf")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("skstrf: %(message)s"))
+    handler.setFormatter(_Escaped("skstrf: %(message)s"))
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
@@ -175,13 +197,16 @@ def _interrupted(interrupts: Interrupts) -> int:
 
 
 def _complain(error: Exception, args: argparse.Namespace) -> int:
+    from skstrf.datasets.headers import AudioReadError
+
     if args.verbose >= 2:
         traceback.print_exception(error, file=sys.stderr)
     is_users = isinstance(error, (ValueError, OSError, ImportError))
+    is_users &= not isinstance(error, UnicodeError)
     text = _describe(error) if is_users else f"unforeseen {type(error).__name__}: {error}"
     if not is_users and args.verbose < 2:
         text += " (-v -v shows the traceback)"
-    if getattr(args, "on_error", None) == "raise" and hasattr(error, "reason"):
+    if getattr(args, "on_error", None) == "raise" and isinstance(error, AudioReadError):
         text += " With --on-error warn the other files are used all the same."
     print(f"skstrf {args.command}: error:", escape(text, keep="\n"), file=sys.stderr)
     return USER_ERROR if is_users else UNFORESEEN

@@ -16,6 +16,7 @@ from skstrf.cli.options import (
     positive_float,
     positive_int,
 )
+from skstrf.cli.outputs import check_cache, check_output_file
 
 __all__ = ["add_command", "run"]
 
@@ -110,6 +111,11 @@ def run(args: argparse.Namespace) -> int:
     from skstrf.experiments import run_search
 
     search_space = _search_space(args.search)
+    storage = args.storage or Path(args.output) / "study.journal"
+    memory = Path(args.cache or Path(args.output) / "cache")
+    check_cache(memory)
+    if "://" not in str(storage):
+        check_output_file(storage)
 
     # The search keeps all tensors in the cache and needs no temporary folder.
     def search(*sounds: Any, folder: Path, **options: Any) -> Any:
@@ -126,9 +132,9 @@ def run(args: argparse.Namespace) -> int:
         prune=not args.no_prune,
         sampler=args.sampler,
         scoring=args.scoring,
-        storage=args.storage or Path(args.output) / "study.journal",
+        storage=storage,
         study_name=args.study,
-        memory=args.cache or Path(args.output) / "cache",
+        memory=memory,
     )
 
 

@@ -9,7 +9,13 @@ from typing import Any
 
 from skstrf.cli.labeled import cache_folder
 from skstrf.cli.options import add_options, add_subparser, check_report, number, positive_int
-from skstrf.cli.outputs import output_folder, print_results, write_results
+from skstrf.cli.outputs import (
+    LEAST_SPACE,
+    check_output_file,
+    output_folder,
+    print_results,
+    write_results,
+)
 from skstrf.utils.messages import escape
 
 __all__ = ["add_command", "run"]
@@ -39,7 +45,6 @@ examples:
   skstrf style song.mp3 rain.wav -o rain.wav --content-weight 0 --init noise
   skstrf style speech/ rain/ -o comparison/ --duration 5"""
 WEIGHT = number(float, lambda value: 0 <= value < float("inf"), "a weight of 0 or more")
-FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
@@ -101,16 +106,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_files(args: argparse.Namespace, settings: dict[str, Any]) -> int:
+    from skstrf.datasets.writing import write_sound
     from skstrf.experiments import StyleResults, make_style_transfer
     from skstrf.experiments.style import transfer_file
 
-    output, report = _outputs(args)
-    rate = args.sample_rate or _sample_rate(args.content)
+    args.on_error = None  # there are no other pairs to go on with
+    output, report, rate = _check_outputs(args)
     transfer = make_style_transfer(
         args.network or "random", sample_rate=rate, verbose=sys.stderr.isatty(), **settings
     )
     pair = transfer_file(args.content, args.styles, transfer, duration=args.duration)
-    _write_sound(output, pair.sounds["result"], rate)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_sound(output, pair.sounds["result"], rate)
     names = ("network", "init", "content_weight", "style_weight", "max_iter")
     about = {name: getattr(transfer, name) for name in names}
     about["duration"] = args.duration or "all"
@@ -151,39 +158,26 @@ def _run_folders(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     return 0
 
 
-def _outputs(args: argparse.Namespace) -> tuple[Path, Path | None]:
-    """Check the files to write before any work is done."""
+def _check_outputs(args: argparse.Namespace) -> tuple[Path, Path | None, int]:
+    """Check, before any work is done, the files to write; return them and the sampling rate."""
+    from skstrf.datasets.headers import audio_info
+    from skstrf.datasets.writing import check_sound_format
+
     if not args.styles:
         raise ValueError("Give at least one sound file for the style, STYLE.")
     output = Path(args.output)
-    if output.suffix.lower() not in FORMATS:
-        raise ValueError(f"{output} must end with one of {', '.join(FORMATS)}.")
     report = None if args.no_report else Path(args.report or output.with_suffix(".html"))
+    sources = (args.content, *args.styles)
+    content = audio_info(args.content)
+    rate = args.sample_rate or content.sample_rate
+    seconds = min(content.duration, args.duration or content.duration)
+    n_times = round(seconds * rate)
+    check_sound_format(output, rate, content.n_channels, n_times)
+    n_bytes = 2 * n_times * content.n_channels
+    check_output_file(output, sources=sources, n_bytes=n_bytes)
     if report is not None:
         check_report()
-    sources = {Path(path).resolve() for path in (args.content, *args.styles)}
-    for path in (output, report):
-        if path is None:
-            continue
-        if path.resolve() in sources:
-            raise ValueError(f"{path} would be overwritten by the result: name another file.")
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder: name a file to write.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return output, report
-
-
-def _sample_rate(path: str) -> int:
-    from skstrf.datasets.headers import open_sound
-
-    with open_sound(path) as handle:
-        return int(handle.samplerate)
-
-
-def _write_sound(path: Path, sound: Any, rate: int) -> None:
-    import soundfile
-
-    from skstrf.caching.files import atomic_write
-
-    with atomic_write(path) as temporary:
-        soundfile.write(temporary, sound.T, rate, format=FORMATS[path.suffix.lower()])
+        # The page holds the content, a style of about its length and the result, in base 64.
+        n_bytes += 8 * n_times + LEAST_SPACE
+        check_output_file(report, sources=(output, *sources), n_bytes=n_bytes)
+    return output, report, rate

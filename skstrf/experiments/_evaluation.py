@@ -22,6 +22,7 @@ from skstrf.experiments._splits import Fold, Plan, check_names, plan_folds, plan
 from skstrf.pipeline import row_keys
 from skstrf.utils.arrays import resolve_device
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
+from skstrf.utils.disk import create_memmap
 from skstrf.utils.messages import describe_skipped, warn_user
 
 __all__ = [
@@ -291,8 +292,7 @@ def _one_by_one(rows: np.ndarray, head: Pipeline, paths: Sequence[str]) -> Part:
 def _allocate(shape: tuple[int, ...], dtype: Any, folder: Any, max_bytes: int) -> np.ndarray:
     if np.prod(shape, dtype=float) * np.dtype(dtype).itemsize <= max_bytes:
         return np.empty(shape, dtype)
-    path = os.path.join(folder, "tensors.npy")
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    return create_memmap(os.path.join(folder, "tensors.npy"), dtype, shape)
 
 
 # Fitting and testing on folds
@@ -355,9 +355,7 @@ def fit_reduction(reduction: Pipeline | None, X: np.ndarray, rows: np.ndarray, y
 def _copy_to_disk(X: np.memmap, rows: np.ndarray) -> np.ndarray:
     """Copy some rows to a separate file: indexing `X` with them would fill the memory."""
     path = os.path.join(os.path.dirname(str(X.filename)), "part.npy")
-    part = np.lib.format.open_memmap(
-        path, mode="w+", dtype=X.dtype, shape=(len(rows), *X.shape[1:])
-    )
+    part = create_memmap(path, X.dtype, (len(rows), *X.shape[1:]))
     for piece in chunks(np.arange(len(rows))):
         part[piece] = X[rows[piece]]
     return part

@@ -41,7 +41,6 @@ N_FAILURES = 3
 def open_storage(storage: Any) -> tuple[Any, Path | None]:
     """Open the storage of a study; also return the path of its file, if it is one."""
     from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
 
     if storage is None:
         return InMemoryStorage(), None
@@ -62,7 +61,7 @@ def open_storage(storage: Any) -> tuple[Any, Path | None]:
         # A killed process releases this lock, unlike the one of Optuna.
         lock = _file_lock(path.with_name(f"{path.name}.lock"))
         _mend(path, lock)
-        return JournalStorage(JournalFileBackend(text, lock_obj=lock)), path
+        return JournalStorage(_journal(text, lock)), path
     except OSError as error:
         raise ValueError(f"storage={text!r} cannot be written: {error.strerror}.") from error
     except (ValueError, KeyError, AttributeError) as error:
@@ -74,6 +73,27 @@ def open_storage(storage: Any) -> tuple[Any, Path | None]:
 def _file_lock(path: Path, **options: Any) -> Any:
     """Return a lock that the system releases when its process dies."""
     return import_optional("filelock", extra="search").FileLock(path, **options)
+
+
+def _journal(path: str, lock: Any) -> Any:
+    """Return a journal of Optuna in which a full disk leaves no incomplete line."""
+    from optuna.storages.journal import JournalFileBackend
+
+    class Journal(JournalFileBackend):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            with lock:
+                size = os.path.getsize(path)
+                try:
+                    super().append_logs(logs)
+                except OSError as error:
+                    os.truncate(path, size)
+                    text = (
+                        f"{error.strerror}. All candidates that were scored before are kept; make "
+                        "room and run the same again to go on from there"
+                    )
+                    raise OSError(error.errno, text, path) from error
+
+    return Journal(path, lock_obj=lock)
 
 
 def _mend(path: Path, lock: Any) -> None:
@@ -207,7 +227,11 @@ class SharedStudy:
                     self._give_up_if_hopeless()
                     self.study.sampler = self._make_sampler(place)
                     one = partial(self._run_one, objective, worker, held, place)
-                    self.study.optimize(one, n_trials=1, catch=(ValueError,))
+                    try:
+                        self.study.optimize(one, n_trials=1, catch=(ValueError,))
+                    except AssertionError as error:
+                        # Optuna asserts that a trial has ended, even if that cannot be written.
+                        raise (error.__context__ or error) from None
                 done(self._count(*FINISHED))
 
     def turn(self) -> AbstractContextManager[Any]:
@@ -228,9 +252,11 @@ class SharedStudy:
             yield name
             return
         path = self._beside(name)
-        with _file_lock(path):
-            yield name
-        path.unlink(missing_ok=True)
+        try:
+            with _file_lock(path):
+                yield name
+        finally:
+            path.unlink(missing_ok=True)
 
     def _run_one(
         self, objective: Any, worker: str, held: ExitStack, place: int, trial: optuna.Trial

@@ -53,6 +53,13 @@ class StylePair:
         """Description of content, style and network."""
         return f"{self.content} in the style of {self.style} ({self.network})"
 
+    @property
+    def softer(self) -> float:
+        """Level of the content above that of the result in dB, 0 unless clipping was prevented."""
+        content, result = (np.square(self.sounds[k], dtype=float).mean()
+                           for k in ("content", "result"))  # fmt: skip
+        return float(10 * np.log10(content / result)) if result else 0.0
+
 
 @dataclass(kw_only=True)
 class StyleResults(Results):
@@ -120,6 +127,8 @@ def _add_pair(report: Report, pair: StylePair) -> None:
     note = f"{len(pair.curve) - 1} iterations of the last block."
     if pair.interrupted:
         note += " Interrupted: the best so far."
+    if pair.softer > 0.05:
+        note += f" The result is {pair.softer:.1f} dB softer than the content to prevent clipping."
     report.add_table(
         heading, ["measure", "result", "untouched content", "untouched style"], rows, note=note
     )

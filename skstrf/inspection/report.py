@@ -17,6 +17,7 @@ import numpy as np
 
 from skstrf._version import __version__
 from skstrf.caching.files import atomic_write
+from skstrf.utils.messages import escape
 from skstrf.utils.optional import import_optional
 
 __all__ = ["Report"]
@@ -25,14 +26,13 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _DPI = 160  # of figures in the file; a page counts 96 to the inch
 _MIN_SECTIONS_WITH_CONTENTS = 5
 _WORDY = 14  # characters; a longer row heading would otherwise be squeezed to one word per line
-# Control characters other than tab and line feed, which HTML does not allow.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Report:
     """A self-contained HTML page, which loads nothing from outside the file and runs no script.
 
-    All texts are escaped, so the names of files and classes may contain any characters.
+    All texts are escaped, so the names of files and classes may contain any characters; control
+    characters and bytes that are not UTF-8 are written as backslash escapes.
     Consecutive additions under the same heading form one section.
 
     Parameters
@@ -223,7 +223,8 @@ class Report:
         heading : str
             Heading of the section.
         x : array-like of shape (n_times,), float
-            Mono sound within [-1, 1]. A louder sound is scaled down, never clipped.
+            Mono sound within [-1, 1]. A louder sound is turned down, never clipped, which its
+            caption mentions.
         sample_rate : float
             Sampling rate in Hz.
         caption : str, default=""
@@ -242,6 +243,9 @@ class Report:
         >>> Report("Instruments").add_sound("Sounds", tone, 16000, caption="440 Hz")
         """
         sound = _wav(x, sample_rate)
+        peak = float(np.abs(x).max())
+        if peak > 1:
+            caption = f"{caption} ({20 * np.log10(peak):.1f} dB softer here to prevent clipping)"
         self._add(heading, "sound", source=_data_url("audio/wav", sound), caption=_clean(caption))
 
     def to_html(self) -> str:
@@ -296,8 +300,7 @@ class Report:
             file remains.
         """
         path = Path(path)
-        # File names need not be valid Unicode; invalid characters are written as their codes.
-        page = self.to_html().encode("utf-8", "backslashreplace")
+        page = self.to_html().encode("utf-8")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary:
@@ -320,7 +323,7 @@ class Report:
 
 
 def _clean(text: Any) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
+    return escape(str(text), keep="\t\n")
 
 
 def _slug(heading: str, taken: set[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skstrf import auditory
-from skstrf.caching.files import atomic_write
+from skstrf.datasets.writing import write_sound
 from skstrf.utils.arrays import to_numpy
 from skstrf.utils.validation import check_is_fitted
 
@@ -120,10 +120,7 @@ def sonify(
         sounds = transformer.inverse_transform(batch)
     sounds = _playable(np.asarray(sounds), peak)
     if path is not None:
-        import soundfile
-
-        with atomic_write(path) as temporary:
-            soundfile.write(temporary, sounds[0], int(rate), format="WAV", subtype="PCM_16")
+        write_sound(path, sounds[0], rate)
     return sounds[0] if single else sounds
 
 

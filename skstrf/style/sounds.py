@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ __all__ = [
     "list_sounds",
     "shaped_noise",
 ]
+
+_logger = logging.getLogger("skstrf")
 
 # Root mean square of all sounds during a transfer. At this level log(1 + |STFT|) is linear and
 # logarithmic in the same ranges as for typical recordings.
@@ -95,8 +98,8 @@ def at_level(sound: np.ndarray) -> np.ndarray:
 def keep_level(content: np.ndarray, change: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
     """Change all channels of a content, scaled to LEVEL together, and restore its level.
 
-    The result is attenuated further where it would be clipped: its peak exceeds neither full scale
-    nor the peak of the content, whichever is larger.
+    The result is attenuated further where it would be clipped, with a logged warning: its peak
+    exceeds neither full scale nor the peak of the content, whichever is larger.
     """
     channels = np.atleast_2d(content).astype(np.float64)
     gain = LEVEL / _rms(channels)
@@ -108,7 +111,13 @@ def keep_level(content: np.ndarray, change: Callable[[int, np.ndarray], np.ndarr
         return content.copy()
     scaled = result * (_rms(channels) / level)
     ceiling, peak = max(1.0, np.abs(channels).max()), np.abs(scaled).max()
-    return (scaled * (ceiling / peak) if peak > ceiling else scaled).reshape(content.shape)
+    if peak > ceiling:
+        _logger.warning(
+            "style transfer: level reduced by %.1f dB to prevent clipping",
+            20 * np.log10(peak / ceiling),
+        )
+        scaled *= ceiling / peak
+    return scaled.reshape(content.shape)
 
 
 def fill_silence(block: np.ndarray) -> np.ndarray:

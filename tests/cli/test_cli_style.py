@@ -146,3 +146,44 @@ def test_pairs_that_cannot_be_used_do_not_stop_the_others(folder):
     assert "silence.wav" in results.skipped[0][0]
     with pytest.raises(ValueError, match="silent"):
         run_style(pairs, networks=["random"], sample_rate=8000, max_iter=2)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_result_beyond_full_scale_is_turned_down_and_that_is_said(
+    folder, tmp_path, capsys, figures, suffix
+):
+    figures.undo()
+    loud = tmp_path / "loud.wav"
+    clicks, rate = soundfile.read(folder / "clicks.wav")
+    soundfile.write(loud, clicks / np.abs(clicks).max() * 1.48, rate, subtype="FLOAT")
+    out = tmp_path / f"o{suffix}"
+    arguments = ["style", str(loud), str(folder / "hiss.flac"), "-o", str(out), "--max-iter", "3"]
+    assert main(arguments) == 0
+    sound = soundfile.read(out)[0]
+    assert np.abs(sound).max() == pytest.approx(1, abs=1e-4)
+    assert (np.abs(sound) > 0.999).sum() < 5  # nothing is cut off
+    printed = capsys.readouterr()
+    assert "turned down by" in printed.err or "level reduced by" in printed.err
+    assert "dB softer" in out.with_suffix(".html").read_text()
+
+
+def test_the_report_says_how_much_softer_a_result_is(folder, tmp_path, capsys, figures):
+    figures.undo()
+    peaks = np.zeros((RATE, 1))
+    peaks[::4000] = 0.99  # the texture of noise has no such peaks, but those of clicks do
+    soundfile.write(
+        tmp_path / "noise.wav",
+        0.3 * np.random.default_rng(0).standard_normal(RATE).clip(-3, 3),
+        RATE,
+    )
+    soundfile.write(tmp_path / "peaks.wav", peaks, RATE)
+    out = tmp_path / "o.wav"
+    arguments = [str(tmp_path / "noise.wav"), str(tmp_path / "peaks.wav"), "-o", str(out)]
+    assert main(["style", *arguments, "--init", "style", "--max-iter", "3"]) == 0
+    err = capsys.readouterr().err
+    assert "level reduced by" in err
+    reduced = err.split("level reduced by ")[1].split(" dB")[0]
+    assert (
+        f"The result is {reduced} dB softer than the content"
+        in out.with_suffix(".html").read_text()
+    )

@@ -1,5 +1,7 @@
 """The tensors: computed once, whatever their size, and by the same stages as in the model."""
 
+import os
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -15,6 +17,8 @@ from skstrf.experiments._evaluation import (
     fit_reduction,
     transform_rows,
 )
+from skstrf.utils.disk import create_memmap
+from tests.hardening.test_full_disk import no_file_larger_than
 
 
 def test_the_pipeline_is_divided_after_what_learns_nothing(small_pipeline):
@@ -127,3 +131,26 @@ def test_mpca_without_a_scaler_is_fitted_from_disk_too(noises, small_pipeline, t
     np.testing.assert_allclose(
         features, MPCA(0.9).fit_transform(np.array(X)), rtol=1e-5, atol=1e-5
     )
+
+
+def test_the_space_of_large_tensors_is_reserved(tmp_path):
+    array = create_memmap(tmp_path / "a.npy", np.float32, (100, 1000))
+    assert os.stat(tmp_path / "a.npy").st_blocks * 512 >= array.nbytes
+    array[-1] = 1
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), array)
+
+
+def test_space_is_reserved_without_the_call_of_the_system(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    array = create_memmap(tmp_path / "a.npy", np.float32, (300, 1000))
+    assert os.stat(tmp_path / "a.npy").st_blocks * 512 >= array.nbytes
+    assert np.load(tmp_path / "a.npy").shape == (300, 1000)
+
+
+@pytest.mark.parametrize("has_call", [True, False])
+def test_tensors_that_do_not_fit_are_an_error_and_leave_nothing(tmp_path, monkeypatch, has_call):
+    if not has_call:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with no_file_larger_than(10_000), pytest.raises(OSError, match=r"0.4 MB are needed for the"):
+        create_memmap(tmp_path / "a.npy", np.float32, (100, 1000))
+    assert not list(tmp_path.iterdir())

@@ -5,8 +5,8 @@ killed is the work and not the start of Python::
 
     python tests/hardening/killed_runs.py KINDS SOUNDS FOLDER SEED N_ROUNDS KILLS_A_ROUND
 
-KINDS are one or more of transform, search and report, joined by "+". Prints a line of JSON
-for each: when the runs were killed, and what was wrong with what they left.
+KINDS are one or more of transform, search, report, classify and style, joined by "+". Prints a
+line of JSON for each: when the runs were killed, and what was wrong with what they left.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import skstrf.cli.search
+import skstrf.cli.style
 import skstrf.cli.transform
 import skstrf.experiments.comparison  # noqa: F401
 from skstrf.__main__ import main
@@ -40,6 +41,11 @@ def command(kind: str, sounds: Path, out: Path) -> int:
     if kind == "search":
         space = ("--search", "cnn__network__n_filters=2,4", "cnn__lr=0.001,0.01", "--no-prune")
         return main(["search", str(sounds), "-o", str(out), *QUICK, *space, "--n-trials", "3"])
+    if kind == "classify":
+        return main(["classify", str(sounds), "-o", str(out), *QUICK])
+    if kind == "style":
+        quick = ("--duration", "0.2", "--max-iter", "3", "--network", "random", "--device", "cpu")
+        return main(["style", str(sounds), "-o", str(out), *quick])
     more = ("--what", "classifiers", "--seeds", "1")
     return main(["compare", str(sounds), "-o", str(out), *QUICK, *more])
 
@@ -96,7 +102,7 @@ def wrong(found: dict | None, whole: dict, *, finished: bool) -> str | None:
         return "nothing is left" if finished else None
     if "bad" in found:
         return found["bad"]
-    if finished or "trials" in found or "rows" in found:
+    if finished or "trials" in found or "settings" in found:
         return None if found == whole else "not what an uninterrupted run gives"
     other = [path for path, row in found.items() if whole.get(path) != row]
     return f"other numbers for {other}" if other else None

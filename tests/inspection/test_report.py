@@ -120,7 +120,7 @@ def test_names_that_are_no_text_can_be_written(tmp_path):
     report = Report("x")
     report.add_table("T", ["file"], [["bad\udce9name\x00.wav"]])
     path = report.write(tmp_path / "report.html")
-    assert r"bad\udce9name�.wav" in path.read_text(encoding="utf-8")
+    assert r"bad\xe9name\x00.wav" in path.read_text(encoding="utf-8")
 
 
 def test_contents_appear_from_five_sections_on():
@@ -313,3 +313,11 @@ def test_importing_draws_nothing_and_loads_neither_matplotlib_nor_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_sound_beyond_full_scale_is_turned_down_and_the_caption_says_so():
+    report = Report("x")
+    report.add_sound("Sounds", np.array([0.0, 0.5]), 8000, caption="soft")
+    report.add_sound("Sounds", np.array([0.0, -2.0]), 8000, caption="loud")
+    captions = [part["caption"] for part in report._sections[0]["parts"]]
+    assert captions == ["soft", "loud (6.0 dB softer here to prevent clipping)"]

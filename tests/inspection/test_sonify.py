@@ -131,12 +131,14 @@ def test_a_wav_file_is_written_whole_or_not_at_all(tmp_path, spectrogram, invert
     path = tmp_path / "a.wav"
     path.write_text("what was there")
 
-    def fail(file, *args, **kwargs):
-        file.write_bytes(b"half of")
-        raise OSError("disk full")
+    write = soundfile.SoundFile.write
 
-    monkeypatch.setattr(soundfile, "write", fail)
-    with pytest.raises(OSError, match="disk full"):
+    def fail(file, frames):
+        write(file, frames[:10])
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", fail)
+    with pytest.raises(OSError, match="Make room on the disk"):
         sonify(spectrogram, path=path)
     assert path.read_text() == "what was there"
     assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]
