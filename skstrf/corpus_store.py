@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from skstrf.datasets.loader import as_filenames, read_many
 from skstrf.transforms.base import Axis
 from skstrf.transforms.strf import STRFTransformer, long_axes, transform_blocks
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
+from skstrf.utils.messages import escape
 from skstrf.utils.optional import import_optional
 
 if TYPE_CHECKING:
@@ -39,9 +42,18 @@ else:
 
 __all__ = ["StoredTensors", "open_tensors", "store_tensors"]
 
-FORMAT = 1
+FORMAT = 2
 PENDING, OK, FAILED = 0, 1, 2
-ENTRY = "skstrf"
+# Files of a store beside its arrays: what does not change, and why sounds could not be used.
+DESCRIPTION, ERRORS = "skstrf.json", "errors.json"
+# A description is read only up to this size, far above that of a million sounds.
+DESCRIPTION_BYTES = 2**30
+# What the arrays of a store may consist of. None of it runs code or needs more memory than data.
+DTYPES = {"X": {"float32", "float64", "complex64", "complex128"}, "status": {"uint8"}}
+DTYPES["stamps"] = {"int64"}
+CODECS = {"bytes", "crc32c", "sharding_indexed"}
+# Bytes of a checksum, and of the entry of a chunk in the index of a shard.
+CHECKSUM_BYTES, INDEX_BYTES = 4, 16
 # Recordings share a file of up to this size; a larger recording is cut along time instead.
 FILE_BYTES = 64_000_000
 # Duration in seconds above which STRFTransformer processes sounds in blocks.
@@ -119,30 +131,30 @@ def open_tensors(
     ...     stored.X.shape, stored.mask, stored.axes[0].name
     ((2, 6, 10, 128, 1), array([ True,  True]), 'scale')
     """
-    group, entry = _open(Path(path), read_only=True)
+    store = _open(Path(path), read_only=True)
+    about = store.description
     if transformer is not None:
         now = _to_json(transformer._cache_key())
-        _check_same(Path(path), {name: entry["settings"].get(name) for name in now}, now)
+        _check_same(Path(path), {name: about["settings"].get(name) for name in now}, now)
     if not allow_old:
-        _check_age(Path(path), entry["settings"])
-    status = np.asarray(group["status"][:])
+        _check_age(Path(path), about["settings"])
+    status, errors = store.progress()
     n_pending = int(np.sum(status == PENDING))
     if n_pending and not allow_partial:
         raise ValueError(
             f"{path} is not complete: {n_pending} of {len(status)} sounds are still to be "
             "transformed. Run again what has made it, or open it with allow_partial=True."
         )
-    paths = np.asarray(group["paths"][:]).astype(object)
-    texts = np.asarray(group["errors"][:]).astype(object)
+    paths, y = about["paths"], about["y"]
     return StoredTensors(
-        X=group["X"],
-        axes=[Axis(a["name"], a["unit"], np.asarray(a["values"])) for a in entry["axes"]],
-        paths=paths,
-        y=np.asarray(group["y"][:]).astype(object) if "y" in group else None,
+        X=store.X,
+        axes=[Axis(a["name"], a["unit"], np.asarray(a["values"])) for a in about["axes"]],
+        paths=np.array(paths, dtype=object),
+        y=None if y is None else np.array(y, dtype=object),
         mask=status == OK,
-        errors={paths[i]: texts[i] for i in np.flatnonzero(status == FAILED)},
-        folder=entry["folder"],
-        settings=entry["settings"],
+        errors={paths[row]: text for row, text in sorted(errors.items())},
+        folder=about["folder"],
+        settings=about["settings"],
     )
 
 
@@ -251,7 +263,7 @@ def store_tensors(
     )
     make_if_absent(Path(path), plan)
     with _alone(Path(path)):
-        _fill(_resume(Path(path), plan), Path(path), work, verbose)
+        _fill(_resume(Path(path), plan), work, verbose)
     return open_tensors(path)
 
 
@@ -290,20 +302,52 @@ class DurableStore(LocalStore):
 
     def set_sync(self, key: str, value: Any) -> None:
         """Write a value; it is on the disk when this returns."""
-        path = Path(self.root) / key
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(memoryview(value.as_numpy_array()))
-            sync_folder(path.parent)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            text = (
-                f"{error.strerror}. What was finished before is complete; make room and run the "
-                "same again to go on from there"
-            )
-            raise OSError(error.errno, text, str(path)) from error
+        _write(Path(self.root) / key, memoryview(value.as_numpy_array()))
+
+
+def _write(path: Path, content: Any) -> None:
+    """Write a file atomically and durably."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        text = (
+            f"{error.strerror}. What was finished before is complete; make room and run the "
+            "same again to go on from there"
+        )
+        raise OSError(error.errno, text, str(path)) from error
+
+
+def _write_json(path: Path, content: Any) -> None:
+    """Write JSON with a checksum of its content."""
+    text = json.dumps({"checksum": _checksum(content), "content": content})
+    _write(path, text.encode("ascii"))
+
+
+def _read_json(path: Path) -> Any:
+    """Read JSON that `_write_json` has written; anything else is a ValueError."""
+    try:
+        found = json.loads(_read_regular(path))
+        if found["checksum"] == _checksum(found["content"]):
+            return found["content"]
+    except (ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{escape(path)} is damaged: {error}. {_REMEDY}") from error
+    raise ValueError(f"{escape(path)} is damaged: its checksum is wrong. {_REMEDY}")
+
+
+def _checksum(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def _read_regular(path: Path) -> bytes:
+    """Read a regular file, for a pipe or a device would never end."""
+    if not _has_bytes(path, 1, DESCRIPTION_BYTES):
+        raise ValueError("it is missing, empty, or no regular file")
+    return path.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -328,7 +372,7 @@ def make_if_absent(path: Path, plan: _Plan) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(temporary_name())
     try:
-        _make(zarr.create_group(DurableStore(beside)), plan)
+        _make(beside, plan)
         beside.replace(path)
         sync_folder(path.parent)
     except BaseException as error:
@@ -348,7 +392,8 @@ def _remove(folder: Path) -> None:
             return
 
 
-def _make(group: zarr.Group, plan: _Plan) -> None:
+def _make(folder: Path, plan: _Plan) -> None:
+    group = zarr.create_group(DurableStore(folder))
     n_sounds = len(plan.paths)
     shape = tuple(len(axis.values) for axis in plan.axes)
     n_rows = min(n_sounds, plan.most_rows or n_sounds)
@@ -364,23 +409,33 @@ def _make(group: zarr.Group, plan: _Plan) -> None:
         compressors=[Crc32cCodec()],
         dimension_names=["sound", *(axis.name for axis in plan.axes)],
     )
-    texts = {"paths": plan.paths, "errors": [""] * n_sounds}
-    for name, values in (texts if plan.y is None else {**texts, "y": plan.y}).items():
-        _whole(group, name, (n_sounds,), str)[:] = np.array(values, dtype=object)
     _whole(group, "status", (n_sounds,), np.uint8)
     _whole(group, "stamps", plan.stamps.shape, np.int64)[:] = plan.stamps
-    group.attrs[ENTRY] = {
-        "format": FORMAT,
-        "made_by": f"skstrf {__version__}",
-        "folder": plan.folder,
-        "settings": plan.settings,
-        "axes": [{**axis._asdict(), "values": axis.values.tolist()} for axis in plan.axes],
-    }
+    _write_json(
+        folder / DESCRIPTION,
+        {
+            "format": FORMAT,
+            "made_by": f"skstrf {__version__}",
+            "folder": plan.folder,
+            "settings": plan.settings,
+            "axes": [{**axis._asdict(), "values": axis.values.tolist()} for axis in plan.axes],
+            "paths": list(plan.paths),
+            "y": plan.y,
+            "arrays": {name: _array_checksum(folder / name) for name in DTYPES},
+        },
+    )
 
 
 def _whole(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: Any) -> zarr.Array:
     """Create an array in a single file, which changes in one step."""
-    return group.create_array(name, shape=shape, chunks=shape, dtype=dtype)
+    return group.create_array(
+        name, shape=shape, chunks=shape, dtype=dtype, compressors=[Crc32cCodec()]
+    )
+
+
+def _array_checksum(folder: Path) -> str:
+    """Return the checksum of the description that zarr has written of an array."""
+    return hashlib.sha256(_read_regular(folder / "zarr.json")).hexdigest()
 
 
 def _layout(
@@ -394,49 +449,255 @@ def _layout(
     return (1, *shape), (min(n_rows, FILE_BYTES // n_bytes), *shape)
 
 
-def _resume(path: Path, plan: _Plan) -> Any:
-    """Open a store of the same sounds and settings; rows whose file has changed are pending."""
-    group, entry = _open(path, read_only=False)
-    _check_same(path, entry["settings"], plan.settings)
-    _check_sounds(path, list(group["paths"][:]), list(plan.paths))
-    if plan.y is not None and list(plan.y) != list(group["y"][:] if "y" in group else []):
+@dataclass(frozen=True)
+class _Store:
+    """Arrays and description of a store, which have been checked against each other."""
+
+    path: Path
+    description: dict[str, Any]
+    X: zarr.Array
+    status: zarr.Array
+    stamps: zarr.Array
+
+    @property
+    def parts(self) -> list[np.ndarray]:
+        """Rows of each file of tensors, or of each row of files."""
+        n_rows, n_sounds = (self.X.shards or self.X.chunks)[0], self.X.shape[0]
+        starts = range(0, n_sounds, n_rows)
+        return [np.arange(first, min(first + n_rows, n_sounds)) for first in starts]
+
+    def progress(self) -> tuple[np.ndarray, dict[int, str]]:
+        """Return the status of all rows, and why sounds could not be used, by row.
+
+        Rows whose files are missing or cut short, and failures without a reason, are pending.
+        """
+        try:
+            status = np.asarray(self.status[:])
+        except ValueError as error:
+            raise ValueError(f"{escape(self.path)} is damaged: {error}. {_REMEDY}") from error
+        if (status > FAILED).any():
+            raise ValueError(f"{escape(self.path)} is damaged: its status is wrong. {_REMEDY}")
+        for rows in self.parts:
+            done = rows[status[rows] == OK]
+            if len(done) and not self._is_there(int(rows[0]), len(done)):
+                status[done] = PENDING
+        errors = self._errors()
+        failed = np.flatnonzero(status == FAILED)
+        status[[row for row in failed if row not in errors]] = PENDING
+        return status, {row: text for row, text in errors.items() if status[row] == FAILED}
+
+    def _errors(self) -> dict[int, str]:
+        try:
+            found = _read_json(self.path / ERRORS)
+            return {int(row): str(text) for row, text in found.items()}
+        except (OSError, ValueError, AttributeError):  # the rows are computed again
+            return {}
+
+    def files(self, first: int) -> list[Path]:
+        """Return the files of tensors that begin at a row: one, or one for each part of time."""
+        per_file = self.X.shards or self.X.chunks
+        n_files = -(-self.X.shape[-1] // per_file[-1])
+        folder = self.path.joinpath("X", "c", str(first // per_file[0]), *"0" * (self.X.ndim - 2))
+        return [folder / str(index) for index in range(n_files)]
+
+    def _is_there(self, first: int, n_done: int) -> bool:
+        """Whether the files of tensors that begin at a row can hold as many finished ones."""
+        least = most = int(np.prod(self.X.chunks)) * self.X.dtype.itemsize + CHECKSUM_BYTES
+        if self.X.shards is not None:
+            n_rows = self.X.shards[0]
+            index = n_rows * INDEX_BYTES + CHECKSUM_BYTES
+            least, most = n_done * least + index, n_rows * most + index
+        return all(_has_bytes(file, least, most) for file in self.files(first))
+
+
+def _has_bytes(path: Path, least: int, most: int) -> bool:
+    """Whether a path is a regular file, not a link, of a size within limits."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and least <= status.st_size <= most
+
+
+class _Tensors(zarr.Array):
+    """Array whose damaged tensors raise an error that names the store and the remedy."""
+
+    def __getitem__(self, selection: Any) -> Any:
+        with self._named():
+            return super().__getitem__(selection)
+
+    def get_orthogonal_selection(self, *args: Any, **kwargs: Any) -> Any:
+        with self._named():
+            return super().get_orthogonal_selection(*args, **kwargs)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            if not str(error).startswith("Stored and computed checksum do not match"):
+                raise
+            folder = getattr(self.store, "root", self.store)
+            raise ValueError(
+                f"A tensor in {escape(str(folder))} is damaged: its checksum is wrong. "
+                "Run again what has made the store, which computes it again."
+            ) from error
+
+
+def _resume(path: Path, plan: _Plan) -> _Store:
+    """Open a store of the same sounds and settings; changed and damaged rows are pending."""
+    store = _open(path, read_only=False)
+    about = store.description
+    _check_same(path, about["settings"], plan.settings)
+    _check_sounds(path, about["paths"], list(plan.paths))
+    if plan.y is not None and list(plan.y) != about["y"]:
         raise ValueError(f"{path} was made with other labels. {_REMEDY}")
-    for folder, _, _ in os.walk(path):
+    for folder, folders, files in os.walk(path):
+        for name in [*folders, *files]:
+            if os.path.islink(link := os.path.join(folder, name)):
+                # A run would write wherever it leads.
+                raise ValueError(f"{escape(link)} is a link. Replace it by what it links to.")
         sweep(folder, age=0)
-    changed = (np.asarray(group["stamps"][:]) != plan.stamps).any(axis=1)
+    status, _ = store.progress()
+    try:
+        changed = (np.asarray(store.stamps[:]) != plan.stamps).any(axis=1)
+    except ValueError:  # damaged
+        changed = np.ones(len(status), dtype=bool)
+    status[changed] = PENDING
+    for rows in store.parts:
+        if (status[rows] == OK).any() and not _is_sound(store.X, rows):
+            status[rows] = PENDING
+        if (status[rows] != OK).all():
+            # zarr would read a damaged file to write a part of it.
+            for file in store.files(int(rows[0])):
+                file.unlink(missing_ok=True)
+    store.status[:] = status
     if changed.any():
-        status = np.asarray(group["status"][:])
-        status[changed] = PENDING
-        group["status"][:] = status
-        group["stamps"][:] = plan.stamps
-    return group
+        store.stamps[:] = plan.stamps
+    return store
 
 
-def _open(path: Path, *, read_only: bool) -> tuple[Any, dict[str, Any]]:
-    # zarr's types leave open whether a member is an array or a group; hence Any here.
+def _is_sound(X: zarr.Array, rows: np.ndarray) -> bool:
+    """Whether the files of some rows can be read, with right checksums."""
+    n_steps = X.chunks[-1]
+    try:
+        for start in range(0, X.shape[-1], n_steps):
+            X[rows[0] : rows[-1] + 1, ..., start : start + n_steps]
+    except ValueError:
+        return False
+    return True
+
+
+def _open(path: Path, *, read_only: bool) -> _Store:
     if not path.is_dir():
         found = "is a file, not a store" if path.exists() else "does not exist"
         raise ValueError(f"{path} {found}. Name the folder of a store of tensors.")
-    try:
-        group: Any = zarr.open_group(
-            DurableStore(path, read_only=read_only), mode="r" if read_only else "r+"
-        )
-        entry = dict(group.attrs[ENTRY])
-        entry["settings"] = _to_json(entry["settings"])  # zarr 3.1 gives infinity itself
-        missing = [n for n in ("X", "status", "paths", "errors", "stamps") if n not in group]
-    except (FileNotFoundError, KeyError, ValueError, json.JSONDecodeError) as error:
+    if not (path / DESCRIPTION).exists():
+        if (path / "paths").is_dir():  # of format 1, which had no checksums
+            raise ValueError(
+                f"{path} was made by an older version of skstrf, whose stores cannot be checked. "
+                "Make it again with the same command in another folder, or read it with the "
+                "version that made it."
+            )
         raise ValueError(
             f"{path} is not a store of tensors that skstrf transform has made. "
             "Name another folder."
-        ) from error
-    if missing:
-        raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}. {_REMEDY}")
-    if entry.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} has format {entry.get('format')} of stores of tensors; this version of "
-            f"skstrf reads format {FORMAT}. Use the version that made it ({entry.get('made_by')})."
         )
-    return group, entry
+    about = _read_json(path / DESCRIPTION)
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        version = about.get("format") if isinstance(about, dict) else None
+        raise ValueError(
+            f"{path} has format {version} of stores of tensors; this version of skstrf reads "
+            f"format {FORMAT}. Use the version that made it."
+        )
+    try:
+        n_sounds, tensor_shape = _check_description(about)
+        shapes = {
+            "X": (n_sounds, *tensor_shape),
+            "status": (n_sounds,),
+            "stamps": (n_sounds, 2),
+        }
+        for name, shape in shapes.items():
+            _check_array(path / name, about["arrays"][name], shape)
+        disk = DurableStore(path, read_only=read_only)
+        arrays = {
+            name: zarr.open_array(disk, path=name, mode="r" if read_only else "r+", zarr_format=3)
+            for name in shapes
+        }
+        if arrays["X"].dtype != about["settings"]["dtype_of_tensors"]:
+            raise ValueError("the dtype of X is not that of its settings")
+    except Exception as error:  # a damaged description can raise anything
+        raise ValueError(f"{escape(path)} is damaged: {error}. {_REMEDY}") from error
+    arrays["X"] = _Tensors(arrays["X"].async_array)
+    return _Store(path, about, **arrays)
+
+
+def _check_description(about: dict[str, Any]) -> tuple[int, tuple[int, ...]]:
+    """Check the description of a store; return the number of sounds and the shape of a tensor."""
+    kinds = {"folder": str, "settings": dict, "axes": list, "paths": list, "arrays": dict}
+    for name, kind in kinds.items():
+        if not isinstance(about[name], kind):
+            raise ValueError(f"its {name} is no {kind.__name__}")
+    paths, labels = about["paths"], about["y"]
+    for texts in (paths, [] if labels is None else labels):
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("its paths and labels are not text")
+    if not paths or (labels is not None and len(labels) != len(paths)):
+        raise ValueError(f"it has {len(labels or [])} labels for {len(paths)} paths")
+    if not isinstance(about["settings"].get("algorithm"), str):
+        raise ValueError("its settings name no algorithm")
+    for axis in about["axes"]:
+        if set(axis) != set(Axis._fields) or np.asarray(axis["values"]).dtype.kind not in "if":
+            raise ValueError("its axes are not named and numbered")
+    return len(paths), tuple(len(axis["values"]) for axis in about["axes"])
+
+
+def _check_array(folder: Path, checksum: str, shape: tuple[int, ...]) -> None:
+    """Check what zarr would do for an array, before zarr does it."""
+    name = folder.name
+    if _array_checksum(folder) != checksum:
+        raise ValueError(f"the checksum of {name}/zarr.json is wrong")
+    about = json.loads((folder / "zarr.json").read_bytes())
+    grid = about["chunk_grid"]["configuration"]["chunk_shape"]
+    inner, used = _codecs(about["codecs"])
+    layout = {
+        "kind": about["node_type"] == "array" and about["zarr_format"] == 3,
+        "shape": about["shape"] == list(shape),
+        "data_type": about["data_type"] in DTYPES[name],
+        "codecs": used <= CODECS and not about.get("storage_transformers"),
+        "chunk_key_encoding": about["chunk_key_encoding"]
+        == {"name": "default", "configuration": {"separator": "/"}},
+        "chunk_grid": about["chunk_grid"]["name"] == "regular" and _fits(name, grid, inner, shape),
+    }
+    if name != "X":
+        file = folder.joinpath("c", *"0" * len(shape))
+        n_bytes = int(np.prod(shape)) * np.dtype(about["data_type"]).itemsize + CHECKSUM_BYTES
+        # A missing file means that nothing is finished.
+        layout["data"] = not os.path.lexists(file) or _has_bytes(file, n_bytes, n_bytes)
+    if wrong := [key for key, right in layout.items() if not right]:
+        raise ValueError(f"{name}/zarr.json has a {wrong[0]} that no store of skstrf has")
+
+
+def _codecs(codecs: list[dict[str, Any]]) -> tuple[list[int] | None, set[str]]:
+    """Return the shape of the chunks in a shard, if any, and the names of all codecs."""
+    used: set[str] = {codec["name"] for codec in codecs}
+    inner = None
+    if codecs[0]["name"] == "sharding_indexed":
+        shard = codecs[0]["configuration"]
+        inner = shard["chunk_shape"]
+        within = {codec["name"] for codec in [*shard["codecs"], *shard["index_codecs"]]}
+        used |= within | ({"nested"} if "sharding_indexed" in within else set())
+    return inner, used
+
+
+def _fits(name: str, grid: list[int], inner: list[int] | None, shape: tuple[int, ...]) -> bool:
+    """Whether an array is divided into files and chunks as `_layout` and `_whole` do."""
+    within = all(1 <= size <= length for size, length in zip(grid, shape, strict=True))
+    if name != "X":
+        return grid == list(shape) and inner is None
+    if inner is None:
+        return within and grid[:-1] == [1, *shape[1:-1]]
+    return within and grid[1:] == list(shape[1:]) and inner == [1, *shape[1:]]
 
 
 def _to_json(settings: dict[str, Any]) -> dict[str, Any]:
@@ -538,31 +799,25 @@ def _rows_for_all(n_sounds: int) -> int | None:
     return max(1, -(-n_sounds // (PARTS * sum(client.nthreads().values()))))
 
 
-def _fill(group: Any, path: Path, work: _Work, verbose: bool) -> None:
+def _fill(store: _Store, work: _Work, verbose: bool) -> None:
     """Compute the pending rows, one file of the store after the other."""
     from tqdm import tqdm
 
-    X = group["X"]
-    status = np.asarray(group["status"][:])
-    n_rows = (X.shards or X.chunks)[0]
-    every = [
-        np.arange(first, min(first + n_rows, len(status)))
-        for first in range(0, len(status), n_rows)
-    ]
-    parts = [rows for rows in every if not (status[rows] == OK).all()]
+    status, reasons = store.progress()
+    parts = [rows for rows in store.parts if not (status[rows] == OK).all()]
     with tqdm(
         total=len(status), desc="Transforming", unit="sound", disable=not verbose,
         initial=int(np.sum(status == OK)),
     ) as progress:  # fmt: skip
-        for rows, errors in _written(X, path, work, parts):
+        for rows, errors in _written(store.X, store.path, work, parts):
             n_before = int(np.sum(status[rows] == OK))
             # The tensors are on the disk: from now on they count as finished.
             if errors or (status[rows] == FAILED).any():
-                texts = np.asarray(group["errors"][:]).astype(object)
-                texts[rows] = [errors.get(row, "") for row in rows]
-                group["errors"][:] = texts
+                kept = {row: text for row, text in reasons.items() if row not in rows}
+                reasons = {**kept, **errors}
+                _write_json(store.path / ERRORS, {str(row): reasons[row] for row in reasons})
             status[rows] = [FAILED if row in errors else OK for row in rows]
-            group["status"][:] = status
+            store.status[:] = status
             progress.update(len(rows) - n_before)
 
 
@@ -582,7 +837,7 @@ def _written(
 
 
 def _fill_there(rows: np.ndarray, path: Path, work: _Work) -> dict[int, str]:
-    X: Any = zarr.open_group(DurableStore(path), mode="r+")["X"]
+    X = zarr.open_array(DurableStore(path), path="X", mode="r+", zarr_format=3)
     return _fill_part(rows, X, work)
 
 

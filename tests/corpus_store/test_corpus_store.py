@@ -206,14 +206,64 @@ def test_a_disk_that_is_full_at_any_time(files, tmp_path, small_files, monkeypat
     np.testing.assert_array_equal(store(files, path).X[:], whole)
 
 
-def test_damage_is_found_when_it_is_read(files, tmp_path):
-    store(files, tmp_path / "a.zarr")
-    (data,) = [p for p in (tmp_path / "a.zarr" / "X" / "c").rglob("*") if p.is_file()]
+def test_damage_is_found_when_it_is_read_and_mended_by_another_run(files, tmp_path, small_files):
+    path = tmp_path / "a.zarr"
+    whole = store(files, path).X[:]
+    data = path / "X/c/1/0/0/0/0"
     content = bytearray(data.read_bytes())
     content[100] ^= 1
     data.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match="checksum"):
-        open_tensors(tmp_path / "a.zarr").X[0]
+    for read in (lambda X: X[2:4], lambda X: X.oindex[np.array([0, 2])]):
+        with pytest.raises(ValueError, match=r"a\.zarr is damaged: its checksum .*Run again"):
+            read(open_tensors(path).X)
+    np.testing.assert_array_equal(open_tensors(path).X[4:], whole[4:])
+    np.testing.assert_array_equal(store(files, path).X[:], whole)
+
+
+@pytest.mark.parametrize("harm", ["missing", "empty", "cut"])
+def test_missing_and_cut_tensor_files_are_pending(files, tmp_path, small_files, harm):
+    path = tmp_path / "a.zarr"
+    whole = store(files, path).X[:]
+    data = path / "X/c/1/0/0/0/0"
+    if harm == "missing":
+        data.unlink()
+    else:
+        os.truncate(data, 0 if harm == "empty" else data.stat().st_size - 1)
+    with pytest.raises(ValueError, match="not complete: 2 of 7 sounds"):
+        open_tensors(path)
+    partial = open_tensors(path, allow_partial=True)
+    assert list(np.flatnonzero(~partial.mask)) == [2, 3]
+    np.testing.assert_array_equal(store(files, path).X[:], whole)
+
+
+def test_reasons_of_failures_are_never_lost(files, tmp_path):
+    path = tmp_path / "a.zarr"
+    (tmp_path / "3.wav").write_bytes(b"RIFF")
+    errors = store(files, path).errors
+    (path / "errors.json").write_text("{}")
+    with pytest.raises(ValueError, match="not complete: 1 of 7 sounds"):
+        open_tensors(path)
+    assert store(files, path).errors == errors
+
+
+def test_stores_without_checksums_are_refused(files, tmp_path):
+    path = tmp_path / "a.zarr"
+    store(files, path)
+    (path / "skstrf.json").unlink()
+    with pytest.raises(ValueError, match=r"a\.zarr is not a store"):
+        open_tensors(path)
+    (path / "paths").mkdir()  # as in the first format
+    with pytest.raises(ValueError, match=r"a\.zarr was made by an older version.*Make it again"):
+        open_tensors(path)
+
+
+def test_nothing_is_written_through_links(files, tmp_path):
+    path, elsewhere = tmp_path / "a.zarr", tmp_path / "mine"
+    store(files, path)
+    (path / "X" / "c").rename(elsewhere)
+    (path / "X" / "c").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="X/c is a link"):
+        store(files, path)
 
 
 def test_other_settings_sounds_or_versions_are_refused_by_name(files, tmp_path, monkeypatch):
