@@ -61,7 +61,7 @@ print(tensors)
 # interruption.
 store = f"{folder.name}/tensors.zarr"
 stored = store_tensors(paths, store, front[-1], duration=1.0)
-tensors = da.from_zarr(store, component="X", chunks=(8, *stored.X.shape[1:]))
+tensors = da.from_zarr(stored.X, chunks=(8, *stored.X.shape[1:]))
 back = make_pipeline(TensorScaler(), MPCA(0.9))
 core = back.fit_transform(tensors)
 print(type(core).__name__, core.shape, core.dtype)
