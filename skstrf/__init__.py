@@ -28,7 +28,7 @@ _attributes = {
     "pipeline": ["CachedPipeline"],
     "preprocessing": ["LogContrast", "TensorScaler"],
     "stationarity": ["StationarityScorer"],
-    "style": ["FastStyleTransfer", "StyleTransfer"],
+    "style": ["FastStyleTransfer", "QuiltingStyleTransfer", "StyleTransfer"],
     "transforms": [
         "ChromaTransformer",
         "CochleogramTransformer",

@@ -18,12 +18,14 @@ SOUND = {
     "GammatoneTransformer",
     "MFCCTransformer",
     "MelTransformer",
+    "QuiltingStyleTransfer",
     "STFTTransformer",
     "STRFTransformer",
     "ScatteringTransformer",
     "StyleTransfer",
     "WaveletTransformer",
 }
+STYLES = {skstrf.FastStyleTransfer, skstrf.QuiltingStyleTransfer, skstrf.StyleTransfer}
 
 
 class NamelessMemory(joblib.Memory):
@@ -54,6 +56,7 @@ def public_estimators():
             "batch_size": 2,
             "random_state": 0,
         },
+        "QuiltingStyleTransfer": {"sample_rate": 500},
         "StyleTransfer": {
             "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
             "kernel_size": 1,
@@ -80,7 +83,7 @@ def data_for(estimator, n=12, dtype=np.float64):
     rng = np.random.default_rng(0)
     takes_sound = type(estimator).__name__ in SOUND
     shape = (n, 2000) if takes_sound else (n, 2, 3, 6, 5)
-    if type(estimator) in {skstrf.FastStyleTransfer, skstrf.StyleTransfer}:
+    if type(estimator) in STYLES:
         shape = (n, 200)
     if type(estimator) is skstrf.StationarityScorer:  # surrogates of every line
         shape = (n, 2, 2, 3, 5)

@@ -11,7 +11,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skstrf
-from tests.estimators import data_for, public_estimators, run
+from tests.estimators import STYLES, data_for, public_estimators, run
 
 # Exceptions to scikit-learn's checks, each with its reason.
 EXPECTED_FAILURES = {
@@ -40,11 +40,14 @@ EXPECTED_FAILURES = {
         "check_transformer_n_iter": "iterates in transform; fit only takes the style",
         "check_estimators_dtypes": "its integers hold a silent sound, which is refused",
     },
-    "FastStyleTransfer": dict.fromkeys(
-        ["check_n_features_in_after_fitting", "check_transformer_general"],
-        "contents may have other lengths than the styles it was fitted on",
-    )
-    | {"check_estimators_dtypes": "its integers hold a silent sound, which is refused"},
+    **{
+        name: dict.fromkeys(
+            ["check_n_features_in_after_fitting", "check_transformer_general"],
+            "contents may have other lengths than the styles it was fitted on",
+        )
+        | {"check_estimators_dtypes": "its integers hold a silent sound, which is refused"}
+        for name in ("FastStyleTransfer", "QuiltingStyleTransfer")
+    },
     "CNNClassifier": {
         "check_sample_weight_equivalence_on_dense_data": (
             "batches, validation part and batch statistics depend on the number of rows, as in "
@@ -127,7 +130,7 @@ def test_order_of_samples_carries_over(estimator):
 def test_other_trailing_axes_are_refused(estimator):
     X, y = data_for(estimator)
     fitted = clone(estimator).fit(X, y)
-    if type(estimator).__name__ in {"AudioLoader", "FastStyleTransfer", "StyleTransfer"}:
+    if type(estimator) in {skstrf.AudioLoader, *STYLES}:
         pytest.skip("takes sounds of any length")
     for axis in range(1, X.ndim):
         with pytest.raises(ValueError, match=r"shape|features"):

@@ -19,6 +19,7 @@ from skstrf.experiments._base import Results
 from skstrf.inspection import Report, StyleTransferDisplay
 from skstrf.pipeline import row_keys
 from skstrf.style import METRICS, StyleTransfer, log_stft
+from skstrf.style.metrics import CONTROLS
 from skstrf.transforms import STRFTransformer
 from skstrf.utils.messages import warn_user
 
@@ -32,6 +33,11 @@ __all__ = [
 ]
 
 MOST_PAIRS = 6
+OWN_LOSS = "own_loss"
+_OWN = {
+    OWN_LOSS: "loss that the transfer minimizes, relative to the sum of its weights; by itself it "
+    "does not show that the sound is near to the style"
+}
 
 
 @dataclass
@@ -70,20 +76,30 @@ class StyleResults(Results):
     _title = "Style transfer"
 
     def rows(self) -> list[list[Any]]:
-        """Return content, style, network and all `METRICS` of the result of every transfer."""
-        return [
-            [p.content, p.style, p.network, *(p.table[name]["result"] for name in METRICS)]
-            for p in self.pairs
-        ]
+        """Return one row for the result and for every control of every pair.
+
+        A row holds content, style, the network or the name of the control, all `METRICS`, and the
+        own loss, which a control only has at its two ends.
+        """
+        rows = []
+        for p in self.pairs:
+            for kind in p.table["local_correlation"]:
+                name = p.network if kind == "result" else _words(kind)
+                values = (p.table[metric].get(kind) for metric in (*METRICS, OWN_LOSS))
+                rows.append([p.content, p.style, name, *map(_number, values)])
+        return rows
 
     def summary(self) -> str:
         """Return the main measures of every transfer, one per line, as text."""
         return "\n".join(
-            f"{p.name}: Gram distance to the style {p.table['gram_distance']['result']:.3f} "
-            f"(untouched {p.table['gram_distance']['content']:.3f}), distance to the content "
-            f"{p.table['content_distance']['result']:.3f} (of the style "
-            f"{p.table['content_distance']['style']:.3f}), correlation of onsets "
-            f"{p.table['onset_correlation']['result']:.2f}, {p.seconds:.0f} s"
+            f"{p.name}: remaining share of the mel Gram distance to the style "
+            f"{p.table['mel_gram_share']['result']:.2f} (mix at -6 dB "
+            f"{p.table['mel_gram_share']['mix_minus_6_db']:.2f}), of the distance of envelope "
+            f"statistics {p.table['statistics_share']['result']:.2f} (mix "
+            f"{p.table['statistics_share']['mix_minus_6_db']:.2f}), of the own loss "
+            f"{p.table[OWN_LOSS]['result']:.2f}; local correlation with the content "
+            f"{p.table['local_correlation']['result']:.2f} (mix "
+            f"{p.table['local_correlation']['mix_minus_6_db']:.2f}), {p.seconds:.0f} s"
             for p in self.pairs
         )
 
@@ -100,14 +116,18 @@ class StyleResults(Results):
 
     def _add_results(self, report: Report, notes: list[str]) -> None:
         text = (
-            "Each measure is shown beside its values for the untouched content and for the "
-            "untouched style in place of the result, which lies between the two."
+            "Each measure is shown for the result and for controls in its place. The shares and "
+            "the local correlation are judges from outside: no transfer minimizes them. A result "
+            "is better than a control if it is nearer to the style by all shares and keeps as "
+            "much of the content, or keeps more and is as near."
         )
         report.add_text("Measures", [text, *notes])
-        measures = [[_words(name), text] for name, text in METRICS.items()]
-        report.add_table("Measures", ["measure", "says"], measures)
+        measures = [[_words(name), text] for name, text in (METRICS | _OWN).items()]
+        report.add_table("Measures", ["measure", "meaning"], measures)
+        controls = [[_words(name), text] for name, text in CONTROLS.items()]
+        report.add_table("Measures", ["control", "meaning"], controls)
         if len(self.pairs) > 1:
-            names = ["content", "style", "network", *map(_words, METRICS)]
+            names = ["content", "style", "network or control", *map(_words, METRICS | _OWN)]
             report.add_table("Results", names, self.rows())
         for pair in self.pairs:
             _add_pair(report, pair)
@@ -120,8 +140,9 @@ def _add_pair(report: Report, pair: StylePair) -> None:
     for kind in ("content", "style", "result"):
         caption = names.get(kind, "Result")
         report.add_sound(heading, mono[kind], pair.sample_rate, caption=caption)
+    kinds = list(pair.table["local_correlation"])
     rows = [
-        [_words(name), *(_number(row[kind]) for kind in ("result", "content", "style"))]
+        [_words(name), *(_number(row.get(kind)) for kind in kinds)]
         for name, row in pair.table.items()
     ]
     note = f"{len(pair.curve) - 1} iterations of the last block."
@@ -129,9 +150,7 @@ def _add_pair(report: Report, pair: StylePair) -> None:
         note += " Interrupted: the best so far."
     if pair.softer > 0.05:
         note += f" The result is {pair.softer:.1f} dB softer than the content to prevent clipping."
-    report.add_table(
-        heading, ["measure", "result", "untouched content", "untouched style"], rows, note=note
-    )
+    report.add_table(heading, ["measure", *map(_words, kinds)], rows, note=note)
     drawn = (mono[kind] for kind in ("content", "result", "style"))
     display = StyleTransferDisplay(*drawn, sample_rate=pair.sample_rate, curve=pair.curve).plot()
     report.add_figure(
@@ -145,12 +164,13 @@ def _add_pair(report: Report, pair: StylePair) -> None:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ").replace("snr", "SNR").replace("gram ", "Gram ")
+    words = name.replace("_", " ").replace("snr", "SNR").replace("gram ", "Gram ")
+    return words.replace("minus 6 db", "-6 dB").replace("db", "dB")
 
 
 def _number(value: float | None) -> Any:
-    """Return None for infinity, and 0 for rounding errors."""
-    return None if value is None or value in (float("inf"), float("-inf")) else round(value, 6)
+    """Return None for infinity and NaN, and 0 for rounding errors."""
+    return None if value is None or not np.isfinite(value) else round(value, 6)
 
 
 def make_style_transfer(
@@ -180,13 +200,17 @@ def transfer_file(
     began = time.perf_counter()
     result = fitted.transform(sound[None])
     seconds = time.perf_counter() - began
-    table = fitted.score_table(sound[None], result)
+    other = None if duration is None else _other_part(styles[0], rate, duration)
+    table = fitted.score_table(sound[None], result, other_style=other)
     network = transfer.network
+    weights = (fitted.content_weight, fitted.style_weight)
+    own = {"result": fitted.loss_curve_[:, 0].min(), "content": weights[1], "style": weights[0]}
     return StylePair(
         Path(content).name,
         " + ".join(Path(path).name for path in styles),
         network if isinstance(network, str) else "classifier",
-        {name: {kind: values[0] for kind, values in row.items()} for name, row in table.items()},
+        {name: {kind: values[0] for kind, values in row.items()} for name, row in table.items()}
+        | {OWN_LOSS: {kind: float(value) / sum(weights) for kind, value in own.items()}},
         fitted.loss_curve_,
         seconds,
         int(rate),
@@ -283,6 +307,16 @@ def _read(path: Any, rate: float, duration: float | None) -> np.ndarray:
     """Read all channels of a file, cropped to `duration` but never padded."""
     sound = read_audio(path, sample_rate=int(rate), mono=False)
     return sound if duration is None else sound[:, : round(duration * rate)]
+
+
+def _other_part(path: Any, rate: float, duration: float) -> np.ndarray | None:
+    """Read the part of a file after its first `duration`, if half of it is left."""
+    try:
+        part = read_audio(path, sample_rate=int(rate), offset=duration, duration=duration)
+    except AudioReadError:
+        return None  # nothing is left
+    sound = np.trim_zeros(part, "b")  # a shorter part is padded
+    return sound if len(sound) >= duration * rate / 2 else None
 
 
 def _kept(

@@ -14,7 +14,7 @@ from skstrf.style.domains import Domain, fitted_for, log_stft
 from skstrf.style.metrics import StyleMetrics
 from skstrf.style.objectives import Objective, make_objective
 from skstrf.style.sounds import check_not_silent, check_sounds
-from skstrf.utils.arrays import is_torch
+from skstrf.utils.arrays import is_torch, to_numpy
 from skstrf.utils.lazy import is_dask
 from skstrf.utils.validation import (
     HasMethods,
@@ -74,7 +74,31 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
         result = self._transform(self._check_contents(X))
         return torch.from_numpy(result).to(X.device) if is_torch(X) else result
 
-    def score_table(self, X, result=None):
+    def score(self, X, y=None):
+        """Return the share of the distance to the style that is overcome, by outside judges.
+
+        The judges are not minimized by any transfer, see :meth:`score_table`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
+            Contents, which are transformed.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            1 minus the mean of ``mel_gram_share``, ``mel_patch_share`` and ``statistics_share``
+            over the sounds: 0 for the untouched content, 1 for the style itself, and negative if
+            the texture is farther from the style than that of the content. It does not measure
+            how much of the content is kept.
+        """
+        contents = self._check_contents(X)
+        results = check_sounds(self.transform(X), "result")
+        return float(1 - self._metrics().shares(contents, results).mean())
+
+    def score_table(self, X, result=None, *, other_style=None):
         """Measure the closeness of results to style and content.
 
         Parameters
@@ -83,24 +107,37 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
             Contents. The mean of all channels is measured.
         result : array-like of the shape of `X` or None, default=None
             Results of ``transform``. If None, they are computed.
+        other_style : array-like of shape (n_times,) or None, default=None
+            Another part of the style than that given to `fit`. Its distances to the style show
+            how near a result can be expected to come.
 
         Returns
         -------
         dict of str to dict of str to list of float
-            For each metric a dict with one value per sound under each of the keys ``result``,
-            ``content`` and ``style``; the last two are values of the untouched content and style.
-            The metrics do not depend on the parameters of the transfer: ``gram_distance``,
-            ``content_distance``, ``onset_correlation``, ``log_spectral_distance``,
-            ``texture_snr`` and ``field_snr``.
+            For each metric a dict with one value per sound under the key ``result`` and under
+            each of the keys ``content``, ``style``, ``other_style`` (if given), ``equalizer``,
+            ``mix_0_db``, ``mix_minus_6_db`` and ``quilting``, which are controls.
+            The metrics are ``mel_gram_share``, ``mel_patch_share``, ``statistics_share`` and
+            ``local_correlation``, which no transfer minimizes, ``onset_correlation`` and
+            ``log_spectral_distance``, and ``gram_distance``, ``content_distance``,
+            ``texture_snr`` and ``field_snr``, which are close to the own losses.
+
+        Raises
+        ------
+        ValueError
+            If `result` has another shape than `X`, or `other_style` is not one sound, silent or
+            not finite.
         """
         contents = self._check_contents(X)
+        other = None if other_style is None else _check_other(other_style)
         results = check_sounds(self.transform(X) if result is None else result, "result")
         if results.shape != contents.shape:
             raise ValueError(
                 f"result has the shape {results.shape} and X the shape {contents.shape}: they "
                 "must be equal."
             )
-        return self._metrics().table(contents, results)
+        check_not_silent(results, "result")
+        return self._metrics().table(contents, results, other)
 
     def _transform(self, contents: np.ndarray) -> np.ndarray:
         """Transform checked sounds."""
@@ -141,6 +178,18 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _check_other(sound: Any) -> np.ndarray:
+    """Check another part of the style."""
+    array = to_numpy(sound)
+    if array.ndim != 1:
+        raise ValueError(
+            f"other_style must be one mono sound, (n_times,); got the shape {array.shape}."
+        )
+    (checked,) = check_sounds(array[None], "other style")
+    check_not_silent([checked], "other style")
+    return checked
 
 
 class ProgressReporter:

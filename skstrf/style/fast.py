@@ -221,25 +221,6 @@ class FastStyleTransfer(StyleEstimator):
         self._train(sounds, length)
         return self
 
-    def score(self, X, y=None):
-        """Return the relative decrease of the distance to the style.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            Contents, which are transformed.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        float
-            1 minus the ratio of the Gram distances of the result and of the untouched content to
-            the style, averaged over the sounds.
-        """
-        table = self.score_table(X)["gram_distance"]
-        return float(1 - np.mean(np.divide(table["result"], np.maximum(table["content"], 1e-9))))
-
     def _metrics(self) -> StyleMetrics:
         """Metrics with respect to the style of the largest weight."""
         k = int(self._style_weights().argmax())

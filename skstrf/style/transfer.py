@@ -284,27 +284,6 @@ class StyleTransfer(StyleEstimator):
         check_is_fitted(self)
         return bool(self._interrupted)
 
-    def score(self, X, y=None):
-        """Return the decrease of the loss.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_sounds, n_times) or (n_sounds, n_channels, n_times)
-            Contents, which are transformed.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        float
-            1 minus the ratio of the loss to the sum of the weights, averaged over the sounds. 1
-            means that both losses are 0; the untouched content scores the content weight divided
-            by the sum of the weights.
-        """
-        self.transform(X)
-        losses = [np.mean([curve[:, 0].min() for curve in sound]) for sound in self._curves]
-        return float(1 - np.mean(losses) / (self.content_weight + self.style_weight))
-
     def _metrics(self) -> StyleMetrics:
         return StyleMetrics(self.styles_, self.representation_.sample_rate)
 

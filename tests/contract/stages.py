@@ -18,6 +18,7 @@ SIBLINGS = {
     "FastStyleTransfer",
     "GammatoneTransformer",
     "MFCCTransformer",
+    "QuiltingStyleTransfer",
     "STFTTransformer",
     "ScatteringTransformer",
     "StationarityScorer",
