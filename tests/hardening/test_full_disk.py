@@ -3,8 +3,11 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skstrf.__main__ import main
 from skstrf.caching.recordings import cached_rows
+from skstrf.experiments._study import SharedStudy, open_storage
 from skstrf.model_io import load_model, save_model
 
 resource = pytest.importorskip("resource")
@@ -104,3 +108,81 @@ def test_what_a_command_cannot_write_is_an_error_of_one_line(folder, tmp_path, c
     assert not (out / "model.skops").exists()
     assert not list(out.rglob(".skstrf-*"))
     assert os.path.isdir(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 16 MB, which only some users may mount."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a small disk cannot be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "n_moments"), [("classify", 16), ("transform", 18), ("search", 16)]
+)
+def test_a_disk_that_is_full_at_some_moment(folder, small_disk, kind, n_moments):
+    program = Path(__file__).with_name("full_disk_runs.py")
+    process = subprocess.run(
+        [sys.executable, str(program), kind, str(folder), str(small_disk), "1", str(n_moments)],
+        capture_output=True, text=True, timeout=1800,
+        env=os.environ | {"PYTHONPATH": str(program.parents[2])},
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr[-3000:]
+    found = json.loads(process.stdout)
+    assert found["bad"] == []
+    assert found["n_refused"] >= n_moments / 3
+
+
+def test_a_full_disk_leaves_no_incomplete_line_in_a_journal(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    path = tmp_path / "study.journal"
+    storage, _ = open_storage(path)
+    study = optuna.create_study(storage=storage, study_name="a")
+    before = path.read_bytes()
+    with no_file_larger_than(len(before) + 20), pytest.raises(OSError, match="make room"):
+        study.set_user_attr("a", "b" * 100)
+    assert path.read_bytes() == before
+    study.set_user_attr("a", "c")
+    assert optuna.load_study(storage=open_storage(path)[0], study_name="a").user_attrs["a"] == "c"
+
+
+@pytest.mark.parametrize("room", [0, 40, 700, 1500])
+def test_a_search_that_cannot_be_noted_goes_on_later(tmp_path, room):
+    optuna = pytest.importorskip("optuna")
+    path = tmp_path / "study.journal"
+
+    def make():
+        return SharedStudy(
+            path, "a", {}, names={"x"}, sampler="random", pruner=optuna.pruners.NopPruner(),
+            random_state=0,
+        )  # fmt: skip
+
+    def run(study):
+        study.run(
+            lambda trial: trial.suggest_float("x", 0, 1), 4, is_over=lambda: False, done=bool
+        )
+
+    study = make()
+    with (
+        no_file_larger_than(path.stat().st_size + room),
+        pytest.raises(OSError, match="make room"),
+    ):
+        run(study)
+    study = make()
+    run(study)
+    found = [t.params["x"] for t in study.study.get_trials() if t.state.name == "COMPLETE"]
+    other = SharedStudy(
+        None, "a", {}, names={"x"}, sampler="random", pruner=optuna.pruners.NopPruner(),
+        random_state=0,
+    )  # fmt: skip
+    run(other)
+    assert found == [trial.params["x"] for trial in other.study.get_trials()]
+    assert sorted(p.name for p in path.with_name("study.journal.workers").iterdir()) == ["turn"]

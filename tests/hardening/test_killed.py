@@ -50,7 +50,10 @@ def test_killed_three_times(sounds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "n_rounds"), [("transform", 9), ("search", 8), ("report", 8)])
+@pytest.mark.parametrize(
+    ("kind", "n_rounds"),
+    [("transform", 9), ("search", 8), ("report", 8), ("classify", 13), ("style", 12)],
+)
 def test_killed_fifty_times(kind, n_rounds, sounds):
     (found,) = killed(kind, sounds, 1, n_rounds, 2)
     # Most of them in the midst of the work, some as soon as the rest of it was done.
