@@ -29,6 +29,7 @@ from skstrf.datasets.loader import as_filenames, read_many
 from skstrf.transforms.base import Axis
 from skstrf.transforms.strf import STRFTransformer, long_axes, transform_blocks
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
+from skstrf.utils.disk import check_free_space
 from skstrf.utils.messages import escape
 from skstrf.utils.optional import import_optional
 
@@ -214,7 +215,8 @@ def store_tensors(
     Raises
     ------
     ValueError
-        If there are no files, or the store is of other sounds or settings, or in use.
+        If there are no files, the disk has too little room for a new store, or the store is of
+        other sounds or settings, or in use.
     OSError
         If the disk is full; everything that was finished before is complete.
 
@@ -261,6 +263,9 @@ def store_tensors(
         stamps=np.array([_stamp(name) for name in names], dtype=np.int64),
         most_rows=_rows_for_all(len(names)),
     )
+    if not Path(path).exists():
+        shape = [len(axis.values) for axis in work.axes]
+        check_free_space(path, len(names) * np.prod(shape, dtype=float) * work.dtype.itemsize)
     make_if_absent(Path(path), plan)
     with _alone(Path(path)):
         _fill(_resume(Path(path), plan), work, verbose)

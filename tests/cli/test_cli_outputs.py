@@ -85,6 +85,12 @@ def test_a_full_disk_is_found_before_the_work(sounds, tmp_path, capsys, no_work,
     assert not (tmp_path / "new").exists()
 
 
+def test_a_store_that_does_not_fit_is_refused_before_the_work(sounds, tmp_path, capsys, full):
+    error = refused(capsys, ["transform", sounds, "-o", tmp_path / "new" / "a.zarr"])
+    assert "a.zarr needs about" in error and "Make room" in error
+    assert not (tmp_path / "new").exists()
+
+
 def test_style_needs_room_for_the_sound(sound, tmp_path, capsys, no_work, full):
     out = tmp_path / "new" / "o.wav"
     assert "MB of free space" in refused(capsys, ["style", sound, sound, "-o", out])
