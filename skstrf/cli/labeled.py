@@ -92,7 +92,7 @@ def _ignore_split(sounds: Any) -> str:
         if sounds[name] is not None:
             sounds[name] = sounds[name][usual]
     return (
-        f"The split column was ignored for cross-validation; {np.sum(~usual)} sounds of other "
+        f"The splits were ignored for cross-validation; {np.sum(~usual)} sounds of other "
         "splits than train, valid and test were left out."
     )
 

@@ -89,8 +89,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--folds": {
         "metavar": "K",
         "type": number(int, lambda value: value >= 2, "a number of folds: 2 is the least"),
-        "help": "cross-validate with K folds and ignore the split column (default: use the "
-        "split column if there is one, otherwise 5 folds; 3 folds for search)",
+        "help": "cross-validate with K folds and ignore the splits (default: use the splits if "
+        "there are any, otherwise 5 folds; 3 folds for search)",
     },
     "--on-error": {
         "choices": ["raise", "warn"],

@@ -22,7 +22,7 @@ __all__ = ["add_command", "run"]
 
 DESCRIPTION = """Search for the settings that classify the sounds of a folder best.
 
-Optuna draws candidates, which are scored by cross-validation (with a split column: on the valid
+Optuna draws candidates, which are scored by cross-validation (if there are splits: on the valid
 split, and the best of them once on the test split). Unpromising candidates are stopped early.
 Recordings, and stages that candidates share, are computed once and kept in the cache."""
 EPILOG = f"""the folder DIR:

@@ -30,7 +30,7 @@ on the target from scratch with the same labels, by accuracy on sounds of the ta
 not used for training. The classes of the two folders can differ."""
 EPILOG = f"""the folders SOURCE and TARGET:
 {FOLDER.replace("DIR", "FOLDER").replace(" (or --metadata)", "")}
-All sounds of SOURCE are used for training; its split column is ignored.
+All sounds of SOURCE are used for training; its splits are ignored.
 
 written to OUT, all files at once at the end:
   report.html   report; a single file

@@ -485,6 +485,8 @@ def _check_links(
             status = os.stat(root / entry.file)
         except OSError:
             continue  # reported when it is read
+        if not status.st_ino:
+            continue  # the file system does not number its files
         first = known.setdefault((status.st_dev, status.st_ino), entry)
         if (entry.label, entry.split) != (first.label, first.split):
             raise ValueError(
@@ -558,7 +560,7 @@ def _walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
     Links are followed last, so that each file has its own name rather than that of a link.
     """
-    known: dict[tuple[int, int], str] = {}
+    known: dict[tuple[int, int] | str, str] = {}
     files: list[str] = []
     again: list[tuple[str, str]] = []
 
@@ -567,7 +569,9 @@ def _walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
             status = os.stat(path)
         except OSError:
             return True  # a broken link, which is reported when it is read
-        first = known.setdefault((status.st_dev, status.st_ino), path)
+        # Some file systems do not number their files.
+        number = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+        first = known.setdefault(number, path)
         if first != path:
             again.append((path, first))
         return first == path
@@ -584,23 +588,25 @@ def _walk(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
             folders[:] = sorted(name for name in folders if not _is_hidden(name))
             paths = [os.path.join(folder, name) for name in sorted(filter(_is_audio, names))]
             below = [os.path.join(folder, name) for name in folders]
-            places += filter(os.path.islink, [*below, *paths])
-            files += [path for path in paths if not os.path.islink(path) and is_new(path)]
+            links = set(filter(os.path.islink, [*below, *paths]))
+            places += sorted(links)
+            files += [path for path in paths if path not in links and is_new(path)]
+
+    n_root = len(os.path.join(root, ""))
 
     def name_of(path: str) -> str:
-        return os.path.relpath(path, root).replace(os.sep, "/")
+        return path[n_root:].replace(os.sep, "/") or os.curdir
 
     found = [name_of(path) for path in files]
     # The links to folders without sounds do not matter.
-    used = {*found, os.curdir} | {
-        str(folder) for f in found for folder in PurePosixPath(f).parents
-    }
-    links = [
+    used = set(found)
+    if again:
+        used |= {str(folder) for file in found for folder in PurePosixPath(file).parents}
+    return found, [
         (name_of(path), f"leads to {escape(first)}, which is used. Remove the link.")
         for path, first in again
         if name_of(first) in used
     ]
-    return found, links
 
 
 def _refuse(error: OSError) -> None:

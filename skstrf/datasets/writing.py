@@ -10,9 +10,9 @@ import numpy as np
 import soundfile
 
 from skstrf.caching.files import atomic_write
-from skstrf.utils.messages import escape, warn_user
+from skstrf.utils.messages import warn_user
 
-__all__ = ["FORMATS", "check_sound_format", "describe_gain", "write_sound"]
+__all__ = ["FORMATS", "check_sound_format", "write_sound"]
 
 # Container and encoding of libsndfile by the extension of the file.
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
@@ -58,7 +58,8 @@ def write_sound(path: str | os.PathLike[str], sound: np.ndarray, sample_rate: fl
     if not np.isfinite(peak):
         raise ValueError(f"{path}: the sound is not finite, and nothing was written.")
     if peak > 1:
-        warn_user(f"{escape(path)}: {describe_gain(peak)}")
+        decibels = 20 * np.log10(peak)
+        warn_user(f"{path}: The sound was turned down by {decibels:.1f} dB to prevent clipping.")
         frames = frames / peak
     with atomic_write(path) as temporary:
         if not _encode(temporary, frames, int(sample_rate), *FORMATS[Path(path).suffix.lower()]):
@@ -68,11 +69,6 @@ def write_sound(path: str | os.PathLike[str], sound: np.ndarray, sample_rate: fl
                 "permissions of the folder",
                 os.fspath(path),
             )
-
-
-def describe_gain(peak: float) -> str:
-    """Describe by how much a sound of some peak was turned down."""
-    return f"The sound was turned down by {20 * np.log10(peak):.1f} dB to prevent clipping."
 
 
 def _encode(path: Path, frames: np.ndarray, rate: int, container: str, encoding: str) -> bool:

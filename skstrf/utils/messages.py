@@ -15,14 +15,14 @@ N_NAMED = 5
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Issue a warning at the first line outside skstrf and scikit-learn."""
+    """Issue a warning, with names escaped, at the first line outside skstrf and scikit-learn."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in (
         "skstrf",
         "sklearn",
     ):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(escape(message, keep="\n"), category, stacklevel=level)
 
 
 def escape(text: str | os.PathLike[str], keep: str = "") -> str:

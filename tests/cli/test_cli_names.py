@@ -13,6 +13,7 @@ import soundfile
 
 from skstrf.__main__ import main
 from skstrf.corpus_store import open_tensors
+from skstrf.utils.messages import warn_user
 from tests.cli.sounds import FAST
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
@@ -95,6 +96,11 @@ def test_an_error_of_encoding_is_not_taken_for_that_of_a_file(monkeypatch, capsy
     error = capsys.readouterr().err
     assert "unforeseen UnicodeEncodeError" in error
     assert "--on-error" not in error
+
+
+def test_warnings_of_the_library_are_escaped():
+    with pytest.warns(UserWarning, match=r"^\\x1b\[2J\nnext$"):
+        warn_user("\x1b[2J\nnext")
 
 
 def test_warnings_and_the_log_are_escaped(monkeypatch, tmp_path, capsys):

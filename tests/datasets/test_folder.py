@@ -456,3 +456,11 @@ def test_a_table_names_files_that_are_not_utf8(folder):
     os.rename(folder / "bell" / "0.wav", os.fsencode(folder / "bell") + b"/\xff.wav")
     (folder / "metadata.csv").write_bytes(b"file,class\nbell/\xff.wav,b\nhorn/0.wav,h\n")
     assert len(load_audio_folder(folder, min_per_class=1).data) == 2
+
+
+def test_a_file_system_without_numbers_of_files(folder, monkeypatch):
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda *a, **k: os.stat_result([*stat(*a, **k)][:1] + [0] * 9))
+    link(folder / "bell" / "up", folder)
+    link(folder / "bell" / "horns", folder / "horn")
+    assert len(find_audio_files(folder)) == 12

@@ -44,7 +44,7 @@ def command(kind: str, sounds: Path, out: Path) -> int:
     if kind == "classify":
         return main(["classify", str(sounds), "-o", str(out), *QUICK])
     if kind == "style":
-        quick = ("--duration", "0.2", "--max-iter", "3", "--network", "random", "--device", "cpu")
+        quick = ("--duration", "0.4", "--max-iter", "3", "--network", "random", "--device", "cpu")
         return main(["style", str(sounds), "-o", str(out), *quick])
     more = ("--what", "classifiers", "--seeds", "1")
     return main(["compare", str(sounds), "-o", str(out), *QUICK, *more])
