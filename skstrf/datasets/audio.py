@@ -16,13 +16,13 @@ import soxr
 from skstrf.datasets.headers import (
     MAX_SAMPLE_RATE,
     MIN_SAMPLE_RATE,
-    MP3_SLACK,
     AudioInfo,
     AudioReadError,
     audio_info,
     open_sound,
     read_header,
 )
+from skstrf.datasets.lengths import MP3_SLACK
 from skstrf.utils.validation import Integral, Interval, Real, StrOptions, validate_params
 
 __all__ = [
@@ -126,8 +126,9 @@ def read_audio(
         has NaN or infinite samples; if it has less than 8 ms (one frame of the auditory
         spectrogram) after `offset`, even though `duration` would allow padding (a `duration`
         below 8 ms must be available in full); if it is cut short (fewer samples than its header
-        declares, or an Ogg stream without its end) and a part of the requested samples is
-        missing; or if it is longer than `max_duration` and no `duration` is given.
+        declares, or an Ogg stream without its end) or holds more sound than its header declares
+        (a wrong size, or several files joined to one), and the requested samples are not all
+        before that end; or if it is longer than `max_duration` and no `duration` is given.
     ValueError
         If another argument is out of range.
 
@@ -472,6 +473,8 @@ def _check_long_enough(info: AudioInfo, end: int, offset: float, duration: float
 
 
 def _cut_short(info: AudioInfo, end: int) -> AudioReadError:
+    if info.fault:
+        return AudioReadError(info.path, info.fault)
     n_declared = max(info.n_declared, info.n_frames)
     declared = f" of {n_declared / info.sample_rate:.6g} s" if n_declared > end + 1 else ""
     return AudioReadError(

@@ -6,7 +6,7 @@ import soundfile
 from scipy.signal import correlate
 
 from skstrf.datasets import AudioReadError, audio_info, read_audio
-from skstrf.datasets.headers import count_mp3_samples
+from skstrf.datasets.lengths import count_mp3_samples
 
 SIZE = (5032).to_bytes(4, "little")
 APE_ENDS = [
@@ -15,6 +15,9 @@ APE_ENDS = [
 ]
 APE = APE_ENDS[0] + bytes(5000) + APE_ENDS[1]
 ID3V1 = b"TAG" + b" " * 125
+LYRICS = b"LYRICSBEGININD0000200LYR00050" + b"x" * 50 + b"000079LYRICS200"
+OLD_LYRICS = b"LYRICSBEGIN" + b"words " * 50 + b"LYRICSEND"
+ID3_FOOTER = b"ID3\x04\0\x10\0\0\x04\x58" + bytes(600) + b"3DI\x04\0\x10\0\0\x04\x58"
 ID3V2 = b"ID3\x03\0\0" + bytes([0, 0, 16, 5]) + b"\xff\xfb\x90\x00" * 500 + bytes(53)
 
 
@@ -56,6 +59,31 @@ def test_constant_bit_rate_is_read_to_its_end(headerless, sample_rate, n_channel
     part = read_audio(path, sample_rate=sample_rate, offset=0.7, duration=0.5)
     start = round(0.7 * sample_rate)
     np.testing.assert_allclose(part, sound[start : start + part.size], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        LYRICS,
+        LYRICS + ID3V1,
+        OLD_LYRICS + ID3V1,
+        APE + LYRICS + ID3V1,
+        APE[32:],  # without its header
+        ID3_FOOTER,
+        ID3V2,
+        bytes(70_000),
+        ID3V1 + bytes(3),
+    ],
+)
+def test_tags_and_zeros_after_the_sound_are_no_sound(headerless, after):
+    path = headerless(44100, "CONSTANT")
+    whole = audio_info(path)
+    path.write_bytes(path.read_bytes() + after)
+    assert audio_info(path) == whole and whole.is_complete
+    np.testing.assert_allclose(read_audio(path, duration=2.0).shape, (32000,))
+    path.write_bytes(path.read_bytes()[:-300] + b"\xff" + bytes(range(250)))
+    if after == LYRICS:  # the other endings swallow what is cut off
+        assert not audio_info(path).is_complete
 
 
 @pytest.mark.parametrize("sample_rate", [16000, 44100])
