@@ -46,6 +46,10 @@ def compress(
         return x
     if signed:
         magnitude = abs(x)
+        if is_torch(x) and x.requires_grad:
+            # The quotient is constant below this value, where its slope would be infinite.
+            magnitude = magnitude.clamp(min=_STEEP)
+            return x * (compress(magnitude, kind, floor) / magnitude)
         return x * (compress(magnitude, kind, floor) / magnitude.clip(min=_TINY))
     decibels = 10 if power else 20
     if not is_torch(x):

@@ -83,6 +83,28 @@ def test_silence_has_finite_gradients(name, sounds):
     assert x.grad.isfinite().all()
 
 
+ROOTS = [
+    *(STFTTransformer(output=o, compression=c) for o in ("magnitude", "power")
+      for c in ("cbrt", 0.3, "log", "db", None)),
+    *(STRFTransformer(scales=[1], rates=[4], output=o, compression=c)
+      for o in ("magnitude", "complex", "real") for c in ("cbrt", "log", None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("transformer", ROOTS, ids=lambda t: f"{t.output}-{t.compression}")
+def test_no_compression_has_infinite_gradients(transformer):
+    X = np.zeros((2, 2000), dtype=np.float32)
+    X[1, 900:] = 1e-3 * np.random.default_rng(0).standard_normal(1100)  # begins with silence
+    module = torch_module(transformer.fit(X))
+    x = torch.from_numpy(X).requires_grad_()
+    tensor = module(x)
+    torch.view_as_real(tensor + 0j).square().sum().backward()
+    assert tensor.isfinite().all() and x.grad.isfinite().all()
+    assert x.grad[1].abs().max() > 0
+    expected = transformer.transform(X)
+    np.testing.assert_allclose(tensor.detach().numpy(), expected, atol=1e-4 * abs(expected).max())
+
+
 def test_any_batch_and_length(sounds):
     module = torch_module(STFTTransformer().fit(sounds))
     assert module(torch.zeros(3000)).shape == (513, 12)
