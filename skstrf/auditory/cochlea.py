@@ -8,8 +8,10 @@ blocks equal the spectrogram of the whole sound bit for bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from itertools import pairwise
 from numbers import Real
 from typing import Any, NamedTuple
@@ -29,6 +31,7 @@ __all__ = [
     "frames_per_second",
     "model_sample_rate",
     "resample",
+    "resampled_length",
 ]
 
 # Time constant of the membrane low-pass in ms.
@@ -229,11 +232,19 @@ def resample(x: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
     import soxr
 
     flat = x.reshape(-1, x.shape[-1])
-    rows = [soxr.resample(row, from_rate, to_rate, quality="HQ") for row in flat]
-    shortest = min(len(row) for row in rows)
-    if shortest == 0:  # a sound of one or two samples may vanish
-        rows, shortest = [np.zeros(1, x.dtype) for _ in rows], 1
-    return np.stack([row[:shortest] for row in rows]).reshape(*x.shape[:-1], shortest)
+    n_times = resampled_length(x.shape[-1], from_rate, to_rate)
+    rows = np.zeros((len(flat), n_times), x.dtype)
+    for row, sound in zip(rows, flat, strict=True):
+        # soxr can be one sample short where the exact length ends in one half.
+        resampled = soxr.resample(sound, from_rate, to_rate, quality="HQ")[:n_times]
+        row[: len(resampled)] = resampled
+    return rows.reshape(*x.shape[:-1], n_times)
+
+
+def resampled_length(n_times: int, from_rate: float, to_rate: float) -> int:
+    """Return the number of samples after resampling: halves are rounded up; at least 1."""
+    ratio = Fraction(float(to_rate)) / Fraction(float(from_rate))
+    return max(1, math.floor(n_times * ratio + Fraction(1, 2)))
 
 
 def _check_sounds(x: Any) -> np.ndarray:
@@ -280,18 +291,20 @@ def _resample_blocks(blocks: Iterable[np.ndarray], from_rate: float, to_rate: fl
         return
     import soxr
 
-    stream, dtype, n_out = None, np.dtype(np.float64), 0
+    stream, dtype = None, np.dtype(np.float64)
+    n_in = n_out = 0
     for block in blocks:
         if stream is None:
             dtype = block.dtype
             stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype=dtype.name, quality="HQ")
         part = stream.resample_chunk(block)
-        n_out += part.size
+        n_in, n_out = n_in + block.size, n_out + part.size
         yield part
     if stream is not None:
-        part = stream.resample_chunk(np.zeros(0, dtype), last=True)
-        # A sound of one or two samples may vanish.
-        yield part if n_out + part.size else np.zeros(1, dtype)
+        last = np.zeros(resampled_length(n_in, from_rate, to_rate) - n_out, dtype)
+        part = stream.resample_chunk(np.zeros(0, dtype), last=True)[: last.size]
+        last[: part.size] = part
+        yield last
 
 
 def _join_frames(blocks: Iterable[np.ndarray], n_samples: int) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from skstrf.auditory.cochlea import resample
+from skstrf.auditory.cochlea import resample, resampled_length
 from skstrf.auditory.cortex import check_spectrogram
 from skstrf.auditory.filterbanks import N_CHANNELS, cochlear_filters
 from skstrf.utils.validation import checked_number, checked_whole
@@ -350,7 +350,7 @@ def _samples_at_model(n_times, length: int, sample_rate: float, cochlea: Cochlea
     if n_times is None:
         return length
     n_times = checked_whole(n_times, "n_times")
-    at_model = max(1, round(n_times * cochlea.sample_rate / sample_rate))
+    at_model = resampled_length(n_times, sample_rate, cochlea.sample_rate)
     if at_model > length:
         raise ValueError(
             f"n_times={n_times} samples at {sample_rate:g} Hz do not fit the spectrogram's "

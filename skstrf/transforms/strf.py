@@ -20,7 +20,12 @@ from skstrf.auditory import (
     rate_filter,
     scale_filter,
 )
-from skstrf.auditory.cochlea import frames_per_second, model_sample_rate, resample
+from skstrf.auditory.cochlea import (
+    frames_per_second,
+    model_sample_rate,
+    resample,
+    resampled_length,
+)
 from skstrf.auditory.cortex import DEFAULT_RATES, DEFAULT_SCALES, signed_rates
 from skstrf.auditory.long_sounds import FrameFile
 from skstrf.auditory.modulation_filters import check_ascending
@@ -513,7 +518,7 @@ class STRFTransformer(InvertibleTransformer):
 
     def _n_spectrogram_frames(self, n_times: int) -> int:
         rate = model_sample_rate()
-        n_resampled = max(1, round(n_times * rate / self.sample_rate))
+        n_resampled = resampled_length(n_times, self.sample_rate, rate)
         per_frame = rate / frames_per_second(self.hop_duration)
         return int(-(-n_resampled // per_frame))
 

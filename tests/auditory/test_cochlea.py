@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from skstrf.auditory import auditory_spectrogram, center_frequencies, cochlear_filters
-from skstrf.auditory.cochlea import frames_per_second
+from skstrf.auditory.cochlea import frames_per_second, resample, resampled_length
 
 SIGNALS = ("a_tones", "b_noise", "c_harm", "d_ripple")
 MODES = {
@@ -186,3 +186,14 @@ def test_bad_input_is_named(x, options, words):
 def test_frames_last_as_long_as_they_say(milliseconds, n_frames):
     x = np.random.default_rng(0).standard_normal(16000)
     assert auditory_spectrogram(x, hop_duration=milliseconds).shape == (128, n_frames)
+
+
+@pytest.mark.parametrize(
+    ("from_rate", "to_rate"), [(48000, 44100), (96000, 22050), (32000, 16000)]
+)
+def test_resampled_lengths_are_rounded_half_up(from_rate, to_rate):
+    for n_times in (1, 2, 239, 240, 241, 560, 1200, 3001):
+        expected = max(1, int(n_times * to_rate / from_rate + 0.5))
+        assert resampled_length(n_times, from_rate, to_rate) == expected
+        for x in (np.ones((2, n_times)), np.ones((1, n_times), np.float32)):
+            assert resample(x, from_rate, to_rate).shape == (len(x), expected)

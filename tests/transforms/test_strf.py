@@ -315,3 +315,12 @@ def test_frame_rate_stands_for_frame_step(sounds, frame_rate, step):
 def test_frame_rate_must_divide_that_of_the_spectrogram(sounds, frame_rate):
     with pytest.raises(ValueError, match="frame_rate"):
         STRFTransformer(frame_rate=frame_rate).fit(sounds)
+
+
+@pytest.mark.parametrize("sample_rate", [32000, 8000, 64000, 22050])
+def test_lengths_whose_resampled_length_is_a_half(sample_rate):
+    # One sample more or less is one frame more or less.
+    for n_times in range(256 * sample_rate // 32000, 260 * sample_rate // 32000 + 3):
+        X = np.ones((1, n_times), dtype=np.float32)
+        strf = STRFTransformer(sample_rate, rates=[4], scales=[1], frame_step=1, normalize=False)
+        assert np.isfinite(strf.fit_transform(X)).all()
