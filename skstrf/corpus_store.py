@@ -292,7 +292,8 @@ def _stamp(name: str) -> tuple[int, int]:
         status = os.stat(name)
     except OSError:
         return -1, -1
-    return status.st_size, status.st_mtime_ns
+    # Times after the year 2262 do not fit into 64 bits.
+    return status.st_size, max(-(2**63), min(status.st_mtime_ns, 2**63 - 1))
 
 
 # Layout of the store

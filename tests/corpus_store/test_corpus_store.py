@@ -367,3 +367,11 @@ def test_long_sounds_go_block_by_block(tmp_path, monkeypatch):
     expected = strf.fit_transform(AudioLoader(duration=60.0).fit_transform(names[:2]))
     np.testing.assert_allclose(stored.X[:2], expected, atol=1e-4 * expected.max())
     assert np.isnan(stored.X[2]).all()
+
+
+def test_dates_after_2262_do_not_end_the_folder(files, tmp_path):
+    os.utime(files[0], ns=(0, 9_999_999_999 * 10**9))
+    if os.stat(files[0]).st_mtime_ns < 2**63:
+        pytest.skip("this file system has no such dates")
+    stored = store_tensors(files, tmp_path / "a.zarr", STRF, duration=1.0)
+    assert stored.mask.all()
