@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from skstrf.caching.fingerprints import stage_settings
 from skstrf.caching.results import ResultCache
-from skstrf.datasets import AudioReadError, read_audio
+from skstrf.datasets import AudioReadError, audio_info, read_audio
 from skstrf.experiments._base import Results
 from skstrf.inspection import Report, StyleTransferDisplay
 from skstrf.pipeline import row_keys
@@ -305,8 +305,9 @@ def run_style(
 
 def _read(path: Any, rate: float, duration: float | None) -> np.ndarray:
     """Read all channels of a file, cropped to `duration` but never padded."""
-    sound = read_audio(path, sample_rate=int(rate), mono=False)
-    return sound if duration is None else sound[:, : round(duration * rate)]
+    if duration is not None and audio_info(path).duration <= duration:
+        duration = None
+    return read_audio(path, sample_rate=int(rate), duration=duration, mono=False)
 
 
 def _other_part(path: Any, rate: float, duration: float) -> np.ndarray | None:

@@ -27,6 +27,28 @@ def folder(tmp_path_factory):
     return root
 
 
+def test_only_the_wanted_seconds_are_read(folder, tmp_path, monkeypatch):
+    long, n_read = tmp_path / "long.wav", []
+    with open(folder / "clicks.wav", "rb") as source, open(long, "wb") as file:
+        content = bytearray(source.read())
+        n_bytes = 4000 * RATE * 4
+        content[40:44] = n_bytes.to_bytes(4, "little")  # an hour, of which the rest is a hole
+        file.write(content)
+        file.truncate(44 + n_bytes)
+    read = soundfile.SoundFile.read
+
+    def counted(self, frames=-1, *args, **kwargs):
+        n_read.append(frames)
+        return read(self, frames, *args, **kwargs)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
+    arguments = [str(long), str(folder / "hiss.flac"), "-o", str(tmp_path / "out.wav")]
+    settings = ["--duration", "0.5", "--max-iter", "2", "--no-report"]
+    assert main(["style", *arguments, *settings]) == 0
+    assert soundfile.info(tmp_path / "out.wav").frames == RATE // 2
+    assert sum(n_read) < 2 * RATE
+
+
 def test_result_and_page(folder, tmp_path, capsys, figures):
     figures.undo()
     out = tmp_path / "new" / "out.wav"
