@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from skstrf.datasets.headers import (
     read_header,
 )
 from skstrf.datasets.lengths import MP3_SLACK
+from skstrf.utils.messages import escape
 from skstrf.utils.validation import Integral, Interval, Real, StrOptions, validate_params
 
 __all__ = [
@@ -41,6 +42,12 @@ __all__ = [
 logger = logging.getLogger("skstrf")
 
 MAX_DURATION = 3600.0
+# The largest sample of any integer format, for files of floats that hold integers. Powers of such
+# samples do not overflow in single precision.
+LARGEST = 2.0**31
+# Share of a channel's energy below which their average is nearly silent (-60 dB), and the step
+# between the samples whose energy is compared.
+CANCELED, ENERGY_STEP = 1e-6, 16
 # One frame of the auditory spectrogram: a shorter sound has no spectrogram.
 MIN_DURATION = 0.008
 # A header can declare any length: memory grows by one such block at a time, as samples arrive.
@@ -108,7 +115,8 @@ def read_audio(
     offset : float, default=0.0
         Time in seconds at which reading starts.
     mono : bool, default=True
-        Whether to average the channels. Otherwise they are kept apart.
+        Whether to average the channels. Otherwise they are kept apart. Channels that cancel each
+        other in the average are named by a warning of the logger "skstrf".
     max_duration : float, default=3600.0
         Longest result in seconds. It prevents that a wrong header or a missing `duration` fills
         the memory.
@@ -123,12 +131,12 @@ def read_audio(
     ------
     AudioReadError
         If the file is missing, a folder, unreadable, empty, not sound or without samples; if it
-        has NaN or infinite samples; if it has less than 8 ms (one frame of the auditory
-        spectrogram) after `offset`, even though `duration` would allow padding (a `duration`
-        below 8 ms must be available in full); if it is cut short (fewer samples than its header
-        declares, or an Ogg stream without its end) or holds more sound than its header declares
-        (a wrong size, or several files joined to one), and the requested samples are not all
-        before that end; or if it is longer than `max_duration` and no `duration` is given.
+        has NaN or infinite samples or such above 2**31; if it has less than 8 ms (one frame of
+        the auditory spectrogram) after `offset`, even though `duration` would allow padding (a
+        `duration` below 8 ms must be available in full); if it is cut short (fewer samples than
+        its header declares, or an Ogg stream without its end) or holds more sound than its header
+        declares (a wrong size, or several files joined to one), and the requested samples are not
+        all before that end; or if it is longer than `max_duration` and no `duration` is given.
     ValueError
         If another argument is out of range.
 
@@ -159,17 +167,20 @@ def read_audio(
         info = read_header(handle, path)
         check_header(info, offset, duration, max_duration)
         part = _plan(info, sample_rate, offset, n_wanted)
-        sound, is_broken = _read_part(handle, part, mono)
+        mixer = _Mixer() if mono else None
+        sound, is_broken = _read_part(handle, part, mixer)
     end = part.first + len(sound)
     _check_complete(info, part, end, is_broken)
     _check_long_enough(info, end, offset, duration)
-    _check_finite(info, sound)
+    _check_values(info, sound)
+    if mixer is not None:
+        mixer.check(info)
+    n_times = _resampled_frames(info, len(sound), sample_rate) - part.skip
     if info.sample_rate != sample_rate:
         sound = soxr.resample(sound, info.sample_rate, sample_rate, quality="VHQ")
-        _check_finite(info, sound)  # samples near the largest float can overflow in the filter
     sound = np.ascontiguousarray(sound[part.skip :].T)
     if n_wanted is None:
-        return sound
+        return fix_length(sound, n_times)
     if sound.shape[-1] < n_wanted:
         logger.info("%s ends before %g s: padded with zeros", info.path, offset + (duration or 0))
     return fix_length(sound, n_wanted)
@@ -270,31 +281,32 @@ class AudioBlocks:
             yield from self._decoded(handle, info, part)
             return
         stream = soxr.ResampleStream(info.sample_rate, self.sample_rate, 1, quality="VHQ")
+        n_in = n_out = 0
         for block in self._decoded(handle, info, part):
             out = stream.resample_chunk(block)
-            _check_finite(info, out)
+            n_in, n_out = n_in + block.size, n_out + out.size
             yield out
-        out = stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-        _check_finite(info, out)
-        yield out
+        n_left = _resampled_frames(info, n_in, self.sample_rate) - n_out
+        yield fix_length(stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True), n_left)
 
     def _decoded(
         self, handle: soundfile.SoundFile, info: AudioInfo, part: _Part
     ) -> Iterator[np.ndarray]:
         """Yield the blocks of the part, then those of the margin for the resampling filter."""
-        end, is_broken = part.first, False
+        end, is_broken, mixer = part.first, False, _Mixer()
         try:
             _skip_to(handle, part.first)
             for block in _blocks(handle, part.n_needed + part.n_extra):
                 end += len(block)
-                mixed = _mixed(block)
-                _check_finite(info, mixed)
+                mixed = mixer.mix(block)
+                _check_values(info, mixed)
                 yield mixed
         except soundfile.LibsndfileError:
             is_broken = True
         _check_complete(info, part, end, is_broken)
         end = min(end, part.first + part.n_needed)
         _check_long_enough(info, end, self.offset, self.duration)
+        mixer.check(info)
 
 
 def count_samples(
@@ -378,17 +390,19 @@ def _guard(info: AudioInfo) -> int:
     return 0 if is_checked or info.subtype.startswith(EXACT_SEEK) else BLOCK_GUARD
 
 
-def _read_part(handle: soundfile.SoundFile, part: _Part, mono: bool) -> tuple[np.ndarray, bool]:
+def _read_part(
+    handle: soundfile.SoundFile, part: _Part, mixer: _Mixer | None
+) -> tuple[np.ndarray, bool]:
     """Read the frames of `part`, and tell whether the decoder failed before their end.
 
-    The array has shape (n_frames,) if `mono`, else (n_frames, n_channels).
+    The array has shape (n_frames,) with a `mixer`, else (n_frames, n_channels).
     """
     blocks: list[np.ndarray] = []
     is_broken = False
     try:
         _skip_to(handle, part.first)
         for block in _blocks(handle, part.n_needed):
-            blocks.append(_mixed(block) if mono else block)
+            blocks.append(mixer.mix(block) if mixer else block)
     except soundfile.LibsndfileError:
         is_broken = True
     n_read = sum(len(block) for block in blocks)
@@ -396,11 +410,11 @@ def _read_part(handle: soundfile.SoundFile, part: _Part, mono: bool) -> tuple[np
     if part.n_extra and not is_broken and n_read == part.n_needed:
         try:
             for block in _blocks(handle, part.n_extra):
-                blocks.append(_mixed(block) if mono else block)
+                blocks.append(mixer.mix(block) if mixer else block)
         except soundfile.LibsndfileError:
             logger.debug("%s: damaged after the wanted part", handle.name)
     if not blocks:
-        return np.zeros(0 if mono else (0, handle.channels), dtype=np.float32), is_broken
+        return np.zeros(0 if mixer else (0, handle.channels), dtype=np.float32), is_broken
     return np.concatenate(blocks), is_broken
 
 
@@ -423,19 +437,50 @@ def _blocks(handle: soundfile.SoundFile, n_frames: int) -> Iterator[np.ndarray]:
         yield block
 
 
-def _mixed(block: np.ndarray) -> np.ndarray:
-    """Average the channels; adding columns is several times faster than ``mean(axis=1)``."""
-    mixed = block[:, 0].copy()
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite samples are refused later
-        for channel in range(1, block.shape[1]):
-            mixed += block[:, channel]
-    return mixed / block.shape[1] if block.shape[1] > 1 else mixed
+class _Mixer:
+    """Averages the channels of one sound, and notices when they cancel each other."""
+
+    def __init__(self) -> None:
+        self.apart = self.together = 0.0  # energy of a channel and of the average
+
+    def mix(self, block: np.ndarray) -> np.ndarray:
+        """Average the channels; adding columns is several times faster than ``mean(axis=1)``."""
+        mixed = block[:, 0].copy()
+        n_channels = block.shape[1]
+        if n_channels == 1:
+            return mixed
+        with np.errstate(over="ignore", invalid="ignore"):  # such samples are refused later
+            for channel in range(1, n_channels):
+                mixed += block[:, channel]
+            mixed /= n_channels
+            few = slice(None, None, ENERGY_STEP)
+            self.apart += float(np.square(block[few]).sum()) / n_channels
+            self.together += float(np.square(mixed[few]).sum())
+        return mixed
+
+    def check(self, info: AudioInfo) -> None:
+        """Warn if the average is nearly silent though the channels are not."""
+        if self.together < CANCELED * self.apart:
+            logger.warning(
+                "%s: the channels cancel each other, so that their average is nearly silent. "
+                "Write one of them alone (for example with sox OLD NEW remix 1), or read them "
+                "apart with mono=False.",
+                escape(info.path),
+            )
 
 
-def _check_finite(info: AudioInfo, sound: np.ndarray) -> None:
-    if not np.isfinite(sound).all():
+def _resampled_frames(info: AudioInfo, n_frames: int, sample_rate: int) -> int:
+    """Count the samples of some frames at another rate, of which soxr may give one less."""
+    return replace(info, n_frames=n_frames).n_times(sample_rate)
+
+
+def _check_values(info: AudioInfo, sound: np.ndarray) -> None:
+    # NaN fails every comparison.
+    if sound.size and not (sound.max() <= LARGEST and sound.min() >= -LARGEST):
         raise AudioReadError(
-            info.path, "has NaN or infinite samples. Write it again from sound, or leave it out."
+            info.path,
+            f"has NaN or infinite samples, or samples above {LARGEST:g}, far beyond full scale: "
+            "it is damaged. Write it again from sound, or leave it out.",
         )
 
 

@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skstrf.datasets import AudioReadError, audio_info, read_audio
+from skstrf.datasets import AudioReadError, audio_blocks, audio_info, read_audio
 from skstrf.datasets.audio import count_samples, fix_length
 from tests.datasets.formats import TOLERANCE
 
@@ -204,6 +204,37 @@ def test_the_extension_does_not_decide(write):
     path = write("a.wav", format="FLAC")
     assert audio_info(path).format == "FLAC"
     assert read_audio(path).shape == (16000,)
+
+
+@pytest.mark.parametrize(("name", "share"), [("a.wav", 1.0), ("a.wav", 0.999), ("a.ogg", 1.0)])
+def test_channels_that_cancel_each_other_are_named(write, tone, name, share, caplog):
+    path = write(name, np.stack([tone(), -share * tone()], axis=1))
+    sound = read_audio(path)
+    blocks = list(audio_blocks(path))
+    assert np.abs(sound).max() < 4e-3
+    np.testing.assert_array_equal(np.concatenate(blocks), sound)
+    texts = [record.getMessage() for record in caplog.records]
+    assert len(texts) == 2 and texts[0] == texts[1]
+    assert texts[0].startswith(f"{path}: the channels cancel each other") and "remix 1" in texts[0]
+    assert np.abs(read_audio(path, mono=False)).max() > 0.3
+    read_audio(write(name, np.zeros((44100, 2))))
+    read_audio(write(name, np.stack([tone(), -0.9 * tone()], axis=1)))
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize(
+    ("file_rate", "sample_rate"), [(48000, 44100), (96000, 22050), (32000, 16000), (12000, 22050)]
+)
+def test_exact_halves_are_rounded_up(write, file_rate, sample_rate):
+    divisor = np.gcd(file_rate, sample_rate)
+    for odd in (1, 3, 5):
+        n_frames = odd * file_rate // (2 * divisor) + 1000 * file_rate // divisor
+        path = write("a.wav", np.full(n_frames, 0.5), file_rate)
+        n_times = audio_info(path).n_times(sample_rate)
+        assert n_times == int(n_frames * sample_rate / file_rate + 0.5)
+        blocks = audio_blocks(path, sample_rate=sample_rate)
+        assert read_audio(path, sample_rate=sample_rate).size == n_times == blocks.n_times
+        assert sum(block.size for block in blocks) == n_times
 
 
 def test_numpy_integers_do_not_overflow(write):

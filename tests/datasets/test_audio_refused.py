@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skstrf.datasets import AudioReadError, audio_info, read_audio
+from skstrf.datasets import AudioReadError, audio_blocks, audio_info, read_audio
 from tests.datasets.formats import EXACT, TOLERANCE
 
 
@@ -130,6 +130,20 @@ def test_samples_that_overflow(write):
     huge = np.full(44100, 3.4e38, dtype=np.float32) * np.sign(np.sin(np.arange(44100)))
     fails(write("a.wav", huge.astype(np.float32), subtype="FLOAT"), "NaN or infinite")
     fails(write("b.wav", np.full(44100, 1e300), subtype="DOUBLE"), "NaN or infinite")
+
+
+def test_one_flipped_bit_of_a_float(write, tone):
+    sound = np.where(np.arange(44100) == 20000, -0.06, 0.1 * tone()).astype(np.float32)
+    bits = sound.view(np.uint32)
+    bits[20000] ^= 1 << 30
+    assert sound[20000] < -1e37
+    path = write("a.wav", sound, subtype="FLOAT")
+    for arguments in ({}, {"mono": False}, {"duration": 0.6}):
+        fails(path, "far beyond full scale: it is damaged. Write it again", **arguments)
+    with pytest.raises(AudioReadError, match="far beyond full scale"):
+        list(audio_blocks(path))
+    assert read_audio(path, duration=0.3).shape == (4800,)
+    assert read_audio(write("b.wav", 2.0**31 * tone(), subtype="FLOAT")).max() > 2e8
 
 
 @pytest.mark.parametrize("share", [0.5, 0.97])
