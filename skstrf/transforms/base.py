@@ -102,7 +102,8 @@ def check_sounds(estimator: Any, X: Any, *, reset: bool) -> Any:
     if is_lazy:
         X = check_batch(estimator, X, reset=reset, keep_lazy=True)
     else:
-        X = validate_data(estimator, X, reset=reset, allow_nd=True, dtype=FLOATS)
+        with np.errstate(over="ignore", invalid="ignore"):  # of the sum that looks for NaN
+            X = validate_data(estimator, X, reset=reset, allow_nd=True, dtype=FLOATS)
     if X.ndim != 2:
         raise ValueError(
             f"Sounds must be mono, of shape (n_sounds, n_times); got shape {X.shape}. "
@@ -111,6 +112,21 @@ def check_sounds(estimator: Any, X: Any, *, reset: bool) -> Any:
     if reset:
         estimator.input_shape_ = X.shape[1:]
     return X
+
+
+def _check_overflow(estimator: Any, sounds: np.ndarray, tensors: np.ndarray) -> None:
+    """Raise an error that names the first sound whose tensor is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(tensors.sum()):  # quick, and NaN or infinity survives every sum
+            return
+    for index, tensor in enumerate(tensors):
+        if not np.isfinite(tensor).all():
+            peak, name = np.abs(sounds[index]).max(), type(estimator).__name__
+            raise ValueError(
+                f"The tensor of sound {index} (of {len(tensors)}) is not finite: its samples, up "
+                f"to {peak:.3g} in size, overflow in {name}. Leave the sound out, or scale it to "
+                "about 1."
+            )
 
 
 class SoundTransformer(TransformerMixin, BaseEstimator):
@@ -169,6 +185,12 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
             Tensors with the axes `axes_` after the first; float32 for float32 input, otherwise
             float64 (or complex of the same precision). A torch tensor gives a torch tensor on
             its device, a dask array a lazy dask array with the same chunks along the first axis.
+
+        Raises
+        ------
+        ValueError
+            If `X` has another length, contains NaN or infinity, or holds samples so large that
+            the tensor overflows.
         """
         check_is_fitted(self)
         reject_dataframe_output(self, 1 + len(self.axes_))
@@ -180,10 +202,14 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
                 shape=self._output_shape(),
                 dtype=self._output_dtype(sounds.dtype),
             )
-        if self.memory is None:
-            tensors = self._compute(sounds)
-        else:
-            tensors = cached_rows(self._compute, sounds, memory=self.memory, key=self._cache_key())
+        with np.errstate(over="ignore", invalid="ignore"):  # the next line looks for overflow
+            if self.memory is None:
+                tensors = self._compute(sounds)
+            else:
+                tensors = cached_rows(
+                    self._compute, sounds, memory=self.memory, key=self._cache_key()
+                )
+        _check_overflow(self, sounds, tensors)
         if is_torch(X):
             import torch
 
@@ -218,6 +244,7 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
 
     def _map_rows(self, function: Any, *arrays: Any) -> np.ndarray:
         """Stack ``function(x, ...)`` of every row of `arrays`, computed in `n_jobs` threads."""
+        function = np.errstate(over="ignore", invalid="ignore")(function)  # also in threads
         rows = zip(*arrays, strict=True)
         if effective_n_jobs(self.n_jobs) == 1 or len(arrays[0]) == 1:
             return np.stack([function(*row) for row in rows])

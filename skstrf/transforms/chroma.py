@@ -127,6 +127,8 @@ class ChromaTransformer(FourierTransformer):
         import librosa
 
         power = np.abs(self._fourier(x)) ** 2
+        if not np.isfinite(power.sum(axis=0)).all():  # transform names the sound, librosa does not
+            return np.full((self.n_chroma, power.shape[1]), np.nan, x.dtype)
         return librosa.feature.chroma_stft(
             S=power,
             sr=self.sample_rate,

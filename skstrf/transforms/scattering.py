@@ -187,7 +187,7 @@ class ScatteringTransformer(FramedTransformer):
         paths = _scatter(padded, tuple(sorted(settings.items())))[self._kept]
         times = np.arange(paths.shape[1]) * max(1, T >> _OVERSAMPLING)
         middles = np.arange(count) * hop + hop // 2
-        spline = make_interp_spline(times, paths, k=_DEGREE, axis=1)
+        spline = make_interp_spline(times, paths, k=_DEGREE, axis=1, check_finite=False)
         values = spline(middles).astype(x.dtype)
         if 0 not in self.orders:
             values = np.maximum(values, 0)  # of rounding and of the spline's overshoot

@@ -89,7 +89,15 @@ def apply_samplewise(
     for start in range(0, len(X), n_rows):
         rows = slice(start, start + n_rows)
         rest = () if other is None else (other[rows],)
-        out[rows] = function(X[rows], *rest, **({"start": start} if needs_start else {}))
+        block = X[rows]
+        out[rows] = on_block(
+            partial(function, start=start) if needs_start else function,
+            block,
+            rest,
+            number=start // n_rows,
+            shape=block.shape,
+            start=start,
+        )
     return out
 
 
