@@ -19,6 +19,7 @@ from skstrf.utils.validation import (
     Real,
     check_array,
     check_is_fitted,
+    check_overflow,
     checked_number,
     fit_context,
     validate_tensors,
@@ -104,7 +105,8 @@ def augment_sounds(
     >>> changed.shape, changed.dtype.name
     ((3, 8000), 'float32')
     """
-    X = check_array(X, dtype=[np.float64, np.float32])
+    with np.errstate(over="ignore", invalid="ignore"):  # of the sum that looks for NaN
+        X = check_array(X, dtype=[np.float64, np.float32])
     checked_number(pitch, "pitch", low=0, high=_MAX_SEMITONES, unit="semitones")
     checked_number(equalizer, "equalizer", low=0, high=_MAX_EQUALIZER_DB, unit="dB")
     checked_number(room, "room", low=0, high=_MAX_ROOM)
@@ -113,7 +115,8 @@ def augment_sounds(
     checked_number(gain_db, "gain_db", low=0, high=_MAX_GAIN_DB, unit="dB")
     checked_number(sample_rate, "sample_rate", low=1, high=1e9, unit="Hz")
     rng = check_random_state(random_state)
-    rows = [_augment(x, rng, sample_rate, pitch, equalizer, room, noise_snr_db) for x in X]
+    with np.errstate(over="ignore", invalid="ignore"):  # check_overflow looks at the result
+        rows = [_augment(x, rng, sample_rate, pitch, equalizer, room, noise_snr_db) for x in X]
     changed = np.stack(rows)
     if gain_db:  # drawn last: a seed gives the same other changes with and without it
         changed *= 10 ** (gain_db * rng.uniform(-1, 1, (len(X), 1)) / 20)
@@ -121,7 +124,8 @@ def augment_sounds(
             raise ValueError(
                 f"gain_db={gain_db} makes these sounds overflow {X.dtype}: scale X down."
             )
-    return changed.astype(X.dtype)
+    with np.errstate(over="ignore"):
+        return check_overflow(changed.astype(X.dtype), "augment_sounds")
 
 
 def _augment(x, rng, sample_rate, pitch, equalizer, room, noise_snr_db) -> np.ndarray:

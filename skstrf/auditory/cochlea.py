@@ -20,7 +20,7 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from skstrf.auditory.filterbanks import N_CHANNELS
-from skstrf.utils.validation import checked_number
+from skstrf.utils.validation import check_overflow, checked_number
 
 __all__ = [
     "HAIR_CELLS",
@@ -149,7 +149,7 @@ def auditory_spectrogram(
     dtype = sounds.dtype
     sounds = resample(sounds, sample_rate, rate)
     flat = sounds.reshape(-1, sounds.shape[-1])
-    frames = _run_kernel(flat, settings, n_jobs, dtype)
+    frames = check_overflow(_run_kernel(flat, settings, n_jobs, dtype), "auditory_spectrogram")
     return frames.reshape(*sounds.shape[:-1], *frames.shape[1:])
 
 
@@ -202,7 +202,8 @@ def auditory_spectrogram_blocks(
     sound = _resample_blocks(_check_blocks(blocks), sample_rate, rate)
     memories: dict = {}
     for part in _join_frames(sound, settings.n_samples):
-        yield _run_kernel(part[np.newaxis], settings, n_jobs, part.dtype, memories)[0]
+        frames = _run_kernel(part[np.newaxis], settings, n_jobs, part.dtype, memories)
+        yield check_overflow(frames[0], "auditory_spectrogram_blocks")
 
 
 def model_sample_rate(octave_shift: float = 0) -> float:
@@ -378,6 +379,7 @@ def _run_kernel(
     n_threads = effective_n_jobs(n_jobs)
     ranges = _channel_ranges(_kernel.ORDERS, -(-n_threads // n_sounds))
 
+    @np.errstate(over="ignore")  # callers look for overflow in the result
     def run(task):
         i, (first, last) = task
         padded = np.zeros(n_frames * settings.n_samples)

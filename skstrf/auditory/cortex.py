@@ -25,7 +25,7 @@ from skstrf.auditory.modulation_filters import (
 )
 from skstrf.utils.arrays import is_torch
 from skstrf.utils.threads import sleep_while_waiting
-from skstrf.utils.validation import checked_number, checked_whole
+from skstrf.utils.validation import check_overflow, checked_number, checked_whole
 
 if TYPE_CHECKING:
     import torch
@@ -164,7 +164,7 @@ def cortical_transform(
     flat = spectrogram.reshape(-1, *spectrogram.shape[-2:])
     result = analyze(flat, plan, settings.output, settings.window, max_memory)
     result = result.reshape(*spectrogram.shape[:-2], *result.shape[1:])
-    return result.numpy() if from_numpy else result
+    return check_overflow(result.numpy(), "cortical_transform") if from_numpy else result
 
 
 class CorticalSettings(NamedTuple):
@@ -505,14 +505,17 @@ def scale_transform(
     n_freqs = array.shape[-2]
     half = power_of_two(n_freqs)
     n_pad = 2 * half - n_freqs
-    first, last = array[..., :1, :], array[..., -1:, :]
-    ramp = last + (np.arange(1, n_pad + 1) / (n_pad + 1))[:, None] * (first - last)
-    spectrum = np.fft.fft(np.concatenate([array, ramp], axis=-2), axis=-2)[..., None, :half, :]
     gains = _scale_gains(half, check_ascending(scales, "scales"), channels_per_octave, bandpass)[
         ..., None
     ]
-    response = np.fft.ifft(spectrum * gains, 2 * half, axis=-2)[..., :n_freqs, :]
-    return response.astype(np.result_type(array.dtype, np.complex64))
+    with np.errstate(over="ignore", invalid="ignore"):  # check_overflow looks at the result
+        first, last = array[..., :1, :], array[..., -1:, :]
+        ramp = last + (np.arange(1, n_pad + 1) / (n_pad + 1))[:, None] * (first - last)
+        padded = np.concatenate([array, ramp], axis=-2)
+        spectrum = np.fft.fft(padded, axis=-2)[..., None, :half, :]
+        response = np.fft.ifft(spectrum * gains, 2 * half, axis=-2)[..., :n_freqs, :]
+        response = response.astype(np.result_type(array.dtype, np.complex64))
+    return check_overflow(response, "scale_transform")
 
 
 def invert_scale_transform(
@@ -577,11 +580,13 @@ def invert_scale_transform(
     passed = power > np.finfo(array.dtype).eps ** 2
     power = norm * power + (1 - norm) * power.max()
     power[0] *= 2  # the other bins represent their mirror images too
-    spectrum = np.fft.fft(array, 2 * half, axis=-2)[..., :half, :]
-    total = (spectrum * gains[..., None]).sum(axis=-3)
-    total = np.divide(total, power[:, None], out=total * 0, where=passed[:, None])
-    v = 2 * np.fft.ifft(total, 2 * half, axis=-2)[..., :n_freqs, :].real
-    return v.astype(np.float32 if array.dtype == np.complex64 else np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spectrum = np.fft.fft(array, 2 * half, axis=-2)[..., :half, :]
+        total = (spectrum * gains[..., None]).sum(axis=-3)
+        total = np.divide(total, power[:, None], out=total * 0, where=passed[:, None])
+        v = 2 * np.fft.ifft(total, 2 * half, axis=-2)[..., :n_freqs, :].real
+        v = v.astype(np.float32 if array.dtype == np.complex64 else np.float64)
+    return check_overflow(v, "invert_scale_transform")
 
 
 def _check_array(values: Any, kinds: str, n_axes: int, what: str, axes: str) -> np.ndarray:

@@ -31,7 +31,7 @@ from skstrf.auditory.cortex import (
     filtered_frames,
 )
 from skstrf.utils.arrays import is_torch
-from skstrf.utils.validation import checked_number, checked_whole
+from skstrf.utils.validation import check_overflow, checked_number, checked_whole
 
 if TYPE_CHECKING:
     import torch
@@ -174,7 +174,7 @@ def invert_cortical_transform(
     result = torch.stack([_invert_one(one, system, content, method, norm, max_iter, tol)
                           for one in flat])  # fmt: skip
     result = result.reshape(*tensor.shape[:-4], n_freqs, n_frames)
-    return result.numpy() if from_numpy else result
+    return check_overflow(result.numpy(), "invert_cortical_transform") if from_numpy else result
 
 
 class _Options(NamedTuple):

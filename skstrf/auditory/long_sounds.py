@@ -27,7 +27,7 @@ from skstrf.auditory.cortex import (
     output_of,
 )
 from skstrf.auditory.modulation_filters import check_rate, filter_kinds, power_of_two, two_sided
-from skstrf.utils.validation import checked_whole
+from skstrf.utils.validation import check_overflow, checked_whole
 
 __all__ = [
     "FrameFile",
@@ -152,7 +152,8 @@ def _cut_whole(
     plan = cortical_plan(v.shape, settings)
     whole = analyze(frames, plan, settings.output, settings.window)[0]
     for first in range(0, whole.shape[-1], block_length):
-        yield whole[..., first : first + block_length].cpu().numpy()
+        block = whole[..., first : first + block_length].cpu().numpy()
+        yield check_overflow(block, "cortical_transform_blocks")
 
 
 class _Edges(NamedTuple):
@@ -319,7 +320,7 @@ def _parts(
             slow = torch.from_numpy(values).to(device) @ weights
             responses.append(fast[:, margin // step :][:, : len(kept)] + slow)
         for first in range(0, len(kept), longest):
-            yield torch.stack([
+            block = torch.stack([
                 torch.stack([
                     output_of(matrix @ r[: matrix.shape[1], first : first + longest],
                             settings.output, window)
@@ -327,6 +328,7 @@ def _parts(
                 ])
                 for r in responses
             ], dim=1).cpu().numpy()  # fmt: skip
+            yield check_overflow(block, "cortical_transform_blocks")
 
 
 def _torch_frames(v: Any, first: int, last: int, device: str) -> Any:

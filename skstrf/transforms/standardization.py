@@ -31,7 +31,9 @@ def standardize(sounds: Any) -> Any:
         constant = variance <= (_CONSTANT * mean).square()
         # The square root of 0 has an infinite slope.
         deviation = variance.where(~constant, 1.0).sqrt()
-        return centered * (~constant / deviation).to(sounds.dtype)
+        # The inverse of the smallest deviations overflows in single precision.
+        gain = (~constant / deviation).clamp(max=torch.finfo(sounds.dtype).max)
+        return centered * gain.to(sounds.dtype)
     mean = sounds.mean(axis=-1, keepdims=True, dtype=np.float64)
     centered = sounds - mean
     deviation = centered.std(axis=-1, keepdims=True, ddof=ddof, dtype=np.float64)

@@ -35,6 +35,7 @@ __all__ = [
     "check_array",
     "check_batch",
     "check_is_fitted",
+    "check_overflow",
     "checked_number",
     "checked_reals",
     "checked_whole",
@@ -214,6 +215,18 @@ def all_finite(estimator: Any, out: Any) -> Any:
             "scale X down."
         )
     return out
+
+
+def check_overflow(result: np.ndarray, function: str) -> np.ndarray:
+    """Return the result of a function of arrays, or raise an error if it is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # A sum is quick, and NaN or infinity survives it; but it can overflow on its own.
+        if not np.isfinite(result.sum()) and not np.isfinite(result).all():
+            raise ValueError(
+                f"The result of {function} overflows {result.dtype}. Scale the input down to "
+                "about 1, or leave out what is larger."
+            )
+    return result
 
 
 def reject_dataframe_output(estimator: Any, ndim: int) -> None:
