@@ -369,6 +369,17 @@ def test_long_sounds_go_block_by_block(tmp_path, monkeypatch):
     assert np.isnan(stored.X[2]).all()
 
 
+@pytest.mark.parametrize("transformer", [STRF, ChromaTransformer(), MFCCTransformer()])
+def test_one_flipped_bit_costs_one_sound(files, tmp_path, transformer):
+    sound = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    sound.view(np.uint32)[500] ^= 1 << 30
+    soundfile.write(files[3], sound, RATE, subtype="FLOAT")
+    stored = store_tensors(files, tmp_path / "a.zarr", transformer, duration=0.5)
+    assert np.flatnonzero(~stored.mask).tolist() == [3]
+    assert ["far beyond full scale" in text for text in stored.errors.values()] == [True]
+    assert np.isfinite(stored.X[stored.mask.nonzero()[0][-1]]).all()
+
+
 def test_dates_after_2262_do_not_end_the_folder(files, tmp_path):
     os.utime(files[0], ns=(0, 9_999_999_999 * 10**9))
     if os.stat(files[0]).st_mtime_ns < 2**63:
