@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import io
@@ -11,12 +12,14 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from skstrf._version import __version__
 from skstrf.caching.files import atomic_write
+from skstrf.utils.messages import escape
 
 __all__ = [
     "load_model",
@@ -126,7 +129,8 @@ def load_model(path: str | os.PathLike[str], *, trusted: Iterable[str | type] = 
 
     Only known types are built: the estimators of skstrf and the types of scikit-learn, numpy
     and scipy that skops trusts. Nothing in the file is executed or unpickled, and its values of
-    `memory`, `warm_start_from`, `callback` and `device` are ignored.
+    `memory`, `warm_start_from`, `callback` and `device` are ignored, as is `n_jobs` above the
+    number of cores, which becomes -1.
 
     Parameters
     ----------
@@ -172,7 +176,7 @@ def load_model(path: str | os.PathLike[str], *, trusted: Iterable[str | type] = 
     from sklearn.base import BaseEstimator
 
     path = Path(path)
-    content = _read(path)
+    content, shown = _read(path), escape(path)
     written = str(_metadata(path, content)["versions"].get("skstrf"))
     try:
         found = set(skops.io.get_untrusted_types(data=content))
@@ -181,17 +185,17 @@ def load_model(path: str | os.PathLike[str], *, trusted: Iterable[str | type] = 
     foreign = _foreign(found, trusted)
     if gone := [name for name in foreign if name.startswith("skstrf.")]:
         raise ValueError(
-            f"{path} was written by skstrf {written} and holds {', '.join(gone)}, which skstrf "
+            f"{shown} was written by skstrf {written} and holds {', '.join(gone)}, which skstrf "
             f"{__version__} does not have. Use version {written}, or fit the model again."
         )
     if foreign:
         raise ValueError(
-            f"{path} holds types that are not trusted: {', '.join(foreign)}. If you know them "
+            f"{shown} holds types that are not trusted: {', '.join(foreign)}. If you know them "
             "and where the file came from, name them in trusted; otherwise do not use it."
         )
     if written != __version__:
         warnings.warn(
-            f"{path} was written by skstrf {written}, this is {__version__}: its predictions may "
+            f"{shown} was written by skstrf {written}, this is {__version__}: its predictions may "
             "differ. Fit the model again if in doubt.",
             UserWarning,
             stacklevel=2,
@@ -202,17 +206,18 @@ def load_model(path: str | os.PathLike[str], *, trusted: Iterable[str | type] = 
         if written == __version__:
             raise _unreadable(path, error) from error
         raise ValueError(
-            f"{path} was written by skstrf {written} and cannot be read by {__version__}: "
+            f"{shown} was written by skstrf {written} and cannot be read by {__version__}: "
             f"{error}. Use version {written}, or fit the model again."
         ) from error
     if not isinstance(model, BaseEstimator):
-        raise ValueError(f"{path} holds no estimator but a {type(model).__name__}. {REMEDY}")
-    copies: dict[int, Any] = {}
-    model = _portable(model, copies)
-    changes = [text for item in copies.values() for text in _match_signature(item)]
+        raise ValueError(f"{shown} holds no estimator but a {type(model).__name__}. {REMEDY}")
+    estimators = _estimators_within(model)
+    for estimator in estimators:
+        _forget_machine(estimator)
+    changes = [text for estimator in estimators for text in _match_signature(estimator)]
     if changes:
         warnings.warn(
-            f"{path} was written by skstrf {written}, whose estimators had other parameters: "
+            f"{shown} was written by skstrf {written}, whose estimators had other parameters: "
             f"{'; '.join(changes)}.",
             UserWarning,
             stacklevel=2,
@@ -221,9 +226,11 @@ def load_model(path: str | os.PathLike[str], *, trusted: Iterable[str | type] = 
         model.get_params()
     except AttributeError as error:  # of an estimator of another package
         raise ValueError(
-            f"{path} was written with other versions of the packages, whose estimators had other "
+            f"{shown} was written with other versions of the packages, whose estimators had other "
             f"parameters ({error}). Use those versions, or fit the model again."
         ) from error
+    except Exception as error:  # a crafted pipeline can raise anything
+        raise _unreadable(path, error) from error
     return model
 
 
@@ -256,6 +263,38 @@ def _portable(value: Any, copies: dict[int, Any]) -> Any:
     if type(value) in (dict, Bunch):
         return type(value)({key: _portable(item, copies) for key, item in value.items()})
     return value
+
+
+def _estimators_within(model: Any) -> list[Any]:
+    """Find all estimators that an object holds, in whatever attribute or container."""
+    from sklearn.base import BaseEstimator
+
+    found, seen, todo = [], set(), [model]
+    while todo:
+        item = todo.pop()
+        # What these refer to, such as the globals of a module, does not come from a file.
+        if id(item) in seen or isinstance(
+            item, type | ModuleType | FunctionType | BuiltinFunctionType
+        ):
+            continue
+        seen.add(id(item))
+        # The net of skorch that CNNClassifier builds has a device of its own, and no class method.
+        if isinstance(item, BaseEstimator) and inspect.ismethod(type(item)._get_param_names):
+            found.append(item)
+        # The garbage collector knows what any object refers to, except for arrays.
+        is_array = isinstance(item, np.ndarray) and item.dtype == object
+        todo += item.ravel().tolist() if is_array else gc.get_referents(item)
+    return found
+
+
+def _forget_machine(estimator: Any) -> None:
+    """Set the parameters that belong to another machine to their neutral values."""
+    attributes = vars(estimator)
+    for name in LOCAL.keys() & set(type(estimator)._get_param_names()):
+        attributes[name] = LOCAL[name]
+    n_jobs = attributes.get("n_jobs")
+    if isinstance(n_jobs, int) and n_jobs > (os.cpu_count() or 1):
+        attributes["n_jobs"] = -1
 
 
 def _check_keys(estimator: Any) -> None:
@@ -315,23 +354,56 @@ def _is_own(name: str) -> bool:
 def _read(path: Path) -> bytes:
     """Read the file and check that it is a zip of uncompressed entries, as skops writes it."""
     if not path.exists():
-        raise FileNotFoundError(f"There is no model file {path}. Check the path.")
+        raise FileNotFoundError(f"There is no model file {escape(path)}. Check the path.")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a model file. Name the .skops file in it.")
-    content = path.read_bytes()
+        raise ValueError(
+            f"{escape(path)} is a folder, not a model file. Name the .skops file in it."
+        )
+    if not path.is_file():  # reading it could wait or go on forever
+        raise ValueError(
+            f"{escape(path)} is a pipe or a device, not a model file. Copy the model to a file."
+        )
     try:
+        with zipfile.ZipFile(path) as archive:
+            _check_parts(archive, path.stat().st_size)
+        content = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            # Compressed entries could fill the memory from a small file.
-            if any(i.compress_type != zipfile.ZIP_STORED for i in archive.infolist()):
-                raise ValueError("its parts are compressed, which save_model never does")
+            _check_parts(archive, len(content))
             damaged = archive.testzip()
             if damaged is not None:
                 raise ValueError(f"the check sum of its part {damaged} is wrong")
-            if not {"schema.json", ENTRY} <= set(archive.namelist()):
-                raise ValueError("it was not written by save_model")
-    except Exception as error:
+            _count_nodes(json.loads(archive.read("schema.json")), {})
+    except Exception as error:  # a damaged file can raise anything
         raise _unreadable(path, error) from error
     return content
+
+
+def _check_parts(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    """Check that the parts are those of a model, and are not more than the file."""
+    parts = archive.infolist()
+    # Compressed or overlapping parts could fill the memory from a small file.
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise ValueError("its parts are compressed, which save_model never does")
+    if sum(part.file_size for part in parts) > n_bytes:
+        raise ValueError("its parts overlap")
+    if not {"schema.json", ENTRY} <= set(archive.namelist()):
+        raise ValueError("it was not written by save_model")
+
+
+def _count_nodes(node: Any, known: dict[Any, int]) -> int:
+    """Count the nodes of a schema, which refers to earlier ones only by repeating them.
+
+    A short reference to a long node, repeated in other nodes, would never come to an end.
+    """
+    if isinstance(node, list):
+        return sum(_count_nodes(item, known) for item in node)
+    if not isinstance(node, dict):
+        return 0
+    n_nodes = 1 + sum(_count_nodes(item, known) for item in node.values())
+    identity = node.get("__id__")
+    if identity is not None and known.setdefault(identity, n_nodes) != n_nodes:
+        raise ValueError("two different parts of it have one identity")
+    return n_nodes
 
 
 def _metadata(path: Path, content: bytes) -> dict[str, Any]:
@@ -339,12 +411,12 @@ def _metadata(path: Path, content: bytes) -> dict[str, Any]:
         try:
             metadata = json.loads(archive.read(ENTRY))
             known = metadata["format"] == FORMAT and isinstance(metadata["versions"], dict)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # JSON can be anything, and nested too deeply
             raise _unreadable(path, error) from error
     if not known:
         raise ValueError(
-            f"{path} has the format {metadata['format']!r}, this skstrf {__version__} reads "
-            f"{FORMAT}. Use the version that wrote it: {metadata['versions']}."
+            f"{escape(path)} has the format {metadata['format']!r}, this skstrf {__version__} "
+            f"reads {FORMAT}. Use the version that wrote it: {metadata['versions']}."
         )
     return metadata
 
@@ -352,7 +424,7 @@ def _metadata(path: Path, content: bytes) -> dict[str, Any]:
 def _unreadable(path: Path, error: BaseException) -> ValueError:
     reason = str(error) or type(error).__name__
     return ValueError(
-        f"{path} is not a model file that can be read: {reason.rstrip('.')}. {REMEDY}"
+        f"{escape(path)} is not a model file that can be read: {reason.rstrip('.')}. {REMEDY}"
     )
 
 

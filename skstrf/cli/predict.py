@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     model = _load(args.model, n_threads(args.n_jobs))
     rows = []
-    for row in _predictions(model, args.files, args.top):
+    for row in _predictions(model, args.model, args.files, args.top):
         rows.append(row)
         name = escape(row["file"])
         if "error" in row:
@@ -77,14 +78,18 @@ def _load(path: str, n_jobs: int) -> Any:
     from skstrf.model_io import load_model
 
     model = load_model(path)
-    if not (
-        isinstance(model, Pipeline)
-        and isinstance(model[0], AudioLoader)
-        and hasattr(model, "predict_proba")
-    ):
+    try:
+        is_usable = (
+            isinstance(model, Pipeline)
+            and isinstance(model[0], AudioLoader)
+            and hasattr(model, "predict_proba")
+        )
+    except Exception:  # steps of a crafted file can be anything
+        is_usable = False
+    if not is_usable:
         raise ValueError(
-            f"{path} holds a model of another kind ({type(model).__name__}), which does not "
-            "predict the classes of sound files. Use the model.skops of skstrf classify."
+            f"{escape(path)} holds a model of another kind ({type(model).__name__}), which does "
+            "not predict the classes of sound files. Use the model.skops of skstrf classify."
         )
     model[0].set_params(on_error="warn", n_jobs=n_jobs, verbose=False)
     for _, step in model.steps[1:]:
@@ -95,10 +100,8 @@ def _load(path: str, n_jobs: int) -> Any:
     return model
 
 
-def _predictions(model: Any, files: list[str], top: int) -> Iterator[dict[str, Any]]:
+def _predictions(model: Any, path: str, files: list[str], top: int) -> Iterator[dict[str, Any]]:
     """Yield the most probable classes of each file, or its error."""
-    from sklearn.pipeline import Pipeline
-
     from skstrf.datasets import find_audio_files
 
     filenames: list[str] = []
@@ -109,9 +112,10 @@ def _predictions(model: Any, files: list[str], top: int) -> Iterator[dict[str, A
         filenames += found
     for start in range(0, len(filenames), CHUNK):
         chunk = filenames[start : start + CHUNK]
-        sounds, errors = model[0].read(chunk)
-        good = [row for row in range(len(chunk)) if row not in errors]
-        proba = iter(Pipeline(model.steps[1:]).predict_proba(sounds[good]) if good else ())
+        with _errors_name_model(path):
+            sounds, errors = model[0].read(chunk)
+            good = [row for row in range(len(chunk)) if row not in errors]
+            proba = iter(_probabilities(model, sounds[good]) if good else ())
         for row, filename in enumerate(chunk):
             if row in errors:
                 yield {"file": filename, "error": errors[row].reason}
@@ -123,3 +127,29 @@ def _predictions(model: Any, files: list[str], top: int) -> Iterator[dict[str, A
                 for i in best
             ]
             yield {"file": filename, **classes[0], "classes": classes}
+
+
+def _probabilities(model: Any, sounds: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the classes of sounds."""
+    from sklearn.pipeline import Pipeline
+
+    proba = np.asarray(Pipeline(model.steps[1:]).predict_proba(sounds))
+    n_classes = np.ndarray.__len__(model.classes_)
+    if proba.shape != (len(sounds), n_classes):
+        raise TypeError(f"it gives an array of shape {proba.shape} for {n_classes} classes")
+    return proba
+
+
+@contextmanager
+def _errors_name_model(path: str) -> Iterator[None]:
+    """Turn errors of a damaged or crafted model into one that names its file."""
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{escape(path)} cannot predict the classes of these sounds: "
+            f"{type(error).__name__}: {error}. Copy the model again from where it came, or train "
+            "it again."
+        ) from error

@@ -1,11 +1,12 @@
 """``skstrf predict`` as its users meet it."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from skstrf import AudioLoader
 from skstrf.__main__ import main
@@ -75,6 +76,8 @@ def test_models_that_cannot_be_used_are_refused(sounds, tmp_path, capsys):
     other, half, unfitted = (tmp_path / f"{name}.skops" for name in ("other", "half", "unfitted"))
     save_model(LogisticRegression(), other)
     save_model(make_pipeline(AudioLoader(), LogisticRegression()), unfitted)
+    crafted = tmp_path / "crafted.skops"
+    save_model(Pipeline([]), crafted)
     save_model(make_pipeline(AudioLoader(duration=1.0)).fit([str(file)]), half)
     for path, message in [
         (tmp_path / "missing.skops", "There is no model file"),
@@ -82,8 +85,25 @@ def test_models_that_cannot_be_used_are_refused(sounds, tmp_path, capsys):
         (text, "text.skops is not a model file"),
         (pickled, "pickle.skops is not a model file"),
         (other, "other.skops holds a model of another kind (LogisticRegression)"),
+        (crafted, "crafted.skops holds a model of another kind (Pipeline)"),
         (half, "half.skops holds a model of another kind"),
         (unfitted, "not fitted"),
     ]:
         assert message in error_of(capsys, ["predict", path, file])
     assert "--top" in error_of(capsys, ["predict", other, file, "--top", "0"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_and_devices_are_refused_as_models(sounds, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.skops")
+    for path in (tmp_path / "pipe.skops", "/dev/zero"):
+        message = error_of(capsys, ["predict", path, sounds / "low" / "1.wav"])
+        assert f"{path} is a pipe or a device, not a model file" in message
+
+
+def test_a_model_that_cannot_predict_is_named(sounds, model, tmp_path, capsys):
+    loaded = load_model(model)
+    loaded[0].n_times_ = {}
+    save_model(loaded, tmp_path / "odd.skops")
+    message = error_of(capsys, ["predict", tmp_path / "odd.skops", sounds / "low" / "1.wav"])
+    assert f"{tmp_path}/odd.skops cannot predict the classes of these sounds: TypeError" in message
