@@ -18,7 +18,6 @@ from skstrf.datasets.headers import (
     MIN_SAMPLE_RATE,
     AudioInfo,
     AudioReadError,
-    audio_info,
     open_sound,
     read_header,
 )
@@ -164,7 +163,7 @@ def read_audio(
     sample_rate = int(sample_rate)  # a numpy integer would overflow in the products below
     n_wanted = count_samples(duration, sample_rate, max_duration)
     with open_sound(path) as handle:
-        info = read_header(handle, path)
+        info = read_header(handle, path, _needed(offset, duration))
         check_header(info, offset, duration, max_duration)
         part = _plan(info, sample_rate, offset, n_wanted)
         mixer = _Mixer() if mono else None
@@ -240,7 +239,8 @@ def audio_blocks(
     >>> blocks.n_times, sum(block.size for block in blocks)
     (48000, 48000)
     """
-    info = audio_info(path)
+    with open_sound(path) as handle:
+        info = read_header(handle, path, _needed(offset, duration))
     check_header(info, offset, duration, np.inf)
     return AudioBlocks(info, int(sample_rate), duration, offset)
 
@@ -259,7 +259,7 @@ class AudioBlocks:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield float32 arrays of shape (n_times,)."""
         with open_sound(self.info.path) as handle:
-            info = read_header(handle, self.info.path)
+            info = read_header(handle, self.info.path, _needed(self.offset, self.duration))
             check_header(info, self.offset, self.duration, np.inf)
             part = _plan(info, self.sample_rate, self.offset, self._n_wanted)
             n_skip, n_left = part.skip, self._n_wanted
@@ -307,6 +307,11 @@ class AudioBlocks:
         end = min(end, part.first + part.n_needed)
         _check_long_enough(info, end, self.offset, self.duration)
         mixer.check(info)
+
+
+def _needed(offset: float, duration: float | None) -> float:
+    """Return the time in seconds at which the wanted part ends."""
+    return math.inf if duration is None else offset + duration
 
 
 def count_samples(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -128,10 +129,12 @@ def open_sound(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         yield handle
 
 
-def read_header(handle: soundfile.SoundFile, path: str | os.PathLike[str]) -> AudioInfo:
-    """Read the header of an open sound file."""
+def read_header(
+    handle: soundfile.SoundFile, path: str | os.PathLike[str], needed: float = math.inf
+) -> AudioInfo:
+    """Read the header of an open sound file, of which the first `needed` seconds are wanted."""
     name = os.fsdecode(path)
-    length = measure_length(handle, name)
+    length = measure_length(handle, name, needed)
     return AudioInfo(
         path=name,
         sample_rate=handle.samplerate,

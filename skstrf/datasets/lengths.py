@@ -27,6 +27,8 @@ SHORTEST, PADDING = 0.008, 1 << 16
 # Bytes behind the sound that are searched for tags, and bytes that are searched at a time.
 TAIL, BLOCK = 1 << 24, 1 << 20
 MAX_CHUNKS = 10_000
+# Seconds that are read after the wanted ones, for the resampling filter, and more.
+MARGIN = 2.0
 LYRICS_END = re.compile(rb"LYRICSEND|LYRICS200")
 # The first bytes of MP3 frames of layer III.
 MP3_FRAME = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
@@ -44,13 +46,17 @@ class FileLength(NamedTuple):
     fault: str = ""
 
 
-def measure_length(handle: soundfile.SoundFile, name: str) -> FileLength:
+def measure_length(handle: soundfile.SoundFile, name: str, needed: float) -> FileLength:
     """Count the samples of an open file, and those that it should have.
 
     libsndfile silently lowers the length of a truncated file to what is there, and reads no
-    further than a header declares.
+    further than a header declares. Ogg and FLAC files must be searched for that as a whole; if
+    the `needed` seconds end well before their end, decoding shows whether these are there.
     """
     n_frames = int(handle.frames)
+    is_enough = n_frames > (needed + MARGIN) * handle.samplerate
+    if is_enough and handle.format in ("OGG", "FLAC"):
+        return FileLength(n_frames, n_frames)
     if handle.format == "OGG":
         return _ogg_length(n_frames, name)
     if handle.format == "MP3":

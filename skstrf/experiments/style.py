@@ -14,7 +14,8 @@ from sklearn.base import clone
 
 from skstrf.caching.fingerprints import stage_settings
 from skstrf.caching.results import ResultCache
-from skstrf.datasets import AudioReadError, audio_info, read_audio
+from skstrf.datasets import AudioReadError, read_audio
+from skstrf.datasets.headers import open_sound, read_header
 from skstrf.experiments._base import Results
 from skstrf.inspection import Report, StyleTransferDisplay
 from skstrf.pipeline import row_keys
@@ -305,8 +306,10 @@ def run_style(
 
 def _read(path: Any, rate: float, duration: float | None) -> np.ndarray:
     """Read all channels of a file, cropped to `duration` but never padded."""
-    if duration is not None and audio_info(path).duration <= duration:
-        duration = None
+    if duration is not None:
+        with open_sound(path) as handle:
+            is_shorter = read_header(handle, path, duration).duration <= duration
+        duration = None if is_shorter else duration
     return read_audio(path, sample_rate=int(rate), duration=duration, mono=False)
 
 

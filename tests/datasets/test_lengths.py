@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from skstrf.datasets import AudioReadError, audio_blocks, audio_info, read_audio
+from skstrf.datasets import AudioReadError, audio_blocks, audio_info, lengths, read_audio
 from skstrf.datasets.loader import AudioLoader
 
 RATE = 8000
@@ -130,3 +130,19 @@ def test_one_such_file_never_loses_the_others(declare, tmp_path):
     with pytest.warns(UserWarning, match="more sound than its header"):
         sounds = loader.fit_transform([half, tmp_path / "good.wav"])
     assert (sounds[0] == 0).all() and (sounds[1] > 0).all()
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.flac"])
+def test_a_long_file_is_not_searched_for_a_short_part(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(9 * RATE), RATE)
+
+    def search(*args):
+        raise AssertionError("the file was searched")
+
+    for function in ("_ogg_length", "_flac_length"):
+        monkeypatch.setattr(lengths, function, search)
+    assert read_audio(path, sample_rate=RATE, offset=1.0, duration=2.0).shape == (2 * RATE,)
+    assert sum(b.size for b in audio_blocks(path, sample_rate=RATE, duration=2.0)) == 2 * RATE
+    with pytest.raises(AssertionError, match="searched"):
+        read_audio(path, duration=8.0)
