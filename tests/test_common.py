@@ -1,6 +1,7 @@
 """The contract of every public estimator: scikit-learn's own checks, then ours for n-D data."""
 
 import copy
+import functools
 import pickle
 import subprocess
 import sys
@@ -61,6 +62,16 @@ EXPECTED_FAILURES = {
 every = pytest.mark.parametrize("estimator", public_estimators(), ids=lambda e: type(e).__name__)
 
 
+@functools.cache
+def fit_once(estimator, dtype=np.float64):
+    """A fitted estimator, its data and its output: tests must not change them."""
+    X, y = data_for(estimator, dtype=dtype)
+    fitted = clone(estimator).fit(X, y)
+    output = run(fitted, X)
+    X.flags.writeable = False
+    return fitted, X, output
+
+
 @parametrize_with_checks(
     public_estimators(),
     expected_failed_checks=lambda e: EXPECTED_FAILURES.get(type(e).__name__, {}),
@@ -80,18 +91,17 @@ def test_constructs_without_arguments(estimator):
 def test_same_data_same_result_and_data_untouched(estimator):
     X, y = data_for(estimator)
     before = X.copy()
-    first = run(clone(estimator).fit(X, y), X)
-    np.testing.assert_array_equal(first, run(clone(estimator).fit(X, y), X))
+    output = run(clone(estimator).fit(X, y), X)
+    np.testing.assert_array_equal(output, fit_once(estimator)[2])
     np.testing.assert_array_equal(X, before)
 
 
 @every
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_float_type_is_kept(estimator, dtype):
-    X, y = data_for(estimator, dtype=dtype)
-    fitted = clone(estimator).fit(X, y)
+    _, _, output = fit_once(estimator, dtype)
     if not is_classifier(estimator):
-        assert run(fitted, X).dtype == dtype
+        assert output.dtype == dtype
 
 
 @every
@@ -103,35 +113,30 @@ def test_integers_are_accepted(estimator):
 
 @every
 def test_pickle_and_copy_give_the_same_result(estimator):
-    X, y = data_for(estimator)
-    fitted = clone(estimator).fit(X, y)
-    expected = run(fitted, X)
+    fitted, X, expected = fit_once(estimator)
     np.testing.assert_array_equal(run(pickle.loads(pickle.dumps(fitted)), X), expected)
     np.testing.assert_array_equal(run(copy.deepcopy(fitted), X), expected)
 
 
 @every
 def test_batch_equals_one_by_one(estimator):
-    X, y = data_for(estimator)
-    fitted = clone(estimator).fit(X, y)
+    fitted, X, output = fit_once(estimator)
     single = np.concatenate([run(fitted, x[None]) for x in X])
-    np.testing.assert_allclose(single, run(fitted, X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(single, output, rtol=1e-5, atol=1e-6)
 
 
 @every
 def test_order_of_samples_carries_over(estimator):
-    X, y = data_for(estimator)
-    fitted = clone(estimator).fit(X, y)
+    fitted, X, output = fit_once(estimator)
     order = np.random.default_rng(1).permutation(len(X))
-    np.testing.assert_allclose(run(fitted, X[order]), run(fitted, X)[order], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run(fitted, X[order]), output[order], rtol=1e-5, atol=1e-6)
 
 
 @every
 def test_other_trailing_axes_are_refused(estimator):
-    X, y = data_for(estimator)
-    fitted = clone(estimator).fit(X, y)
     if type(estimator) in {skstrf.AudioLoader, *STYLES}:
         pytest.skip("takes sounds of any length")
+    fitted, X, _ = fit_once(estimator)
     for axis in range(1, X.ndim):
         with pytest.raises(ValueError, match=r"shape|features"):
             run(fitted, X.take(range(X.shape[axis] - 1), axis=axis))
@@ -141,7 +146,7 @@ def test_other_trailing_axes_are_refused(estimator):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_non_finite_values_are_refused(estimator, value):
     X, y = data_for(estimator)
-    fitted = clone(estimator).fit(X, y)
+    fitted = fit_once(estimator)[0]
     X[(3, *[1] * (X.ndim - 1))] = value
     with pytest.raises(ValueError, match=r"NaN|inf"):
         clone(estimator).fit(X, y)
