@@ -143,6 +143,13 @@ def test_other_sample_rates_are_resampled(rate):
     assert relative(v, expected) < 2e-2
 
 
+def test_a_batch_is_resampled_sound_by_sound():
+    x = np.random.default_rng(0).standard_normal((2, 3, 441))
+    found = resample(x, 44100, 16000)
+    assert found.shape == (2, 3, 160)
+    np.testing.assert_array_equal(found[1, 2], resample(x[1, 2], 44100, 16000))
+
+
 def test_frame_rate():
     assert frames_per_second(8) == 125
     assert frames_per_second(16) == 62.5

@@ -9,11 +9,32 @@ from skstrf.auditory import (
     cortical_transform,
     moving_ripple,
     receptive_field,
+    scale_filter,
 )
 from skstrf.auditory.cortex import signed_rates
 from skstrf.auditory.modulation_filters import filter_kinds
 
 RATES, SCALES = (2.0, 8.0, 32.0), (0.25, 1.0, 8.0)
+
+
+@pytest.mark.parametrize(("sample_rate", "highest"), [(16000, 7040), (8000, 3906)])
+def test_ripples_have_twenty_carriers_in_each_octave(sample_rate, highest):
+    x = moving_ripple(0, 0, 1.0, sample_rate=sample_rate, depth=0, random_state=0)
+    carriers = 220 * 2 ** (np.arange(101) / 20)
+    carriers = carriers[carriers < sample_rate / 2]
+    assert round(carriers[-1]) == highest
+    times = np.arange(sample_rate) / sample_rate
+    tones = np.concatenate([f(2 * np.pi * carriers[:, None] * times) for f in (np.sin, np.cos)]).T
+    rest = x - tones @ np.linalg.lstsq(tones, x)[0]
+    assert np.abs(rest).max() < 0.01
+    power = np.abs(np.fft.rfft(x)) ** 2
+    assert power[round(0.98 * carriers[-1]) :].sum() > 0.3 * power.sum() / len(carriers)
+
+
+def test_few_channels_in_an_octave_allow_low_scales_only():
+    assert scale_filter(0.2, channels_per_octave=0.5).shape == scale_filter(1.0).shape
+    with pytest.raises(ValueError, match=r"half the channel density, 0\.25"):
+        scale_filter(0.3, channels_per_octave=0.5)
 
 
 @pytest.mark.parametrize("bandpass", [False, True])

@@ -1,6 +1,7 @@
 """MPCA of streams."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -132,6 +133,20 @@ def test_one_constant_sample_at_a_time():
     np.testing.assert_array_equal(mpca.mean_, np.full((3, 4), 1 / 3))
     assert mpca.output_shape_ == (1, 1)
     np.testing.assert_array_equal(mpca.transform(np.full((2, 3, 4), 1 / 3)), 0)
+
+
+def test_memory_does_not_grow_with_the_batches():
+    batch = np.random.default_rng(0).standard_normal((50, 4, 8, 16))
+    mpca = MPCA(2).partial_fit(batch)
+    tracemalloc.start()
+    try:
+        for _ in range(30):
+            mpca.partial_fit(batch)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < batch.nbytes / 2
+    assert peak < 5 * batch.nbytes
 
 
 def test_many_chunks_are_added_up_in_spans(monkeypatch):

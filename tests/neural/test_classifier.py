@@ -107,6 +107,16 @@ def test_scale_of_the_input_does_not_matter(options):
     assert np.ptp(scores) < 0.1
 
 
+@pytest.mark.parametrize("input_scaling", ["cell", "all"])
+@pytest.mark.parametrize("scale", [2.0**10, 2.0**-20])
+def test_scaled_input_gives_the_same_network(input_scaling, scale):
+    X, y = patterns(30)
+    clf = classifier(**{**FAST, "max_epochs": 1, "input_scaling": input_scaling})
+    expected = clone(clf).fit(X, y).predict_proba(X)
+    found = clf.fit(X * scale, y).predict_proba(X * scale)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
 def test_float64_is_standardized_before_it_is_rounded():
     X, y = patterns(90)
     shifted = X.astype(np.float64) + 1e9  # float32 has steps of 64 there

@@ -7,6 +7,7 @@ import torch
 from sklearn.base import clone
 
 from skstrf import CNNClassifier, STRFTransformer, StyleTransfer
+from skstrf.style.base import ProgressReporter
 from skstrf.style.objectives import make_objective
 from skstrf.style.sounds import at_level
 from skstrf.texture import RandomNetwork, gram_matrix
@@ -205,6 +206,14 @@ def test_every_iteration_is_told_and_the_bar_moves(transfer, clicks, hiss, capsy
     ]
     assert told[-1]["loss"] == transfer.loss_curve_[-1, 0]
     assert "style transfer" in capsys.readouterr().err
+
+
+def test_the_bar_counts_all_channels_and_sounds(transfer, clicks, hiss, monkeypatch):
+    counts = []
+    monkeypatch.setattr(ProgressReporter, "report", lambda self, n, values: counts.append(n))
+    transfer.set_params(max_iter=2, tol=0).fit(hiss[None])
+    transfer.transform(np.stack([clicks, clicks[::-1]]).repeat(2, axis=0).reshape(2, 2, -1))
+    assert counts == [first + i for first in (0, 2, 4, 6) for i in range(3)]
 
 
 def test_interrupt_gives_the_best_so_far_and_the_rest_as_it_was(transfer, clicks, hiss):
