@@ -84,7 +84,7 @@ def trials(name, x):
     used = time.process_time() - start
     yield measure("complex, every frame, normalized (toolbox)", name, truth, back, used)
     for what, options in TENSORS.items():
-        strf = STRFTransformer(**{"pooling": "sample"} | options).fit(x[None])
+        strf = STRFTransformer(**{"pooling": "sample", "random_state": 0} | options).fit(x[None])
         tensor = strf.transform(x[None])
         start = time.process_time()
         back = strf.inverse_spectrogram(tensor)[0]

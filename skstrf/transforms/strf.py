@@ -110,7 +110,7 @@ class STRFTransformer(InvertibleTransformer):
     max_iter : int or None, default=None
         Maximum number of iterations of each stage of :meth:`inverse_transform`; None selects the
         default of each stage.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState instance or None, default=None
         Seed of the noise from which :meth:`inverse_transform` starts.
     dtype : {"float32", "float64"} or None, default=None
         Precision of the cortical stage and the output; None keeps that of the input.
@@ -241,7 +241,7 @@ class STRFTransformer(InvertibleTransformer):
         contrast="auto",
         normalize=True,
         max_iter=None,
-        random_state=0,
+        random_state=None,
         dtype=None,
         n_jobs=None,
         device="auto",
