@@ -7,6 +7,7 @@ import torch
 from sklearn.base import clone
 
 from skstrf import CNNClassifier, STRFTransformer, StyleTransfer
+from skstrf.style import objectives
 from skstrf.style.base import ProgressReporter
 from skstrf.style.objectives import make_objective
 from skstrf.style.sounds import at_level
@@ -206,6 +207,17 @@ def test_every_iteration_is_told_and_the_bar_moves(transfer, clicks, hiss, capsy
     ]
     assert told[-1]["loss"] == transfer.loss_curve_[-1, 0]
     assert "style transfer" in capsys.readouterr().err
+
+
+def test_long_styles_are_thinned_to_stretches_from_start_to_end(monkeypatch):
+    monkeypatch.setattr(objectives, "_MAX_FRAMES", 96)
+    first, second = torch.arange(2 * 100.0).reshape(2, 100), torch.arange(2 * 60.0).reshape(2, 60)
+    assert len(objectives._thinned([second], 3)) == 1  # short enough
+    parts = objectives._thinned([first, second], 3)
+    assert len(parts) == 4
+    assert all(20 <= part.shape[-1] <= 30 for part in parts)
+    torch.testing.assert_close(parts[0], first[:, : parts[0].shape[-1]])
+    torch.testing.assert_close(parts[-1], second[:, -parts[-1].shape[-1] :])
 
 
 def test_the_bar_counts_all_channels_and_sounds(transfer, clicks, hiss, monkeypatch):

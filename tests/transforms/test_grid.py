@@ -1,8 +1,11 @@
 """The grid of frames."""
 
+import threading
+
 import numpy as np
 import pytest
 
+from skstrf import STFTTransformer
 from skstrf.transforms.base import frame_axis, hop_length, n_frames
 
 
@@ -31,3 +34,14 @@ def test_rates_that_cannot_be():
         hop_length(16000, 20000)
     with pytest.raises(ValueError, match=r"nearest frame rates are 5333\.33, 8000 and 16000"):
         hop_length(16000, 9000)
+
+
+def test_sounds_are_computed_side_by_side_in_as_many_threads_as_asked_for():
+    both = threading.Barrier(2, timeout=60)  # which a single thread would never pass
+
+    def meet(x):
+        both.wait()
+        return 2 * x
+
+    found = STFTTransformer(n_jobs=2)._map_rows(meet, np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(found, 2 * np.arange(6.0).reshape(2, 3))
