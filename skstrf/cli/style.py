@@ -136,6 +136,10 @@ def _run_folders(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     from skstrf.experiments.style import pair_files
 
     check_report()
+    if args.report or args.no_report:
+        raise ValueError(
+            "--report and --no-report are for files. For folders the report is OUT/report.html."
+        )
     if len(args.styles) > 1:
         raise ValueError("Give one folder of styles, or none, beside a folder of contents.")
     contents = find_audio_files(args.content)

@@ -152,6 +152,8 @@ def test_folders_and_files_are_told_apart(folder, tmp_path, capsys):
         ([content], "at least one sound file for the style"),
         ([str(folder), content, content], "one folder of styles"),
         ([str(folder), content], "is a file, not a folder"),
+        ([str(folder), "--no-report"], "--report and --no-report are for files"),
+        ([str(folder), "--report", "a.html"], "--report and --no-report are for files"),
     ]:
         assert main(["style", *arguments, "-o", out]) == 2
         assert message in capsys.readouterr().err
