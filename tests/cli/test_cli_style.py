@@ -174,9 +174,8 @@ def test_pairs_that_cannot_be_used_do_not_stop_the_others(folder):
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
 def test_a_result_beyond_full_scale_is_turned_down_and_that_is_said(
-    folder, tmp_path, capsys, figures, suffix
+    folder, tmp_path, capsys, suffix
 ):
-    figures.undo()
     loud = tmp_path / "loud.wav"
     clicks, rate = soundfile.read(folder / "clicks.wav")
     soundfile.write(loud, clicks / np.abs(clicks).max() * 1.48, rate, subtype="FLOAT")
@@ -191,8 +190,7 @@ def test_a_result_beyond_full_scale_is_turned_down_and_that_is_said(
     assert "dB softer" in out.with_suffix(".html").read_text()
 
 
-def test_the_report_says_how_much_softer_a_result_is(folder, tmp_path, capsys, figures):
-    figures.undo()
+def test_the_report_says_how_much_softer_a_result_is(tmp_path, capsys):
     peaks = np.zeros((RATE, 1))
     peaks[::4000] = 0.99  # the texture of noise has no such peaks, but those of clicks do
     soundfile.write(
