@@ -634,7 +634,8 @@ def _open(path: Path, *, read_only: bool) -> _Store:
             raise ValueError("the dtype of X is not that of its settings")
     except Exception as error:  # a damaged description can raise anything
         raise ValueError(f"{escape(path)} is damaged: {error}. {_REMEDY}") from error
-    arrays["X"] = _Tensors(arrays["X"].async_array)
+    # The public name of this attribute is newer than the oldest zarr that is supported.
+    arrays["X"] = _Tensors(arrays["X"]._async_array)
     return _Store(path, about, **arrays)
 
 
