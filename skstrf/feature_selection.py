@@ -23,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_consistent_length, column_or_1d, get_tags
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_memory
 
+from skstrf.caching.backend import open_memory
 from skstrf.utils.arrays import is_torch, to_numpy
 from skstrf.utils.cluster import WorkerDied, current_client, run_on_cluster
 from skstrf.utils.lazy import apply_samplewise, is_dask, whole_samples
@@ -217,7 +217,8 @@ def channel_scores(
     memory = os.path.abspath(memory) if isinstance(memory, str | os.PathLike) else memory
     as_tensors = _accepts_tensors(estimator)
     if current_client() is None:
-        score = check_memory(memory).cache(_score_channel)
+        # Without memory maps, which joblib would read back from a disk that is full.
+        score = open_memory(memory).cache(_score_channel, mmap_mode=None)
         # Without memory maps, whose cache keys differ from those of the arrays they hold.
         outcomes = Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes=None)(
             delayed(score)(estimator, _channel(X, place, as_tensors), y, folds, scoring)
@@ -254,7 +255,9 @@ def _score_place(
     memory: Any,
 ) -> np.ndarray:
     channel = _channel(X, place, _accepts_tensors(estimator))
-    return check_memory(memory).cache(_score_channel)(estimator, channel, y, folds, scoring)
+    return open_memory(memory).cache(_score_channel, mmap_mode=None)(
+        estimator, channel, y, folds, scoring
+    )
 
 
 def _check_data(X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skstrf.caching.files import open_to_others
 from skstrf.caching.fingerprints import (
     array_key,
     file_key,
@@ -26,10 +27,13 @@ from skstrf.caching.fingerprints import (
     is_stateless,
     stage_settings,
 )
-from skstrf.caching.recordings import open_store, read_row, write_row
+from skstrf.caching.recordings import open_store, read_row, row_path, write_row
+from skstrf.caching.stages import NotPlainError, dump_fitted, load_fitted
 from skstrf.datasets import AudioLoader
 from skstrf.datasets.loader import as_filenames
-from skstrf.utils.messages import describe_skipped, warn_user
+from skstrf.feature_selection import ChannelScores
+from skstrf.transforms.base import Axis
+from skstrf.utils.messages import describe_skipped, escape, warn_user
 from skstrf.utils.optional import import_optional
 
 __all__ = [
@@ -62,7 +66,17 @@ _CHUNK = 8
 _N_LOCKS = 4096
 # Part of every key, to be raised when entries of earlier versions must not be used any more.
 # Those of version 0.1.0 may hold tensors of recordings that learned stages have transformed.
-_ENTRIES_VERSION = "stage 2"
+_ENTRIES_VERSION = "stage 3"
+
+
+# Types of plain fields that fitted stages may hold.
+_RECORDS = (Axis, ChannelScores)
+# Parameters that may differ between the stage that was stored and the one that reads it.
+_OWN = ("n_jobs", "verbose")
+
+
+def _pickle_key(key: str) -> str:
+    return hash_strings("pickle", key)
 
 
 class Entries:
@@ -84,14 +98,55 @@ class Entries:
         if plain and self.can_write:
             self.can_write = write_row(self.store, key, _ENTRIES_VERSION, array)
 
-    def read_stage(self, key: str) -> Any:
-        """Read a fitted stage; return None if there is none."""
+    def read_stage(self, key: str, step: Any) -> Any:
+        """Return a copy of a stage, fitted as stored; return None if it is not stored."""
         content = self.read(key)
-        return None if content is None else pickle.loads(content.tobytes())
+        pickled = _pickle_key(key)
+        try:
+            if content is not None:
+                return load_fitted(content.tobytes(), step, _RECORDS)
+            content = self.read(pickled)
+            if content is None or not self._trusts(
+                row_path(self.store, pickled, _ENTRIES_VERSION), step
+            ):
+                return None
+            fitted = pickle.loads(content.tobytes())
+            own = {k: v for k, v in step.get_params(deep=False).items() if k in _OWN}
+            return fitted.set_params(**own)
+        except Exception as error:  # an entry that was not written here may raise anything
+            logger.warning(
+                "memory: a fitted %s is damaged and is fitted again: %s",
+                type(step).__name__,
+                error,
+            )
+            return None
 
     def write_stage(self, key: str, step: Any) -> None:
-        """Store a fitted stage."""
-        self.write(key, np.frombuffer(pickle.dumps(step), dtype=np.uint8))
+        """Store a fitted stage: as plain values and arrays, or else as a pickle."""
+        try:
+            content = dump_fitted(step, _RECORDS)
+        except NotPlainError:
+            if not self._trusts(self.store.store_backend.location, step):
+                return
+            key = _pickle_key(key)
+            try:
+                content = pickle.dumps(step)
+            except Exception as error:  # pickling runs the object's own code
+                name = type(step).__name__
+                logger.warning("memory: %s cannot be pickled, thus not stored: %s", name, error)
+                return
+        self.write(key, np.frombuffer(content, dtype=np.uint8))
+
+    def _trusts(self, path: str, step: Any) -> bool:
+        """Say whether only this user can have written a pickle; warn if others can, too."""
+        place = open_to_others(path)
+        if place is not None:
+            warn_user(
+                f"{type(step).__name__} has to be stored as a pickle, which can run code. "
+                f"Since other users can write to {escape(place)}, it is fitted again each time. "
+                "Give a folder of your own, or remove their permission (chmod go-w)."
+            )
+        return place is None
 
     def lock(self, key: str) -> Any:
         """Return the lock of a computation, which a process that is killed releases."""
@@ -176,17 +231,17 @@ class Stages:
         if not rest:
             return tuple(head), key
         with self.entries.lock(key):
-            stored = self.entries.read_stage(key)
-            if stored is None:
-                sound = _first_sound(loaders[0], X) if loaders else X[:1]
-                for step, following in zip(rest, [*rest[1:], None], strict=True):
-                    step.fit(sound)
-                    sound = sound if following is None else step.transform(sound)
-                self.entries.write_stage(key, rest)
-                stored = rest
-        for fresh, old in zip(rest, stored, strict=True):
-            old.set_params(**fresh.get_params(deep=False))  # n_jobs and the like
-        return (*loaders, *stored), key
+            keys = [hash_strings(key, str(place)) for place in range(len(rest))]
+            stored = [self.entries.read_stage(k, s) for k, s in zip(keys, rest, strict=True)]
+            if None not in stored:
+                return (*loaders, *stored), key
+            sound = _first_sound(loaders[0], X) if loaders else X[:1]
+            for step, following in zip(rest, [*rest[1:], None], strict=True):
+                step.fit(sound)
+                sound = sound if following is None else step.transform(sound)
+            for step_key, step in zip(keys, rest, strict=True):
+                self.entries.write_stage(step_key, step)
+        return (*loaders, *rest), key
 
     # The head is a tuple: what is computed later must not see the stages fitted meanwhile.
     def _head_data(self, head: tuple[Any, ...], key: str, X: Any, keys: list[str]) -> _Data:
@@ -278,15 +333,13 @@ class Stages:
 
     def _fit_stage(self, step: Any, key: str, data: _Data, y: Any) -> tuple[Any, _Data]:
         """Fit a stage, or find it fitted; also return its output for its training samples."""
-        stored = self.entries.read_stage(key)
+        stored = self.entries.read_stage(key, step)
         if stored is None:
             X = data.get()  # before the lock, because no lock is taken while another is held
             with self.entries.lock(key):
-                stored = self.entries.read_stage(key)  # another process may have been faster
+                stored = self.entries.read_stage(key, step)  # another process may have been faster
                 if stored is None:
                     stored = self._learn(clone(step), key, data.key, X, y)
-        free = {k: v for k, v in step.get_params(deep=False).items() if k in ("n_jobs", "verbose")}
-        stored.set_params(**free)
         if not _has_own_fit_transform(step):
             return stored, self._through(stored, key, data)
         # Its output for the training samples may differ from that of transform.

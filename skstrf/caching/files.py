@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -15,7 +16,14 @@ from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 
-__all__ = ["atomic_write", "sweep", "sync_folder", "temporary_folder", "temporary_name"]
+__all__ = [
+    "atomic_write",
+    "open_to_others",
+    "sweep",
+    "sync_folder",
+    "temporary_folder",
+    "temporary_name",
+]
 
 # Seconds since its last change after which a temporary file may be abandoned.
 ABANDONED = 600
@@ -47,6 +55,23 @@ def sweep(folder: str | os.PathLike[str], *, age: float = ABANDONED) -> None:
             with suppress(OSError):  # another process has removed it
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime >= age:
                     _remove(entry.path)
+
+
+def open_to_others(path: str | os.PathLike[str]) -> str | None:
+    """Return the file or folder through which another user could have written a file, if any.
+
+    A folder like /tmp, in which nobody can replace what belongs to others, is no such folder.
+    """
+    if os.name == "nt":  # whose permissions the standard library does not read
+        return os.fspath(path)
+    path = Path(os.path.realpath(path))
+    for place in (path, *path.parents):
+        status = place.lstat()
+        others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        is_sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        if status.st_uid not in (0, os.geteuid()) or (others_write and not is_sticky):
+            return str(place)
+    return None
 
 
 _sweep_once = lru_cache(maxsize=256)(sweep)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import joblib
 import numpy as np
 
+from skstrf.caching.backend import open_memory
 from skstrf.caching.fingerprints import fingerprint
 
 __all__ = [
     "cached_rows",
     "open_store",
     "read_row",
+    "row_path",
     "write_row",
 ]
 
@@ -96,21 +96,7 @@ class _Rows:
 
 def open_store(memory: Any) -> Any:
     """Open joblib's store of entries; return None if there is none to be used."""
-    if isinstance(memory, str | os.PathLike):
-        folder = os.fsdecode(memory)
-        try:
-            memory = joblib.Memory(folder, mmap_mode="r", verbose=0)
-        except OSError as error:
-            raise ValueError(
-                f"memory={folder!r} cannot be created as a folder: {error}. "
-                "Give a folder that can be written to, or None."
-            ) from error
-    if memory is None:
-        return None
-    if not isinstance(memory, joblib.Memory):
-        raise ValueError(
-            f"memory must be None, a folder or a joblib.Memory, got {type(memory).__name__}."
-        )
+    memory = open_memory(memory, mmap_mode="r")
     if memory.store_backend is None:
         return None
     try:
@@ -130,34 +116,32 @@ def open_store(memory: Any) -> Any:
 def read_row(store: Any, name: str, settings: str) -> np.ndarray | None:
     """Read one entry."""
     try:
-        entry = store.call_and_shelve(name, settings).get()
-        row, checksum = entry["row"], entry["checksum"]
-        if checksum != _checksum(row, name, settings):
-            raise ValueError("its checksum is wrong")
+        return store.call_and_shelve(name, settings).get()
     except _Missing:
         return None
-    except Exception as error:  # a damaged pickle may raise anything
-        _logger.warning("memory: the entry of a sound is damaged and is computed again: %s", error)
+    except Exception as error:  # a damaged file may raise anything
+        reason = error.__cause__ or error  # joblib makes a KeyError of a ValueError
+        _logger.warning(
+            "memory: the entry of a sound is damaged and is computed again: %s", reason
+        )
         return None
-    return row
+
+
+def row_path(store: Any, name: str, settings: str) -> str:
+    """Return the path of an entry that has been read."""
+    entry = store.call_and_shelve(name, settings)
+    return store.store_backend.path((entry.func_id, entry.args_id))
 
 
 def write_row(store: Any, name: str, settings: str, row: np.ndarray) -> bool:
     """Store one entry."""
-    row = np.ascontiguousarray(row)
-    entry = {"row": row, "checksum": _checksum(row, name, settings)}
-    reason = "see joblib's warning"
+    reason = "see the warning"
     try:
-        store.call(name, settings, row=entry)  # joblib warns of what cannot be written
+        # The backend warns of what cannot be written.
+        store.call(name, settings, row=row)
         if store.check_call_in_cache(name, settings):
             return True
     except Exception as error:  # of reading back what was to be written
         reason = str(error)
     _logger.warning("memory cannot be written to, so further results are not stored: %s", reason)
     return False
-
-
-def _checksum(row: np.ndarray, name: str, settings: str) -> int:
-    """Return the CRC-32 of the values, their shape and dtype, and the key of the entry."""
-    header = repr((name, settings, row.dtype.str, row.shape))
-    return zlib.crc32(np.ascontiguousarray(row).data, zlib.crc32(header.encode()))

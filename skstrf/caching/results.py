@@ -80,18 +80,24 @@ class ResultCache:
             return kept["found"]
         found = to_jsonable(compute())
         self.folder.mkdir(parents=True, exist_ok=True)
+        part = {"name": name, "found": found, "checksum": _checksum(name, found)}
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps({"name": name, "found": found}), encoding="utf-8")
+            temporary.write_text(json.dumps(part), encoding="utf-8")
         return found
 
     def _read(self, path: Path, name: str) -> dict[str, Any] | None:
+        if not path.is_file():
+            return None
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            logger.warning(
-                "%s: the stored result is damaged and is computed again: %s", name, error
-            )
-            return None
-        return kept if isinstance(kept, dict) and kept.get("name") == name else None
+            if kept["name"] == name and kept["checksum"] == _checksum(name, kept["found"]):
+                return kept
+            reason = "its checksum is wrong"
+        except Exception as error:  # a damaged file may raise anything
+            reason = str(error) or type(error).__name__
+        logger.warning("%s: the stored result is damaged and is computed again: %s", name, reason)
+        return None
+
+
+def _checksum(name: str, found: Any) -> str:
+    return hash_strings(name, json.dumps(found))

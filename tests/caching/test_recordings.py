@@ -12,8 +12,8 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-from joblib._store_backends import FileSystemStoreBackend
 
+from skstrf.caching.backend import ArrayStore
 from skstrf.caching.recordings import cached_rows
 
 KEY = {"algorithm": "cube", "version": 1, "floor": 0.5}
@@ -137,15 +137,15 @@ def test_a_users_memory_keeps_its_options(tmp_path, sounds, options, capsys):
 
 def test_a_path_is_read_by_mapping(tmp_path, sounds, monkeypatch):
     modes = set()
-    load = FileSystemStoreBackend.load_item
+    load = ArrayStore.load_item
 
     def spy(self, *args, **kwargs):
         modes.add(self.mmap_mode)
         item = load(self, *args, **kwargs)
-        modes.add(type(item["row"]))
+        modes.add(type(item))
         return item
 
-    monkeypatch.setattr(FileSystemStoreBackend, "load_item", spy)
+    monkeypatch.setattr(ArrayStore, "load_item", spy)
     for folder in (tmp_path, str(tmp_path)):
         cached_rows(Counting(), sounds, memory=folder, key=KEY)
     assert modes == {"r", np.memmap}
@@ -235,6 +235,7 @@ def test_an_edited_function_neither_crashes_nor_gives_wrong_rows(tmp_path):
 SCRIPT = """
 import os, signal, sys
 import numpy as np
+from skstrf.caching.backend import ArrayStore
 from skstrf.caching.recordings import cached_rows
 
 folder = sys.argv[1]
@@ -327,7 +328,7 @@ def read_only(monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         return open(path, mode)
 
-    monkeypatch.setattr(FileSystemStoreBackend, "_open_item", staticmethod(opening))
+    monkeypatch.setattr(ArrayStore, "_open_item", staticmethod(opening))
 
 
 @pytest.mark.parametrize("mmap_mode", [None, "r"])
