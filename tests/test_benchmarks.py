@@ -57,9 +57,10 @@ SCRIPTS = {
     "representations": "{data} --seeds 1 --max-epochs 1 --output {out}/r.csv",
     "scaling": "--clips 4 --workers 1 --seconds 0.5 --repeats 1",
     "search": "--sounds 30",
-    "stationarity": "{data} --clips 2 --surrogates 19 --n-jobs 1 --output {out}",
-    "stationarity_calibration": "--draws 1 --power-draws 1 --surrogates 19 --alternatives 1 "
-    "--shape 32 64 --output {out}/s.csv",
+    "stationarity": "{data} --clips 2 --surrogates 19 --settings raw contrast --n-jobs 1 "
+    "--output {out}",
+    "stationarity_calibration": "--draws 1 --power-draws 1 --surrogates 19 --others 1 "
+    "--shape 16 64 --tables size power --output {out}",
     "style": "{sound} {sound} --seconds 1 --max-iter 1 --output {out}/t.csv",
     "training": "--samples 20 --frames 5 --epochs 2 --output {out}/n.csv",
 }

@@ -16,9 +16,9 @@ __all__ = ["add_command", "run"]
 DESCRIPTION = """Measure how stationary nine representations of the sounds of a folder are.
 
 STFT, Mel, MFCC, Chroma, Wavelet, Scattering, Gammatone, Cochleogram and STRF are computed,
-resampled to one grid, and tested line by line along every axis and plane by plane. Rates lie
-between 0 (not stationary) and 1; all pairs of representations are compared over the same
-sounds."""
+resampled to one grid, and tested line by line along every axis and plane by plane. Stationarity
+lies between 0 and 1 (no slow change beyond chance); all pairs of representations are compared
+over the same sounds."""
 EPILOG = """the folder DIR:
   sounds at any depth: wav, flac, ogg, mp3, au, aiff; any sampling rate.
 

@@ -26,13 +26,13 @@ __all__ = ["StationarityResults", "make_representations", "run_stationarity"]
 GRID = (64, 128)
 # Frames of the auditory spectrogram per second, at the default hop duration of 8 ms.
 AUDITORY_RATE = 125
-MEASURES = ("rate", "raw_rate", "pi0", "p_value", "effect")
+MEASURES = ("stationarity", "rate", "raw_rate", "p_value", "effect")
 AXES = {
     "time": "along time: whether level and variability of the rows are constant",
     "frequency": "along frequency, or the axis in its place: the same for the columns",
     "plane": "over the plane: whether the local spectra of all parts are alike",
 }
-CAPTIONS = {"rate": "Rates of stationarity", "effect": "Effects: 1 where stationary"}
+CAPTIONS = {"stationarity": "Stationarity", "rate": "Estimated shares of stationary lines"}
 
 
 @dataclass(kw_only=True)
@@ -54,10 +54,10 @@ class StationarityResults(Results):
         """Return the axes of a representation; "plane" is the last one."""
         return list(self.measures[name])
 
-    def values(self, axis: str, measure: str = "rate") -> dict[str, np.ndarray]:
+    def values(self, axis: str, measure: str = "stationarity") -> dict[str, np.ndarray]:
         """Return one measure (see `MEASURES`) of each sound, by representation.
 
-        The rate of the plane is its score; "raw_rate" and "pi0" are measured along axes only.
+        The stationarity of the plane is its score; rates are measured along axes only.
         """
         return {
             name: axes[axis][measure]
@@ -74,7 +74,7 @@ class StationarityResults(Results):
         for name, axes in self.measures.items():
             for axis, found in axes.items():
                 row: dict[str, Any] = {"representation": name, "axis": axis}
-                for measure in ("rate", "pi0", "effect"):
+                for measure in ("stationarity", "rate"):
                     values = found.get(measure)
                     interval: tuple[float | None, ...] = (None, None, None)
                     if values is not None:
@@ -85,16 +85,18 @@ class StationarityResults(Results):
                 rows.append(row)
         return rows
 
-    def comparisons(self, axis: str, measure: str = "rate") -> list[dict[str, Any]]:
+    def comparisons(self, axis: str, measure: str = "stationarity") -> list[dict[str, Any]]:
         """Compare all pairs of representations along one axis, over the same sounds."""
-        return compare_pairs(self.values(axis, measure))
+        return compare_pairs(self.values(axis, measure), random_state=self.random_state)
 
     def summary(self) -> str:
-        """Return the mean rates of every representation, one per line, as text."""
+        """Return the mean stationarity of every representation, one per line, as text."""
         width = max(map(len, self.names))
         lines = []
         for name, axes in self.measures.items():
-            cells = [f"{axis} {np.mean(found['rate']):.3f}" for axis, found in axes.items()]
+            cells = [
+                f"{axis} {np.mean(found['stationarity']):.3f}" for axis, found in axes.items()
+            ]
             lines.append(f"{name:{width}}  " + "  ".join(cells))
         return "\n".join(lines)
 
@@ -113,9 +115,10 @@ class StationarityResults(Results):
     def _add_results(self, report: Report, notes: list[str]) -> None:
         rows, columns = self.settings["grid"]
         text = [
-            "The rate is the share of lines whose stationarity is not rejected (false discovery "
-            "rate 5 %): 1 is stationary throughout. The rate of the plane is the inverse of how "
-            "much more its local spectra vary than those of a homogeneous field.",
+            "Stationarity along an axis is one minus the share of the variance of the lines that "
+            "slow changes of level or variability explain, beyond what the fast fluctuations "
+            "predict. The stationarity of the plane is the inverse of how much more its local "
+            "spectra vary than those of a homogeneous field.",
             f"All planes were brought to {rows} channels by {columns} frames.",
             *notes,
         ]
@@ -132,31 +135,33 @@ class StationarityResults(Results):
                     self._add_pairs(report, axis, measure, f"{measure} {text_of_axis}")
 
     def _add_table(self, report: Report) -> None:
-        keys = ("rate", "rate_low", "rate_high", "pi0", "effect", "rejected")
+        keys = ("stationarity", "stationarity_low", "stationarity_high", "rate", "rejected")
         rows = [
             [row["representation"], row["axis"], *(row[key] for key in keys)]
             for row in self.table()
         ]
-        names = ["representation", "axis", "rate", "from", "to", "share", "effect", "rejected"]
+        names = ["representation", "axis", "stationarity", "from", "to", "share", "rejected"]
         note = (
-            "From, to: 95 % bootstrap interval of the mean rate over sounds. Share: of stationary "
-            "lines, estimated from all p-values. Effect: variation of lines, or of local spectra, "
-            "in units of stationary surrogates. Rejected: share of sounds whose stationarity over "
-            "the axis is rejected at 5 %, with one test for each sound."
+            "From, to: 95 % bootstrap interval of the mean stationarity over sounds. Share: of "
+            "stationary lines, estimated from all p-values. Rejected: share of sounds whose "
+            "stationarity over the axis is rejected at 5 %, with one test for each sound."
         )
         report.add_table("Table", names, rows, note=note)
 
     def _add_pairs(self, report: Report, axis: str, measure: str, caption: str) -> None:
-        keys = ("difference", "rank_biserial", "p_value", "p_holm")
+        keys = ("difference", "low", "high", "detectable", "rank_biserial", "p_value", "p_holm")
         rows = [
             [pair["first"], pair["second"], *(pair[key] for key in keys)]
             for pair in self.comparisons(axis, measure)
         ]
-        names = ["first", "second", "difference", "rank correlation", "p", "p (Holm)"]
+        names = ["first", "second", "difference", "from", "to", "detectable"]
+        names += ["rank correlation", "p", "p (Holm)"]
         note = (
-            "Difference: mean of the first less that of the second. Rank correlation: matched "
-            "pairs, from -1 to 1. p: Wilcoxon's signed-rank test over sounds; Holm's correction "
-            "is for all pairs of this table."
+            "Difference: mean of the first less that of the second, with its 95 % bootstrap "
+            "interval over sounds. Detectable: the difference of means that a paired t-test at "
+            "the level of Holm's first step would find with a probability of 80 %. Rank "
+            "correlation: matched pairs, from -1 to 1. p: Wilcoxon's signed-rank test over "
+            "sounds; Holm's correction is for all pairs of this table."
         )
         report.add_table(f"Pairs: {axis}", names, rows, caption=caption.capitalize(), note=note)
 
@@ -186,25 +191,43 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def compare_pairs(values: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def compare_pairs(
+    values: Mapping[str, np.ndarray], *, random_state: int = 0
+) -> list[dict[str, Any]]:
     """Compare all pairs of representations of the same sounds by Wilcoxon's signed-rank test."""
-    pairs = [
-        {"first": first, "second": second} | _compare(np.asarray(a) - np.asarray(b))
-        for (first, a), (second, b) in combinations(values.items(), 2)
-    ]
+    chosen = list(combinations(values.items(), 2))
+    pairs = []
+    for (first, a), (second, b) in chosen:
+        difference = np.asarray(a) - np.asarray(b)
+        mean, low, high = mean_interval(difference, random_state=random_state)
+        found = {"first": first, "second": second, "difference": mean, "low": low, "high": high}
+        found["detectable"] = detectable_difference(difference, alpha=0.05 / len(chosen))
+        pairs.append(found | _signed_ranks(difference))
     corrected = holm(np.array([pair["p_value"] for pair in pairs]))
     return [pair | {"p_holm": float(p)} for pair, p in zip(pairs, corrected, strict=True)]
 
 
-def _compare(difference: np.ndarray) -> dict[str, float]:
+def detectable_difference(
+    difference: np.ndarray, *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Mean difference that a paired t-test would find with this probability, at this spread."""
+    from scipy.stats import t
+
+    degrees = len(difference) - 1
+    if degrees < 1:
+        return float("nan")
+    standard_error = np.std(difference, ddof=1) / np.sqrt(len(difference))
+    return float((t.ppf(1 - alpha / 2, degrees) + t.ppf(power, degrees)) * standard_error)
+
+
+def _signed_ranks(difference: np.ndarray) -> dict[str, float]:
     from scipy.stats import rankdata, wilcoxon
 
     counted = difference[difference != 0]
     if len(counted) == 0:
-        return {"difference": 0.0, "p_value": 1.0, "rank_biserial": 0.0}
+        return {"p_value": 1.0, "rank_biserial": 0.0}
     ranks = rankdata(np.abs(counted))
     return {
-        "difference": float(difference.mean()),
         "p_value": float(wilcoxon(counted).pvalue),
         "rank_biserial": float((ranks * np.sign(counted)).sum() / ranks.sum()),
     }
@@ -268,7 +291,7 @@ def run_stationarity(
     grid : (int, int), default=(64, 128)
         Numbers of channels and frames to which the last two axes of every representation are
         brought, by averaging or, where there are fewer points, by linear interpolation. The power
-        of the tests grows with the number of points, so rates are comparable on one grid only.
+        of the tests grows with the number of points, so results are comparable on one grid only.
     scorer : StationarityScorer or None, default=None
         Scorer of all planes. None uses 199 surrogates and the `random_state`.
     on_error : {"raise", "warn"}, default="raise"
@@ -374,9 +397,9 @@ def _scored(scorer: StationarityScorer, planes: np.ndarray) -> dict[str, dict[st
     found = {("frequency" if n == scorer.axis_names_[-2] else n): v for n, v in found.items()}
     if scorer.plane_score_ is not None:
         found["plane"] = {
-            "rate": scorer.plane_score_,
+            "stationarity": scorer.plane_score_,
             "p_value": scorer.plane_p_value_,
-            "effect": scorer.plane_effect_,
+            "effect": 1 - scorer.plane_score_,
         }
     return found
 

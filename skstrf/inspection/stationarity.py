@@ -14,9 +14,9 @@ __all__ = ["StationarityDisplay"]
 
 _ORDER = ("time", "frequency", "plane", "scale", "rate")
 _LABELS = {
-    "rate": "rate of stationarity",
-    "pi0": "estimated share\nof stationary lines",
-    "effect": "effect (1: stationary)",
+    "stationarity": "stationarity",
+    "rate": "estimated share\nof stationary lines",
+    "effect": "share of variance\nof slow changes",
 }
 
 
@@ -29,7 +29,7 @@ class StationarityDisplay:
         Results. Each mapping has ``representation``, ``axis``, and `measure` with its bounds
         ``<measure>_low`` and ``<measure>_high``, None or NaN where they are unknown, as in the
         table of StationarityResults.
-    measure : {"rate", "pi0", "effect"}, default="rate"
+    measure : {"stationarity", "rate", "effect"}, default="stationarity"
         Measure to plot.
 
     Attributes
@@ -49,27 +49,28 @@ class StationarityDisplay:
     Examples
     --------
     >>> from skstrf.inspection import StationarityDisplay
-    >>> row = {"representation": "Mel", "axis": "time", "rate": 0.7}
-    >>> display = StationarityDisplay([row | {"rate_low": 0.6, "rate_high": 0.8}]).plot()
+    >>> row = {"representation": "Mel", "axis": "time", "stationarity": 0.7}
+    >>> bounds = {"stationarity_low": 0.6, "stationarity_high": 0.8}
+    >>> display = StationarityDisplay([row | bounds]).plot()
     >>> [ax.get_title() for ax in display.axes_]
     ['time']
     >>> import matplotlib.pyplot as plt
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, rows, *, measure="rate"):
+    def __init__(self, rows, *, measure="stationarity"):
         self.rows = rows
         self.measure = measure
 
     @classmethod
-    def from_results(cls, results, *, measure="rate", ax=None) -> StationarityDisplay:
+    def from_results(cls, results, *, measure="stationarity", ax=None) -> StationarityDisplay:
         """Plot a comparison of representations.
 
         Parameters
         ----------
         results : StationarityResults
             Results of :func:`skstrf.experiments.run_stationarity`.
-        measure : {"rate", "pi0", "effect"}, default="rate"
+        measure : {"stationarity", "rate", "effect"}, default="stationarity"
             Measure to plot.
         ax : array-like of Axes or None, default=None
             Axes to plot on, see :meth:`plot`.
@@ -82,7 +83,7 @@ class StationarityDisplay:
         return cls(results.table(), measure=measure).plot(ax=ax)
 
     @classmethod
-    def from_estimator(cls, estimator, *, measure="rate", ax=None) -> StationarityDisplay:
+    def from_estimator(cls, estimator, *, measure="stationarity", ax=None) -> StationarityDisplay:
         """Plot fitted scorers.
 
         Parameters
@@ -90,7 +91,7 @@ class StationarityDisplay:
         estimator : StationarityScorer, or mapping of str to StationarityScorer
             Fitted scorers. The means are over the sounds seen in fit, with 95 % confidence
             intervals by a normal approximation.
-        measure : {"rate", "pi0", "effect"}, default="rate"
+        measure : {"stationarity", "rate", "effect"}, default="stationarity"
             Measure to plot.
         ax : array-like of Axes or None, default=None
             Axes to plot on, see :meth:`plot`.
@@ -116,9 +117,9 @@ class StationarityDisplay:
         for name, scorer in scorers.items():
             check_is_fitted(scorer)
             columns = dict(zip(scorer.axis_names_, getattr(scorer, f"{measure}_").T, strict=True))
-            whole = {"rate": scorer.plane_score_, "effect": scorer.plane_effect_}.get(measure)
-            if whole is not None:
-                columns["plane"] = whole
+            score = scorer.plane_score_
+            if score is not None and measure != "rate":
+                columns["plane"] = 1 - score if measure == "effect" else score
             rows += [_row(name, axis, measure, values) for axis, values in columns.items()]
         return cls(rows, measure=measure).plot(ax=ax)
 
@@ -163,9 +164,7 @@ class StationarityDisplay:
 def _row(name: str, axis: str, measure: str, values: np.ndarray) -> dict[str, Any]:
     mean = float(np.mean(values))
     half = 1.96 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    low, high = mean - half, mean + half
-    if measure in ("rate", "pi0"):
-        low, high = np.clip([low, high], 0.0, 1.0)  # keeps the NaN of a single sound
+    low, high = np.clip([mean - half, mean + half], 0.0, 1.0)  # keeps the NaN of a single sound
     bounds = {measure: mean, f"{measure}_low": low, f"{measure}_high": high}
     return {"representation": name, "axis": axis} | bounds
 
@@ -189,12 +188,8 @@ def _draw(ax: Any, rows: list[Mapping[str, Any]], names: list[str], measure: str
     (points,) = ax.plot(means, places, "o", color=BLUE, markersize=4.5, linestyle="none")
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    if measure in ("rate", "pi0"):
-        ax.set_xlim(-0.06, 1.06)
-        ax.set_xticks([0, 0.5, 1])
-    else:
-        ax.axvline(1, color="0.45", linewidth=0.9, linestyle=":")
-        ax.margins(x=0.12)
+    ax.set_xlim(-0.06, 1.06)
+    ax.set_xticks([0, 0.5, 1])
     finish_chart(ax, _LABELS.get(measure, measure), grid="x")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skstrf.surrogates.lines import lines_test, null_share, stationarity_rate
+from skstrf.surrogates.lines import LinesTestResult, lines_test
 from skstrf.surrogates.planes import PlaneTestResult, median_polish, plane_test
 
 __all__ = ["TensorScore", "block_grid", "score_tensor"]
@@ -17,15 +17,9 @@ _BLOCKS, _BLOCK_POINTS = 4, 8
 
 
 class TensorScore(NamedTuple):
-    """Scores of one tensor: arrays with one entry for each axis tested, and tests of planes."""
+    """Tests of one tensor: of the lines along each axis, and of its planes."""
 
-    rate: np.ndarray
-    raw_rate: np.ndarray
-    pi0: np.ndarray
-    p_value: np.ndarray
-    level_p_value: np.ndarray
-    variance_p_value: np.ndarray
-    effect: np.ndarray
+    lines: list[LinesTestResult]
     planes: list[PlaneTestResult]
 
 
@@ -51,7 +45,13 @@ def score_tensor(
         x = median_polish(x)
     linear = detrend == "linear"
     tests = [
-        lines_test(_some_groups(_lines(x, axis), max_lines), n_surrogates, seed, detrend=linear)
+        lines_test(
+            _some_groups(_lines(x, axis), max_lines),
+            n_surrogates,
+            seed,
+            detrend=linear,
+            alpha=alpha,
+        )
         for axis in axes
     ]
     planes: list[PlaneTestResult] = []
@@ -59,16 +59,7 @@ def score_tensor(
         flat = _some_groups(x.reshape(-1, *x.shape[-2:]), max_lines)
         flat = _without_gradients(flat) if linear else flat
         planes = [plane_test(plane, n_surrogates, seed, n_blocks=blocks) for plane in flat]
-    return TensorScore(
-        np.array([stationarity_rate(test.p_values, alpha) for test in tests]),
-        np.array([np.mean(test.p_values > alpha) for test in tests]),
-        np.array([null_share(test.p_values) for test in tests]),
-        np.array([test.p_value for test in tests]),
-        np.array([test.level_p_value for test in tests]),
-        np.array([test.variance_p_value for test in tests]),
-        np.array([test.effect for test in tests]),
-        planes,
-    )
+    return TensorScore(tests, planes)
 
 
 def _lines(x: np.ndarray, axis: int) -> np.ndarray:

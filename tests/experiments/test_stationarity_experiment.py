@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from scipy.stats import wilcoxon
+from scipy.stats import ttest_1samp, wilcoxon
 
 from skstrf import MelTransformer, StationarityScorer, STFTTransformer
 from skstrf.__main__ import main
@@ -14,9 +14,14 @@ from skstrf.experiments import (
     make_representations,
     run_stationarity,
 )
-from skstrf.experiments.stationarity import compare_pairs, holm, mean_interval
+from skstrf.experiments.stationarity import (
+    compare_pairs,
+    detectable_difference,
+    holm,
+    mean_interval,
+)
 
-QUICK = StationarityScorer(n_surrogates=19, random_state=0)
+QUICK = StationarityScorer(n_surrogates=79, random_state=0)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +65,17 @@ def test_pairs_are_compared_by_wilcoxon():
         assert pair["p_value"] == pytest.approx(expected)
         assert pair["p_holm"] >= pair["p_value"]
         assert np.sign(pair["rank_biserial"]) == -1
+        assert pair["low"] < pair["difference"] < pair["high"]
     [tie] = compare_pairs({"a": np.ones(5), "b": np.ones(5)})
     assert tie["p_value"] == tie["p_holm"] == 1 and tie["rank_biserial"] == 0
+
+
+def test_detectable_differences_are_found_four_times_in_five():
+    rng = np.random.default_rng(0)
+    size = detectable_difference(rng.standard_normal(4000)) * np.sqrt(4000 / 30)
+    found = [ttest_1samp(rng.standard_normal(30) + size, 0).pvalue <= 0.05 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(0.78, abs=0.06)
+    assert np.isnan(detectable_difference(np.ones(1)))
 
 
 def test_interval_covers_the_mean_of_normal_data():
@@ -80,7 +94,7 @@ def test_interval_covers_the_mean_of_normal_data():
 def test_growing_sounds_are_less_stationary_in_time(results):
     growing = np.array(["growing" in name for name in results.files])
     for effects in results.values("time", "effect").values():
-        assert effects[growing].min() > 1.5 > effects[~growing].max()
+        assert effects[growing].min() > 0.3 > 0.1 > effects[~growing].max()
     for p in results.values("time", "p_value").values():
         assert (p[growing] <= 0.05).all()
 
@@ -89,7 +103,7 @@ def test_results_hold_every_axis_and_measure(results):
     assert results.names == ["STFT", "Mel"]
     assert results.axes("STFT") == ["frequency", "time", "plane"]
     assert len(results.table()) == 6
-    assert all(0 <= row["rate"] <= 1 for row in results.table())
+    assert all(0 <= row["stationarity"] <= 1 for row in results.table())
     assert "STFT" in results.summary()
 
 
@@ -138,8 +152,8 @@ def test_report_and_json(results, tmp_path, page_faults):
     assert page_faults(page) == []
     results.write_json(tmp_path / "results.json")
     read = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert len(read["measures"]["Mel"]["time"]["rate"]) == 4
-    assert read["comparisons"]["time, rate"][0]["first"] == "STFT"
+    assert len(read["measures"]["Mel"]["time"]["stationarity"]) == 4
+    assert read["comparisons"]["time, stationarity"][0]["first"] == "STFT"
 
 
 def test_command_writes_report_and_names_bad_files(folder, tmp_path, capsys, undrawn):
@@ -166,7 +180,7 @@ def test_command_goes_on_without_bad_files(folder, tmp_path, capsys, undrawn):
 
 
 def test_results_of_one_sound_can_be_reported(tmp_path):
-    axes = {"time": {"rate": np.ones(1), "effect": np.ones(1), "p_value": np.ones(1)}}
+    axes = {"time": {m: np.ones(1) for m in ("stationarity", "rate", "p_value")}}
     lone = StationarityResults(
         measures={"a": axes, "b": axes}, files=["x.wav"], settings={"grid": (64, 128)}
     )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skstrf import surrogates
-from skstrf.surrogates import autoregression, generators, lines, planes
+from skstrf.surrogates import generators, periodic, planes
 from tests.hardening.laws import arrays, examples, float_of, numbers, result_of
 
 PLANES = arrays(2, longest=24)
@@ -72,46 +72,30 @@ def test_scores_and_block_lengths(x):
         assert (lengths >= 1).all()
 
 
-@examples(60)
-@given(x=SERIES, order=numbers(0, 5, whole=True), n_slow=numbers(0, 4, whole=True))
-def test_models_are_fitted_taken_off_and_put_back(x, order, n_slow):
-    models = result_of(autoregression.fit_autoregression, x, order, n_slow=n_slow)
-    if models is None:
-        return
-    assert models.shape == (int(order), *x.shape[1:])
-    assert np.isfinite(models).all()
-    left = result_of(autoregression.whiten, x, models)
-    if left is None:
-        return
-    assert left.shape == (len(x) - int(order), *x.shape[1:])
-    assert np.isfinite(left).all()
-    x = x.astype(left.dtype)
-    if order:
-        plain = x[int(order) :] - sum(
-            m * x[int(order) - k : len(x) - k] for k, m in enumerate(models, 1)
-        )
-        again = autoregression.color(plain, models, x[: int(order)])
-        assert np.abs(again - x).max() <= 1e-3 * np.abs(x).max() + 1e-30
-
-
 @examples(40)
-@given(x=PLANES, n=COUNTS, seed=SEEDS, detrend=st.booleans())
-def test_sieves_and_tests_of_lines(x, n, seed, detrend):
-    copies = result_of(lines.sieve_surrogates, x, n, rng(seed), detrend=detrend)
-    if copies is not None:
-        assert copies.shape == (len(x), int(n), x.shape[1])
-        assert copies.dtype == np.float32
-        assert np.isfinite(copies).all()
-    found = result_of(surrogates.lines_test, x, n, seed, detrend=detrend)
-    if found is not None:
-        shares = np.concatenate([found.p_values, found[1:4]])
-        assert len(found.p_values) == len(x)
-        assert ((shares > 0) & (shares <= 1)).all()
-        assert np.isfinite(found[4])
-        again = surrogates.lines_test(x, n, seed, detrend=detrend)
-        np.testing.assert_array_equal(again.p_values, found.p_values)
-    wandering = result_of(lines.kpss_statistic, x)
-    assert wandering is None or (np.isfinite(wandering).all() and (wandering >= 0).all())
+@given(x=PLANES, n=COUNTS, seed=SEEDS, detrend=st.booleans(), alpha=numbers(0, 1))
+def test_tests_of_lines(x, n, seed, detrend, alpha):
+    found = result_of(surrogates.lines_test, x, n, seed, detrend=detrend, alpha=alpha)
+    if found is None:
+        return
+    shares = np.concatenate([found.p_values, found[1:4]])
+    assert len(found.p_values) == len(found.tested) == len(x)
+    assert ((shares > 0) & (shares <= 1)).all()
+    assert 0 <= found.effect_interval[0] <= found.effect <= found.effect_interval[1] <= 1
+    assert 0 <= found.rate_interval[0] <= found.rate <= found.rate_interval[1] <= 1
+    assert max(found.level_effect, found.variance_effect) <= 1
+    again = surrogates.lines_test(x, n, seed, detrend=detrend, alpha=alpha)
+    np.testing.assert_array_equal(again.p_values, found.p_values)
+
+
+@examples(20)
+@given(x=arrays(2, longest=48))
+def test_periodic_components_are_subtracted(x):
+    x = x.astype(float)
+    if np.isfinite(x).all() and np.abs(x).max(initial=0) < 1e100:
+        left = periodic.without_periodic(x)
+        assert left.shape == x.shape
+        assert np.isfinite(left).all()
 
 
 @examples(40)
@@ -156,13 +140,3 @@ def test_polished_planes_keep_their_shape(x, max_iter):
     if y is not None:
         assert y.shape == x.shape
         assert np.isfinite(y).all()
-
-
-@examples(40)
-@given(p=st.lists(numbers(0, 1), max_size=8), alpha=numbers(0, 1))
-def test_rates(p, alpha):
-    for found in (
-        result_of(lines.stationarity_rate, p, alpha),
-        result_of(lines.null_share, p),
-    ):
-        assert found is None or 0 <= found <= 1

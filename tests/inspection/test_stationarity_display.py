@@ -9,8 +9,8 @@ from skstrf.inspection import StationarityDisplay
 
 
 def row(name, axis, rate, low=None, high=None):
-    bounds = {"rate_low": low, "rate_high": high}
-    return {"representation": name, "axis": axis, "rate": rate} | bounds
+    bounds = {"stationarity_low": low, "stationarity_high": high}
+    return {"representation": name, "axis": axis, "stationarity": rate} | bounds
 
 
 def test_panels_in_order_and_points_where_the_means_are():
@@ -48,7 +48,7 @@ def test_the_interval_of_a_single_sound_is_unknown():
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="measure"):
-        StationarityDisplay([row("STFT", "time", 0.3)], measure="pi0").plot()
+        StationarityDisplay([row("STFT", "time", 0.3)], measure="rate").plot()
     with pytest.raises(ValueError, match="2 axes"):
         ax = plt.figure().subplots()
         StationarityDisplay([row("a", "time", 0.3), row("a", "plane", 0.4)]).plot(ax)
