@@ -59,7 +59,9 @@ def stages(quick):
     labels = np.arange(len(samples)) % 4
     pair = rng.standard_normal((2, 16000 * (1 if quick else 3)), dtype=np.float32)
     classifier = CNNClassifier(max_epochs=2, random_state=0)
-    transfer = StyleTransfer(max_iter=2 if quick else 20, random_state=0).fit(pair[1:])
+    transfer = StyleTransfer(network="random", max_iter=2 if quick else 20, random_state=0).fit(
+        pair[1:]
+    )
     return {
         "auditory_spectrogram": lambda: auditory_spectrogram(sound, n_jobs=-1),
         "cortical_transform": lambda: cortical_transform(

@@ -1,7 +1,7 @@
 """Style transfer on six pairs, textures from noise, and an ablation: tables and sounds.
 
-``python benchmarks/style_results.py FOLDER PART ...`` with the parts pairs, textures, ablation,
-layers and fast reads excerpts of FOLDER (names as in PAIRS below) and writes
+``python benchmarks/style_results.py FOLDER PART ...`` with the parts judges, pairs, textures,
+ablation, layers and fast reads excerpts of FOLDER (names as in PAIRS below) and writes
 docs/results/style_*.csv, and for pairs and textures sounds to docs/results/style.
 """
 
@@ -19,7 +19,10 @@ from skstrf.datasets.audio import read_audio
 from skstrf.datasets.writing import write_sound
 from skstrf.experiments import make_style_transfer
 from skstrf.style import METRICS, log_stft
+from skstrf.style.controls import mix
+from skstrf.style.judges import JUDGES, StyleJudges, content_correlation, remaining_share
 from skstrf.style.metrics import StyleMetrics
+from skstrf.style.sounds import at_level
 from skstrf.texture.cortical import GROUPS
 
 RATE, SECONDS = 22050, 5
@@ -40,7 +43,7 @@ TEXTURES = {
 }
 
 
-PARTS = ("pairs", "textures", "ablation", "layers", "fast")
+PARTS = ("judges", "pairs", "textures", "ablation", "layers", "fast")
 
 
 def read(folder, name, seconds=SECONDS):
@@ -129,6 +132,60 @@ def pairs(folder):
                     "seconds": 0.0,
                 }
             )
+
+
+def mix_of_equal_correlation(content, style, wanted):
+    """The loudest mix whose local correlation with the content is at least the wanted one."""
+    low, high = -60.0, 30.0
+    for _ in range(8):
+        level = (low + high) / 2
+        near = content_correlation(content, mix(content, style, level), sample_rate=RATE) >= wanted
+        low, high = (level, high) if near else (low, level)
+    return low, mix(content, style, low)
+
+
+def judges(folder):
+    """Results of two networks by the judges from outside, with all controls."""
+    for name, (content_name, style_name) in PAIRS.items():
+        content, style = (at_level(read(folder, n)) for n in (content_name, style_name))
+        whole = read(folder, style_name, 2 * SECONDS)
+        other = np.trim_zeros(whole[SECONDS * RATE :], "b")
+        outside = StyleJudges([style], RATE)
+        untouched = outside.distances(content)
+        for network in ("envelopes", "random"):
+            transfer = make_style_transfer(network, sample_rate=RATE, random_state=0)
+            transfer.fit(style[None])
+            began = time.process_time()
+            result = transfer.transform(content[None])
+            seconds = time.process_time() - began
+            if network == "envelopes":
+                write(f"{name}_envelopes", result[0])
+            table = transfer.score_table(content[None], result, other_style=other)
+            kept = table["local_correlation"]["result"][0]
+            level, sound = mix_of_equal_correlation(content, style, kept)
+            found = outside.distances(sound)
+            names = (*JUDGES, "local_correlation")
+            yield (
+                {"pair": name, "method": network}
+                | {n: table[n]["result"][0] for n in names}
+                | {"CPU seconds": seconds}
+            )
+            yield (
+                {"pair": name, "method": f"mix that keeps as much, {level:.0f} dB"}
+                | {n: remaining_share(found[n], untouched[n]) for n in JUDGES}
+                | {
+                    "local_correlation": content_correlation(content, sound, sample_rate=RATE),
+                    "CPU seconds": 0.0,
+                }
+            )
+        for control in table["local_correlation"]:
+            if control != "result":
+                row = {n: table[n][control][0] for n in names}
+                yield (
+                    {"pair": name, "method": control.replace("_", " ")}
+                    | row
+                    | {"CPU seconds": 0.0}
+                )
 
 
 def textures(folder):

@@ -23,10 +23,11 @@ __all__ = ["add_command", "run"]
 DESCRIPTION = """Give a sound the texture of other sounds.
 
 The content sound is optimized until a network has the same texture statistics as for the style
-sounds: by default random filters on the spectrogram, or a model of auditory cortex. Level,
+sounds: by default the levels of frequency bands, or random filters on the spectrogram, or a
+model of auditory cortex. Level,
 length, sampling rate and channels of the content are kept.
 
-With folders instead of files, up to six pairs of a content and a style are transferred by both
+With folders instead of files, up to six pairs of a content and a style are transferred by all
 networks, and their measures are compared; without a folder of styles, the sounds of the folder
 are each other's styles."""
 EPILOG = """written for files:
@@ -59,16 +60,21 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add("--no-report", action="store_true", help="write no page")
     add(
         "--network",
-        choices=["random", "cortical"],
-        help="network that measures the texture (default: random; for folders both)",
+        choices=["envelopes", "random", "cortical"],
+        help="network that measures the texture (default: envelopes; for folders all)",
     )
-    add("--content-weight", metavar="W", type=WEIGHT, help="weight of the content (default: 0.05)")
+    add(
+        "--content-weight",
+        metavar="W",
+        type=WEIGHT,
+        help="weight of the content (default: 1 for envelopes, else 0.05)",
+    )
     add("--style-weight", metavar="W", type=WEIGHT, help="weight of the style (default: 1)")
     add(
         "--init",
-        choices=["content", "noise", "style"],
-        default="content",
-        help="sound from which the optimization starts (default: %(default)s)",
+        choices=["content", "mix", "noise", "style"],
+        default="auto",
+        help="sound from which the optimization starts (default: mix for envelopes, else content)",
     )
     add(
         "--max-iter",
@@ -113,13 +119,14 @@ def _run_files(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     args.on_error = None  # there are no other pairs to go on with
     output, report, rate = _check_outputs(args)
     transfer = make_style_transfer(
-        args.network or "random", sample_rate=rate, verbose=sys.stderr.isatty(), **settings
+        args.network or "envelopes", sample_rate=rate, verbose=sys.stderr.isatty(), **settings
     )
     pair = transfer_file(args.content, args.styles, transfer, duration=args.duration)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_sound(output, pair.sounds["result"], rate)
     names = ("network", "init", "content_weight", "style_weight", "max_iter")
     about = {name: getattr(transfer, name) for name in names}
+    about |= {"init": transfer._init(), "content_weight": transfer._weights()[0]}
     about["duration"] = args.duration or "all"
     results = StyleResults(pairs=[pair], settings=about, random_state=args.seed)
     print(escape(results.summary(), keep="\n"))
@@ -144,7 +151,7 @@ def _run_folders(args: argparse.Namespace, settings: dict[str, Any]) -> int:
         raise ValueError("Give one folder of styles, or none, beside a folder of contents.")
     contents = find_audio_files(args.content)
     styles = find_audio_files(args.styles[0]) if args.styles else None
-    networks = ("random", "cortical") if args.network is None else (args.network,)
+    networks = ("envelopes", "random", "cortical") if args.network is None else (args.network,)
     cache = cache_folder(args)
     with output_folder(args.output, cache) as folder:
         results = run_style(

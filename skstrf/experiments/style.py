@@ -175,11 +175,11 @@ def _number(value: float | None) -> Any:
 
 
 def make_style_transfer(
-    network: Any = "random", *, sample_rate: int = 16000, **settings: Any
+    network: Any = "envelopes", *, sample_rate: int = 16000, **settings: Any
 ) -> StyleTransfer:
     """Make the style transfer for a network of `StyleTransfer` and a sampling rate."""
-    is_random = isinstance(network, str) and network == "random"
-    representation = log_stft(sample_rate) if is_random else STRFTransformer(sample_rate)
+    plain = isinstance(network, str) and network != "cortical"
+    representation = log_stft(sample_rate) if plain else STRFTransformer(sample_rate)
     return StyleTransfer(representation, network, **settings)
 
 
@@ -203,13 +203,12 @@ def transfer_file(
     seconds = time.perf_counter() - began
     other = None if duration is None else _other_part(styles[0], rate, duration)
     table = fitted.score_table(sound[None], result, other_style=other)
-    network = transfer.network
-    weights = (fitted.content_weight, fitted.style_weight)
+    weights = fitted._weights()
     own = {"result": fitted.loss_curve_[:, 0].min(), "content": weights[1], "style": weights[0]}
     return StylePair(
         Path(content).name,
         " + ".join(Path(path).name for path in styles),
-        network if isinstance(network, str) else "classifier",
+        fitted._network_name(),
         {name: {kind: values[0] for kind, values in row.items()} for name, row in table.items()}
         | {OWN_LOSS: {kind: float(value) / sum(weights) for kind, value in own.items()}},
         fitted.loss_curve_,
@@ -236,7 +235,7 @@ def pair_files(contents: Sequence[str], styles: Sequence[str] | None = None) -> 
 def run_style(
     pairs: Sequence[tuple[str, str]],
     *,
-    networks: Sequence[Any] = ("random", "cortical"),
+    networks: Sequence[Any] = ("envelopes", "random", "cortical"),
     duration: float = 5.0,
     sample_rate: int = 16000,
     checkpoint_dir: str | os.PathLike[str] | None = None,
@@ -250,8 +249,8 @@ def run_style(
     ----------
     pairs : sequence of (str or Path, str or Path)
         Paths of content and style.
-    networks : sequence of {"random", "cortical"} or CNNClassifier, default=("random", "cortical")
-        Networks, see :func:`make_style_transfer`.
+    networks : sequence of str or CNNClassifier, default=("envelopes", "random", "cortical")
+        Networks of :class:`~skstrf.StyleTransfer`.
     duration : float, default=5.0
         Largest duration of each sound in seconds.
     sample_rate : int, default=16000
@@ -346,6 +345,7 @@ def _kept(
             "files": row_keys([content, style]),
             "names": [Path(content).name, Path(style).name],
             "transfer": stage_settings(transfer),
+            "measures": list(METRICS),
             "duration": duration,
         },
     )

@@ -10,7 +10,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skstrf.neural import CNNClassifier
-from skstrf.style.domains import Domain, fitted_for, log_stft
+from skstrf.style.domains import SOUND_NETWORKS, Domain, fitted_for, log_stft
 from skstrf.style.metrics import StyleMetrics
 from skstrf.style.objectives import Objective, make_objective
 from skstrf.style.sounds import check_not_silent, check_sounds
@@ -27,14 +27,17 @@ from skstrf.utils.validation import (
 
 __all__ = ["ProgressReporter", "StyleEstimator"]
 
+# Default weight of the content where a network needs another than 0.05.
+_CONTENT_WEIGHTS = {"envelopes": 1.0}
+
 
 class StyleEstimator(TransformerMixin, BaseEstimator):
     """Base class: subclasses implement `fit`, `_transform` and `_metrics`."""
 
     _parameter_constraints: dict = {
         "representation": [HasMethods(["fit", "transform"]), None],
-        "network": [StrOptions({"random", "cortical"}), CNNClassifier],
-        "content_weight": [Interval(Real, 0, None, closed="left")],
+        "network": [StrOptions({"auto", "envelopes", "random", "cortical"}), CNNClassifier],
+        "content_weight": [Interval(Real, 0, None, closed="left"), None],
         "style_weight": [Interval(Real, 0, None, closed="left")],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, 1e30, closed="right")],
@@ -151,17 +154,31 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
         check_not_silent(contents, "content")
         return contents
 
+    def _network_name(self) -> str:
+        """Name of the network that is used, which "auto" leaves open."""
+        if not isinstance(self.network, str):
+            return "classifier"
+        if self.network == "auto":
+            return "envelopes" if self.representation is None else "random"
+        return self.network
+
+    def _weights(self) -> tuple[float, float]:
+        """Weights of content and style."""
+        if self.content_weight is not None:
+            return self.content_weight, self.style_weight
+        return _CONTENT_WEIGHTS.get(self._network_name(), 0.05), self.style_weight
+
     def _check_weights(self) -> None:
-        if self.content_weight == 0 and self.style_weight == 0:
+        if not any(self._weights()):
             raise ValueError("content_weight and style_weight must not both be 0.")
 
     def _default_representation(self) -> Any:
         return log_stft() if self.representation is None else self.representation
 
     def _make_domain(self, kind: type[Domain], n_times: int, device: str) -> Domain:
-        """Domain of sounds of a length; the cortical network takes the sounds themselves."""
-        cortical = self.network == "cortical"
-        return kind(None if cortical else fitted_for(self.representation_, n_times), device)
+        """Domain of sounds of a length."""
+        takes_sound = self._network_name() in SOUND_NETWORKS
+        return kind(None if takes_sound else fitted_for(self.representation_, n_times), device)
 
     def _make_objective(
         self, kind: type[Domain], styles: Sequence[np.ndarray], n_times: int, device: str

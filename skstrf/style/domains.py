@@ -14,6 +14,7 @@ from skstrf.transforms.base import FramedTransformer
 from skstrf.transforms.modules import is_differentiable, torch_module
 
 __all__ = [
+    "SOUND_NETWORKS",
     "Domain",
     "WaveformDomain",
     "choose_domain",
@@ -21,6 +22,10 @@ __all__ = [
     "hop_length",
     "log_stft",
 ]
+
+
+# Networks that take the sound itself; they use nothing but the sampling rate of a representation.
+SOUND_NETWORKS = ("cortical", "envelopes")
 
 
 def hop_length(sample_rate: float) -> int:
@@ -101,15 +106,15 @@ class SpectrogramDomain(Domain):
         return invert(tensor)[0]
 
 
-def choose_domain(domain: str, representation: Any, network: Any) -> type[Domain]:
+def choose_domain(domain: str, representation: Any, network: str) -> type[Domain]:
     """Choose the class for a value of the parameter `domain`, or raise an error."""
     name = type(representation).__name__
     if getattr(representation, "output", None) == "complex":
         raise ValueError(f"the output of {name} is complex: set output='magnitude'.")
-    cortical = network == "cortical"
-    if cortical and domain == "spectrogram":
-        raise ValueError("network='cortical' requires domain='auto' or 'waveform'.")
-    if cortical or (domain != "spectrogram" and is_differentiable(representation)):
+    takes_sound = network in SOUND_NETWORKS
+    if takes_sound and domain == "spectrogram":
+        raise ValueError(f"network={network!r} requires domain='auto' or 'waveform'.")
+    if takes_sound or (domain != "spectrogram" and is_differentiable(representation)):
         return WaveformDomain
     if domain == "waveform":
         raise ValueError(

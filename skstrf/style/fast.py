@@ -209,7 +209,7 @@ class FastStyleTransfer(StyleEstimator):
             [sounds[i] for i in np.flatnonzero(labels == label)] for label in self.classes_
         ]
         representation = self._default_representation()
-        choose_domain("waveform", representation, self.network)
+        choose_domain("waveform", representation, self._network_name())
         self.n_features_in_ = max(len(sound) for sound in sounds)
         length = max(1, round(self.crop_duration * representation.sample_rate))
         length = min(length, self.n_features_in_)
@@ -259,6 +259,7 @@ class FastStyleTransfer(StyleEstimator):
         decay = torch.optim.lr_scheduler.LambdaLR(
             adam, lambda i: 0.5 * (1 + math.cos(math.pi * min(1.0, i / self.max_iter)))
         )
+        weights = self._weights()
         self.history_ = []
         with ProgressReporter(
             self.callback, self.max_iter, "style network", self.verbose
@@ -275,7 +276,7 @@ class FastStyleTransfer(StyleEstimator):
                 ]
                 content, style = (torch.stack(part).mean() for part in zip(*losses, strict=True))
                 adam.zero_grad()
-                (self.content_weight * content + self.style_weight * style).backward()
+                (weights[0] * content + weights[1] * style).backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
                 adam.step()
                 decay.step()

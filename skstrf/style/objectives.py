@@ -12,6 +12,7 @@ for any pair of sounds, any network and any length.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,9 +21,9 @@ import torch
 from sklearn.utils import check_random_state
 
 from skstrf.auditory.cochlea import model_sample_rate
-from skstrf.neural import CNNClassifier
 from skstrf.neural.networks import ConvolutionalNet
 from skstrf.neural.training import raw_module
+from skstrf.style.domains import fitted_for, hop_length, log_stft
 from skstrf.style.sounds import LEVEL
 from skstrf.texture import (
     CorticalStatistics,
@@ -33,10 +34,11 @@ from skstrf.texture import (
 from skstrf.texture.cortical import GROUPS, add_moments
 from skstrf.texture.gram import mean_gram
 from skstrf.transforms import STRFTransformer
-from skstrf.transforms.modules import differentiable_resample
+from skstrf.transforms.modules import differentiable_resample, torch_module
 from skstrf.utils.validation import check_is_fitted
 
 __all__ = [
+    "EnvelopeObjective",
     "InfiniteObjective",
     "Objective",
     "check_network",
@@ -54,6 +56,14 @@ _TINY = 1e-30
 _MAX_FRAMES = 2048
 # Duration of a frame of the auditory spectrogram in seconds.
 _FRAME = 8e-3
+# Envelopes: weights of the style groups, number of bands, exponent of the compression of their
+# power, the power below which it is constant, and the least squared relative distance of a unit.
+_ENVELOPE_GROUPS = {"gram": 4, "mean": 2, "variation": 1, "correlation": 1, "modulation": 1}
+_N_BANDS, _EXPONENT, _LEAST_POWER, _LEAST_UNIT = 32, 0.15, 1e-6, 1e-3
+_TINY_VARIANCE = 1e-6
+# Standard deviation of an envelope, relative to the mean of all, and variance of its logarithm
+# below which it is constant.
+_CONSTANT, _CONSTANT_LEVEL = 1e-2, 0.1
 
 
 # Choice of the objective from the parameters of a transfer
@@ -61,9 +71,11 @@ _FRAME = 8e-3
 
 def check_network(transfer: Any, representation: Any) -> None:
     """Refuse layers that the network does not have, and networks of another representation."""
-    network = transfer.network
-    if not isinstance(network, CNNClassifier):
-        names = GROUPS if network == "cortical" else ("random",)
+    network = transfer._network_name()
+    if network != "classifier":
+        names = {"cortical": GROUPS, "envelopes": tuple(_ENVELOPE_GROUPS)}.get(
+            network, ("random",)
+        )
         weights = _layer_weights(transfer.style_layers, names)
         unknown = sorted(set(weights) - set(names))
         if unknown:
@@ -71,15 +83,16 @@ def check_network(transfer: Any, representation: Any) -> None:
                 f"style_layers contains {unknown}, but network={network!r} has {list(names)}."
             )
         return
-    check_is_fitted(network)
+    classifier = transfer.network
+    check_is_fitted(classifier)
     shape = tuple(len(axis.values) for axis in representation.axes_)
-    if shape[:-1] != tuple(network.input_shape_[:-1]):
+    if shape[:-1] != tuple(classifier.input_shape_[:-1]):
         raise ValueError(
-            f"the classifier was fitted on tensors of shape {tuple(network.input_shape_)}, but "
+            f"the classifier was fitted on tensors of shape {tuple(classifier.input_shape_)}, but "
             f"{type(representation).__name__} gives {shape}: only the last axis, time, may "
             "differ. Use the representation on which the classifier was fitted."
         )
-    module = raw_module(network.net_)
+    module = raw_module(classifier.net_)
     style, content = _classifier_layers(transfer, module)
     module.check_names([*style, *content])
     dense = [name for name in (*style, *content) if not name.startswith("conv")]
@@ -99,9 +112,9 @@ def make_objective(
     transfer: Any, styles: Sequence[torch.Tensor], n_times: int, device: str
 ) -> Objective:
     """Make the objective for styles and for contents of `n_times` samples."""
-    network = transfer.network
-    if isinstance(network, CNNClassifier):
-        module = raw_module(network.net_)
+    network = transfer._network_name()
+    if network == "classifier":
+        module = raw_module(transfer.network.net_)
         style, content = _classifier_layers(transfer, module)
         # A copy, since the classifier of the user keeps its device and its mode.
         frozen: Any = copy.deepcopy(module).to(device).eval().requires_grad_(False)
@@ -110,6 +123,10 @@ def make_objective(
         model = cortical_model(transfer.representation_, n_times).to(device)
         weights = _layer_weights(transfer.style_layers, GROUPS)
         return CorticalObjective(styles, model, transfer.representation_.sample_rate, weights)
+    if network == "envelopes":
+        weights = _layer_weights(transfer.style_layers, _ENVELOPE_GROUPS)
+        rate = transfer.representation_.sample_rate
+        return EnvelopeObjective(styles, rate, n_times, transfer.kernel_size, weights)
     if transfer.n_filters is None:
         return InfiniteObjective(styles, transfer.kernel_size)
     n_channels = int(np.prod(styles[0].shape[:-1]))
@@ -120,9 +137,12 @@ def make_objective(
 
 def shortest_sound(transfer: Any, representation: Any) -> int:
     """Smallest number of samples of a style or content."""
-    if transfer.network == "cortical":
+    network = transfer._network_name()
+    if network == "cortical":
         return int(np.ceil(16 * _FRAME * representation.sample_rate))
-    width = transfer.kernel_size if transfer.network == "random" else 1
+    if network == "envelopes":
+        return (transfer.kernel_size - 1) * hop_length(representation.sample_rate) + 1
+    width = transfer.kernel_size if network == "random" else 1
     frames = len(representation.axes_[-1].values)
     hop = getattr(representation, "hop_length_", None)
     hop = hop or -(-representation.input_shape_[0] // frames)
@@ -146,10 +166,10 @@ def _classifier_layers(transfer: Any, module: Any) -> tuple[dict[str, float], li
     return style, list(content) if content is not None else convolutional[-2:][:1]
 
 
-def _layer_weights(layers: Any, default: Sequence[str]) -> dict[str, float]:
+def _layer_weights(layers: Any, default: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
     """Weights by name of layers given as names, as weights by name, or as None."""
     if layers is None:
-        return dict.fromkeys(default, 1.0)
+        layers = default
     weights = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
     if not all(value >= 0 for value in weights.values()) or not any(weights.values()):
         raise ValueError(
@@ -295,6 +315,112 @@ class CorticalObjective(Objective):
             name: _squared_distance(found[name], self._target[name]) for name in self._weights
         }
         return content, _weighted_mean(style, self._weights)
+
+
+class EnvelopeObjective(Objective):
+    """Levels of frequency bands: their course is the content, their statistics the style.
+
+    Random filters compare whole patches, so that content and style contend for the same levels.
+    Here the content is the course of every band relative to its own mean and variation, which the
+    statistics of the style leave free. The Gram matrix of random filters adds the fine structure.
+    """
+
+    def __init__(
+        self,
+        styles: Sequence[torch.Tensor],
+        sample_rate: float,
+        n_times: int,
+        kernel_size: int,
+        weights: Mapping[str, float],
+    ):
+        stft = fitted_for(log_stft(sample_rate), n_times)
+        self._module = torch_module(stft).to(styles[0].device)
+        self._weights = dict(weights)
+        with torch.no_grad():
+            spectrograms = [self._module(style) for style in styles]
+        frame_rate = sample_rate / stft.hop_length_
+        n_frames = min(n_times / stft.hop_length_, *(s.shape[-1] for s in spectrograms))
+        # Half octaves from two cycles per sound to half the frame rate.
+        n_steps = max(1, int(2 * np.log2(max(n_frames / 4, 1))))
+        self._rates = frame_rate / 2 * 2 ** (np.arange(-n_steps, 1) / 2)
+        self._frame_rate = frame_rate
+        self._bands = torch.from_numpy(_band_weights(spectrograms[0].shape[-2]))
+        self._bands = self._bands.to(styles[0].device)
+        self._network = InfiniteRandomNetwork(_thinned(spectrograms, kernel_size), kernel_size)
+        with torch.no_grad():
+            self._target = self._statistics(self._power(torch.cat(spectrograms, dim=-1)))
+
+    def begin(self, content: torch.Tensor, style: torch.Tensor) -> None:
+        """Set the content, and its distance in every group as the unit of the group."""
+        self._units = dict.fromkeys(self._weights, 1.0)
+        with torch.no_grad():
+            spectrogram = self._module(content)
+            found = self._style_distances(spectrogram, self._power(spectrogram))
+        self._units = {name: max(float(value), _LEAST_UNIT) for name, value in found.items()}
+        super().begin(content, style)
+
+    def set_content(self, content: torch.Tensor) -> None:
+        """Set the content."""
+        self._content = _course(self._power(self._module(content)))
+
+    def _distances(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        spectrogram = self._module(x)
+        power = self._power(spectrogram)
+        content = (_course(power) - self._content).square().mean()
+        style = self._style_distances(spectrogram, power)
+        relative = {name: value / self._units[name] for name, value in style.items()}
+        return content, _weighted_mean(relative, self._weights)
+
+    def _style_distances(
+        self, spectrogram: torch.Tensor, power: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        found = self._statistics(power)
+        distances = {name: _squared_distance(found[name], self._target[name]) for name in found}
+        if "gram" in self._weights:
+            distances["gram"] = self._network.gram_distance(spectrogram, squared=True)
+        return {name: distances[name] for name in self._weights}
+
+    def _power(self, spectrogram: torch.Tensor) -> torch.Tensor:
+        """Power of the bands, (n_bands, n_frames), of a spectrogram log(1 + |STFT|)."""
+        return self._bands @ torch.expm1(spectrogram).square() + _LEAST_POWER
+
+    def _statistics(self, power: torch.Tensor) -> dict[str, torch.Tensor]:
+        envelopes = power**_EXPONENT
+        n_frames = envelopes.shape[-1]
+        mean = envelopes.mean(-1)
+        centered = envelopes - mean[:, None]
+        variance = centered.square().mean(-1)
+        constant = (_CONSTANT * mean.mean().detach()).square()
+        standard = centered / (variance + constant).sqrt()[:, None]
+        spectrum = torch.view_as_real(torch.fft.rfft(standard, dim=-1))
+        modulation = 2 * spectrum.square().sum(-1) / n_frames**2
+        rates = np.fft.rfftfreq(n_frames, 1 / self._frame_rate)
+        edges = np.searchsorted(rates, self._rates).tolist()
+        sums = [modulation[:, a:b].sum(-1) for a, b in itertools.pairwise(edges)]
+        return {
+            "mean": mean,
+            # The derivative of a root is infinite at 0.
+            "variation": (variance + _TINY_VARIANCE).sqrt() / mean,
+            "correlation": standard @ standard.mT / n_frames,
+            "modulation": (torch.stack(sums) + _TINY_VARIANCE).sqrt(),
+        }
+
+
+def _course(power: torch.Tensor) -> torch.Tensor:
+    """Level of every band relative to its own mean and variation."""
+    level = power.log()
+    centered = level - level.mean(-1, keepdim=True)
+    return centered / (centered.square().mean(-1, keepdim=True) + _CONSTANT_LEVEL).sqrt()
+
+
+def _band_weights(n_frequencies: int) -> np.ndarray:
+    """Triangular bands over the bins of a Fourier transform, at equal steps of their logarithm."""
+    edges = np.unique(np.geomspace(1, n_frequencies, _N_BANDS + 2).round().astype(int)) - 1
+    bins = np.arange(n_frequencies)
+    low, middle, high = (edges[k : len(edges) - 2 + k, None] for k in range(3))
+    rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
+    weights = np.minimum(rising, falling).clip(min=0)
+    return (weights / np.sqrt(weights.sum(axis=1, keepdims=True))).astype(np.float32)
 
 
 def cortical_statistics(

@@ -10,6 +10,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skstrf.style.base import ProgressReporter, StyleEstimator
+from skstrf.style.controls import equalize, mix
 from skstrf.style.domains import choose_domain, fitted_for
 from skstrf.style.metrics import StyleMetrics
 from skstrf.style.objectives import check_network, shortest_sound
@@ -36,6 +37,9 @@ from skstrf.utils.validation import (
 
 __all__ = ["StyleTransfer"]
 
+# Level of the style in the initial mix in dB.
+_MIX_LEVEL = -6.0
+
 
 class StyleTransfer(StyleEstimator):
     r"""Style transfer by optimization of every sound.
@@ -56,19 +60,27 @@ class StyleTransfer(StyleEstimator):
     representation : transformer or None, default=None
         Input of the network. Its `sample_rate` is that of all sounds. None stands for
         :math:`\log(1 + |STFT|)` of sounds at 16 kHz in windows of about 93 ms.
-    network : {"random", "cortical"} or CNNClassifier, default="random"
-        Network whose activations are compared. "random" is one layer of random filters over time
-        with all other axes of the representation as its channels [3]_. "cortical" takes the
-        statistics of auditory cortex as the style [4]_, see
-        :class:`~skstrf.texture.CorticalStatistics`, and its envelopes as the content. A fitted
-        classifier provides its convolutional layers; it must have been fitted on the tensors of
-        `representation`.
-    content_weight, style_weight : float, default=0.05 and 1.0
-        Weights of the two losses, of which one may be 0. With a content weight of 0 and
+    network : {"auto", "envelopes", "random", "cortical"} or CNNClassifier, default="auto"
+        Network whose activations are compared. "envelopes" compares the levels of 32 frequency
+        bands: the content is their course, each band relative to its own mean and variation, and
+        the style their mean, variation, correlation and modulation, and the Gram matrix of
+        "random". "random" is one layer of random filters over time with all other axes of the
+        representation as its channels [3]_. "cortical" takes the statistics of auditory cortex as
+        the style [4]_, see :class:`~skstrf.texture.CorticalStatistics`, and its envelopes as the
+        content. "envelopes" and "cortical" use only the sampling rate of `representation`. A
+        fitted classifier provides its convolutional layers; it must have been fitted on the
+        tensors of `representation`. "auto" is "envelopes" without a representation and "random"
+        with one.
+    content_weight, style_weight : float or None, default=None and 1.0
+        Weights of the two losses, of which one may be 0. A content weight of None is 1 for
+        "envelopes" and 0.05 for all other networks. With a content weight of 0 and
         ``init="noise"`` the texture of the style is synthesized.
     style_layers : sequence of str, dict of str to float or None, default=None
-        Layers whose Gram matrices are compared, or groups of cortical statistics; a dict gives
-        their weights. None selects all layers with equal weights.
+        Layers whose Gram matrices are compared, or groups of the statistics: those of
+        :class:`~skstrf.texture.CorticalStatistics` for "cortical", and "gram", "mean",
+        "variation", "correlation" and "modulation" for "envelopes". A dict gives their weights.
+        None selects all with equal weights; of "envelopes", "gram" has 4 times and "mean" twice
+        the weight of the others.
     content_layers : sequence of str or None, default=None
         Layers of a classifier whose activations are compared. None selects the second-to-last
         convolutional layer.
@@ -77,8 +89,10 @@ class StyleTransfer(StyleEstimator):
         closed form, which is much faster than the usual 4096 filters and deterministic.
     kernel_size : int, default=11
         Length of the random filters in frames.
-    init : {"content", "noise", "style"}, default="content"
-        Initial sound of the optimization. Noise has the long-term spectrum of the style.
+    init : {"auto", "content", "mix", "noise", "style"}, default="auto"
+        Initial sound of the optimization. "mix" is the content with the long-term spectrum of the
+        style and, 6 dB below it, the style. Noise has the long-term spectrum of the style. "auto"
+        is "mix" for "envelopes" and "content" for all other networks.
     domain : {"auto", "waveform", "spectrogram"}, default="auto"
         Variable of the optimization: the waveform, or the representation, which is inverted at
         the end with the phase of the content. "auto" selects the waveform if the representation
@@ -172,7 +186,7 @@ class StyleTransfer(StyleEstimator):
         "style_layers": ["array-like", dict, None],
         "content_layers": ["array-like", None],
         "n_filters": [Interval(Integral, 1, None, closed="left"), None],
-        "init": [StrOptions({"content", "noise", "style"})],
+        "init": [StrOptions({"auto", "content", "mix", "noise", "style"})],
         "domain": [StrOptions({"auto", "waveform", "spectrogram"})],
         "optimizer": [StrOptions({"lbfgs", "adam"})],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -182,15 +196,15 @@ class StyleTransfer(StyleEstimator):
     def __init__(
         self,
         representation=None,
-        network="random",
+        network="auto",
         *,
-        content_weight=0.05,
+        content_weight=None,
         style_weight=1.0,
         style_layers=None,
         content_layers=None,
         n_filters=None,
         kernel_size=11,
-        init="content",
+        init="auto",
         domain="auto",
         optimizer="lbfgs",
         lr=0.01,
@@ -250,7 +264,7 @@ class StyleTransfer(StyleEstimator):
         self._check_weights()
         styles = list_sounds(X, "style")
         representation = self._default_representation()
-        choose_domain(self.domain, representation, self.network)
+        choose_domain(self.domain, representation, self._network_name())
         self.n_features_in_ = max(len(style) for style in styles)
         self.representation_ = fitted_for(representation, self.n_features_in_)
         check_network(self, self.representation_)
@@ -300,7 +314,11 @@ class StyleTransfer(StyleEstimator):
                 raise ValueError(
                     f"sound {i} of the {name} lasts {sound.shape[-1] / rate:.3g} s, but the "
                     f"network requires {least / rate:.3g} s: use a longer sound"
-                    + (", or a smaller kernel_size." if self.network == "random" else ".")
+                    + (
+                        ", or a smaller kernel_size."
+                        if self._network_name() != "cortical"
+                        else "."
+                    )
                 )
 
     def _transform(self, contents: np.ndarray) -> np.ndarray:
@@ -353,14 +371,23 @@ class StyleTransfer(StyleEstimator):
 
         return keep_level(content, transform_channel), results
 
+    def _init(self) -> str:
+        """Kind of the initial sound, which "auto" leaves open."""
+        if self.init == "auto":
+            return "mix" if self._network_name() == "envelopes" else "content"
+        return self.init
+
     def _initial_sound(self, content: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        style = self.styles_[0]
-        if self.init == "content":
+        style, init = self.styles_[0], self._init()
+        if init == "content" or not content.any():
             return content
-        if self.init == "noise":
+        if init == "noise":
             return shaped_noise(style, len(content), rng)
         if not style[: len(content)].any():  # skip a pause that is longer than the content
             style = np.roll(style, -int(np.flatnonzero(style)[0]))
+        if init == "mix":
+            sound = mix(equalize(content, style), style, _MIX_LEVEL)
+            return sound * (np.linalg.norm(content) / np.linalg.norm(sound))
         return at_level(np.resize(style, len(content)))
 
 
@@ -372,7 +399,7 @@ class _BlockwiseTransfer:
         longest = max(1, round(transfer.block_duration * transfer.representation_.sample_rate))
         self.starts, self._length = block_starts(n_times, longest, transfer.overlap)
         device = resolve_device(transfer.device)
-        kind = choose_domain(transfer.domain, transfer.representation_, transfer.network)
+        kind = choose_domain(transfer.domain, transfer.representation_, transfer._network_name())
         self._domain = transfer._make_domain(kind, self._length, device)
         self._objective = transfer._make_objective(kind, transfer.styles_, self._length, device)
 
@@ -401,7 +428,7 @@ class _BlockwiseTransfer:
         result = minimize(
             lambda x: self._objective(domain.tensor(x)),
             domain.variable(start),
-            weights=(transfer.content_weight, transfer.style_weight),
+            weights=transfer._weights(),
             optimizer=transfer.optimizer,
             max_iter=transfer.max_iter,
             tol=transfer.tol,

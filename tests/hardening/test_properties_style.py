@@ -27,7 +27,7 @@ def rows(x):
 @given(
     style=SOUNDS, content=SOUNDS, content_weight=WEIGHTS, style_weight=WEIGHTS,
     kernel_size=numbers(1, 3, whole=True), n_filters=st.sampled_from([None, 8]),
-    init=st.sampled_from(["content", "noise", "style"]),
+    init=st.sampled_from(["auto", "content", "mix", "noise", "style"]),
     domain=st.sampled_from(["auto", "spectrogram"]),
     optimizer=st.sampled_from(["lbfgs", "adam"]),
     block=st.sampled_from([10.0, 0.01]),

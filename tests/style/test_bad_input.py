@@ -49,6 +49,8 @@ def test_sounds(quick, clicks, hiss, make, message):
         ({"style_layers": {"random": 0}}, "at least one must be above 0"),
         ({"network": "cortical", "style_layers": ["conv1"]}, "style_layers"),
         ({"network": "cortical", "domain": "spectrogram"}, "requires domain"),
+        ({"network": "envelopes", "domain": "spectrogram"}, "requires domain"),
+        ({"network": "envelopes", "style_layers": {"gram": 0}}, "at least one must be above 0"),
         ({"network": "gatys"}, "network"),
         ({"representation": skstrf.STFTTransformer(output="complex")}, "output='magnitude'"),
         ({"representation": skstrf.WaveletTransformer(), "domain": "waveform"}, "differentiable"),
