@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.stats import chi2
-from stationary_fields import CHANGING, CURVES, HETEROGENEOUS, STATIONARY, make_field
+from stationary_fields import (
+    CHANGING,
+    CURVES,
+    HETEROGENEOUS,
+    STATIONARY,
+    STATIONARY_ROWS,
+    make_field,
+)
 
 from skstrf.surrogates import lines_test, phase_surrogates, plane_test
 
@@ -57,9 +64,10 @@ def main():
 
 def size_table(shape, args):
     """Fields of `make_field`: stationary ones, and the older list of others."""
-    for name in (*STATIONARY, *CHANGING, *HETEROGENEOUS, "harmonic comb"):
-        draws = args.draws if name in STATIONARY else args.power_draws
-        kind = "stationary" if name in STATIONARY else "changing"
+    stationary = STATIONARY | STATIONARY_ROWS
+    for name in (*stationary, *CHANGING, *HETEROGENEOUS, "harmonic comb"):
+        draws = args.draws if name in stationary else args.power_draws
+        kind = "stationary" if name in stationary else "changing"
         yield {"field": name, "kind": kind}, lambda r, n=name: make_field(n, shape, r), draws, True
 
 

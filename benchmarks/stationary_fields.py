@@ -14,7 +14,9 @@ _SETTLING = 200
 
 def make_field(name: str, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Draw a plane from the field of that name."""
-    every = STATIONARY | CHANGING | HETEROGENEOUS | {"harmonic comb": _harmonic_comb}
+    every = (
+        STATIONARY | STATIONARY_ROWS | CHANGING | HETEROGENEOUS | {"harmonic comb": _harmonic_comb}
+    )
     if name not in every:
         raise ValueError(f"name must be one of {', '.join(every)}; got {name!r}.")
     return every[name](shape, rng)
@@ -196,6 +198,9 @@ STATIONARY: dict[str, Field] = {
     "power spectrogram of noise, overlap 75 %": _noise_spectrogram(0.75, logarithm=False),
     "1/f": _power_law,
     "chi-squared": _chi_squared,
+}
+# Stationary along time, but not all homogeneous over the plane.
+STATIONARY_ROWS: dict[str, Field] = {
     "AR .95": _recursive(0.95),
     "AR .98": _recursive(0.98),
     "AR 1.2 -.6": _recursive(1.2, -0.6),

@@ -5,7 +5,13 @@ import pytest
 import scipy.fft
 from scipy.signal import lfilter
 
-from benchmarks.stationary_fields import CHANGING, HETEROGENEOUS, STATIONARY, make_field
+from benchmarks.stationary_fields import (
+    CHANGING,
+    HETEROGENEOUS,
+    STATIONARY,
+    STATIONARY_ROWS,
+    make_field,
+)
 from skstrf.surrogates import (
     iaaft_surrogates,
     lines_test,
@@ -190,6 +196,13 @@ def test_stationary_planes_are_seldom_rejected(name, n_draws, most):
         tests = lines_test(plane, 39, draw), plane_test(plane, 39, draw)
         rejected += [test.p_value <= 0.05 for test in tests]
     assert rejected.max() <= most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(STATIONARY_ROWS))
+def test_stationary_rows_are_seldom_rejected(name):
+    draws = [make_field(name, SHAPE, rng([draw, 1])) for draw in range(24)]
+    assert sum(lines_test(plane, 79, 0).p_value <= 0.05 for plane in draws) <= 7
 
 
 @pytest.mark.parametrize("name", sorted(CHANGING))
