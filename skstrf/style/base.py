@@ -36,8 +36,8 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "representation": [HasMethods(["fit", "transform"]), None],
-        "network": [StrOptions({"auto", "envelopes", "random", "cortical"}), CNNClassifier],
-        "content_weight": [Interval(Real, 0, None, closed="left"), None],
+        "network": [StrOptions({"random", "cortical"}), CNNClassifier],
+        "content_weight": [Interval(Real, 0, None, closed="left")],
         "style_weight": [Interval(Real, 0, None, closed="left")],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, 1e30, closed="right")],

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skstrf.neural import CNNClassifier
 from skstrf.style.base import ProgressReporter, StyleEstimator
 from skstrf.style.controls import equalize, mix
 from skstrf.style.domains import choose_domain, fitted_for
@@ -177,12 +178,14 @@ class StyleTransfer(StyleEstimator):
     >>> transfer = StyleTransfer(max_iter=20, random_state=0).fit(hiss)
     >>> transfer.transform(clicks).shape
     (1, 8000)
-    >>> bool(transfer.loss_curve_[-1, 2] < 0.5 * transfer.loss_curve_[0, 2])
+    >>> bool(transfer.loss_curve_[-1, 0] < 0.5 * transfer.loss_curve_[0, 0])
     True
     """
 
     _parameter_constraints: dict = {
         **StyleEstimator._parameter_constraints,
+        "network": [StrOptions({"auto", "envelopes", "random", "cortical"}), CNNClassifier],
+        "content_weight": [Interval(Real, 0, None, closed="left"), None],
         "style_layers": ["array-like", dict, None],
         "content_layers": ["array-like", None],
         "n_filters": [Interval(Integral, 1, None, closed="left"), None],

@@ -136,6 +136,8 @@ def test_same_seed_same_bits_and_every_iteration_is_told(fast, sounds):
         ({"content_weight": 0, "style_weight": 0}, "both be 0"),
         ({"representation": ChromaTransformer()}, "differentiable"),
         ({"n_hidden": 0}, "n_hidden"),
+        ({"network": "envelopes"}, "network"),
+        ({"content_weight": None}, "content_weight"),
     ],
 )
 def test_bad_settings(fast, sounds, settings, message):
