@@ -104,6 +104,9 @@ def test_warnings_of_the_library_are_escaped():
 
 
 def test_warnings_and_the_log_are_escaped(monkeypatch, tmp_path, capsys):
+    # Processes of pytest exchange reports, with the log in them, as UTF-8 only.
+    monkeypatch.setattr(logging.getLogger("skstrf"), "propagate", False)
+
     def warn(path):
         warnings.warn("\x1b[2J warned", stacklevel=1)
         logging.getLogger("skstrf").warning("%s", "\x1b[2J \udcff logged")
