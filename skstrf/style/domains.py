@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from torch import nn
 
@@ -21,6 +22,7 @@ __all__ = [
     "fitted_for",
     "hop_length",
     "log_stft",
+    "tensor_of",
 ]
 
 
@@ -46,6 +48,12 @@ def log_stft(sample_rate: float = 16000) -> STFTTransformer:
 def fitted_for(representation: Any, n_times: int) -> Any:
     """Fit a copy of a transformer to sounds of one length; fit depends on nothing else."""
     return clone(representation).fit(np.zeros((1, n_times), dtype=np.float32))
+
+
+def tensor_of(transformer: Any, sound: np.ndarray) -> np.ndarray:
+    """Tensor of one sound as an array, whatever output scikit-learn is configured to return."""
+    with config_context(transform_output="default"):
+        return transformer.fit_transform(sound[None])[0]
 
 
 class Domain:
@@ -92,7 +100,8 @@ class SpectrogramDomain(Domain):
     """The representation is optimized and inverted at the end, with the phase of the content."""
 
     def variable(self, sound: np.ndarray) -> torch.Tensor:
-        tensor = self._representation.transform(sound[None].astype(np.float32))[0]
+        with config_context(transform_output="default"):
+            tensor = self._representation.transform(sound[None].astype(np.float32))[0]
         return torch.from_numpy(np.ascontiguousarray(tensor)).to(self._device)
 
     def tensor(self, variable: torch.Tensor) -> torch.Tensor:

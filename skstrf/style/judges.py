@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from skstrf.style.domains import tensor_of
 from skstrf.transforms import GammatoneTransformer, MelTransformer
 
 __all__ = [
@@ -56,7 +57,7 @@ def log_mel(sound: np.ndarray, *, sample_rate: float) -> np.ndarray:
         n_fft=max(4 * hop, _SHORTEST_WINDOW),
         compression=None,
     )
-    power = mel.fit_transform(np.asarray(sound, dtype=np.float64)[None])[0]
+    power = tensor_of(mel, np.asarray(sound, dtype=np.float64))
     return 10 * np.log10(1 + _RANGE * power / max(power.mean(), np.finfo(float).tiny))
 
 
@@ -162,7 +163,7 @@ def _envelopes(sound: np.ndarray, sample_rate: float) -> np.ndarray:
     )
     sound = np.asarray(sound, dtype=np.float64)
     level = max(float(np.sqrt(np.square(sound).mean())), np.finfo(float).tiny)
-    envelopes = bank.fit_transform((sound / level)[None])[0]
+    envelopes = tensor_of(bank, sound / level)
     return (envelopes + _LINEAR_BELOW) ** _EXPONENT
 
 

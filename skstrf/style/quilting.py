@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skstrf.style.domains import hop_length
+from skstrf.style.domains import hop_length, tensor_of
 from skstrf.transforms import STFTTransformer
 
 __all__ = ["StylePieces", "quilt"]
@@ -126,7 +126,7 @@ def _transformer(sample_rate: float) -> STFTTransformer:
 
 
 def _spectrum(sound: np.ndarray, sample_rate: float) -> np.ndarray:
-    return _transformer(sample_rate).fit_transform(sound[None].astype(np.float64))[0]
+    return tensor_of(_transformer(sample_rate), sound.astype(np.float64))
 
 
 def _levels(spectrum: np.ndarray, n_bands: int) -> np.ndarray:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from scipy.signal import lfilter
+from sklearn import config_context
+from sklearn.base import clone
 
 from skstrf import StyleTransfer
 from skstrf.style.controls import equalize, mix
@@ -182,6 +184,16 @@ def test_score_is_the_mean_of_the_judges(fitted, clicks):
     table = fitted.score_table(clicks[None], result)
     mean = np.mean([table[name]["result"][0] for name in JUDGES])
     assert fitted.score(clicks[None]) == pytest.approx(1 - mean)
+
+
+@pytest.mark.parametrize("domain", ["auto", "spectrogram"])
+def test_tables_as_output_of_transformers_do_not_matter(clicks, hiss, domain):
+    pytest.importorskip("pandas")
+    transfer = StyleTransfer(_stft(), domain=domain, max_iter=1).fit(hiss[None])
+    expected = transfer.score_table(clicks[None])
+    with config_context(transform_output="pandas"):
+        found = clone(transfer).fit(hiss[None]).score_table(clicks[None])
+    assert found == expected
 
 
 @pytest.mark.parametrize(
