@@ -155,9 +155,6 @@ class Images:
         self.shape = fold_channels(np.broadcast_to(np.zeros((), X.dtype), X.shape)).shape
         self.channel_axes = tuple(X.shape[1:-2]) or (1,)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Read the images of a slice or of an array of indices."""
         if isinstance(self.X, Stored) and not isinstance(rows, slice):
