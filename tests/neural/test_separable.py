@@ -16,6 +16,7 @@ from skstrf.neural.architecture import plan_layers
 from skstrf.neural.augmentation import Augmentation, mask_channels
 from skstrf.neural.networks import (
     AxisAttention,
+    ConvolutionalNet,
     SeparableNet,
     allocate,
     build_network,
@@ -83,6 +84,15 @@ def test_any_image_and_any_axes_go_through(image, axes, batch_norm, n_hidden):
     found = net.activations(x, net.layer_names)
     for number, spec in enumerate(plan, start=1):
         assert found[f"conv{number}"].shape == (3, 5, *spec.image)
+
+
+@pytest.mark.parametrize("network", [ConvolutionalNet, SeparableNet])
+@pytest.mark.parametrize("pool", [(2, 1), (1, 2)])
+def test_both_networks_pool_along_one_axis(network, pool):
+    layer = {"kernel_sizes": (3,), "strides": 1, "pool_size": [pool], "pool_stride": [pool]}
+    plan = plan_layers((12, 16), n_filters=4, **layer)
+    found = network(plan, 2).activations(torch.ones(2, 1, 12, 16), ["conv1"])["conv1"]
+    assert found.shape == (2, 4, 12 // pool[0], 16 // pool[1])
 
 
 def test_axes_that_are_not_the_channels_are_refused():

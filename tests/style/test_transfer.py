@@ -209,6 +209,13 @@ def test_every_iteration_is_told_and_the_bar_moves(transfer, clicks, hiss, capsy
     assert "style transfer" in capsys.readouterr().err
 
 
+def test_a_style_with_a_long_pause_starts_at_its_first_sample(transfer, clicks, hiss):
+    style = np.r_[np.zeros(2000), hiss]
+    transfer.set_params(init="style").fit(style[None])
+    start = transfer._initial_sound(clicks[:1000], np.random.default_rng(0))
+    np.testing.assert_array_equal(start, at_level(transfer.styles_[0][2000:3000]))
+
+
 def test_long_styles_are_thinned_to_stretches_from_start_to_end(monkeypatch):
     monkeypatch.setattr(objectives, "_MAX_FRAMES", 96)
     first, second = torch.arange(2 * 100.0).reshape(2, 100), torch.arange(2 * 60.0).reshape(2, 60)

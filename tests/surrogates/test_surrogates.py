@@ -261,6 +261,12 @@ def test_a_single_line_is_no_group_of_lines():
         lines_test(np.arange(50.0))
 
 
+def test_the_length_of_lines_decides_whether_they_are_tested():
+    assert (lines_test(np.arange(8.0).reshape(4, 2), 9, 0).p_values == 1).all()  # too short
+    trend = np.linspace(0, 5, 64) + rng().standard_normal((2, 64))
+    assert lines_test(trend, 39, 0).p_value <= 0.05  # few lines, but long ones
+
+
 def test_some_groups_are_spread_from_the_first_to_the_last():
     groups = np.arange(50.0).reshape(10, 5, 1)
     found = _some_groups(groups, 15)
