@@ -1,7 +1,6 @@
-"""Figures in tables stand under each other: columns of numbers are right-aligned and not broken.
+"""Give the cells in columns of numbers the class ``number``, which aligns them to the right.
 
-A column is of numbers if more than half of the cells below its title that are not empty begin like
-one. Its cells get the class ``number``.
+A column is numeric if more than half of its nonempty cells below the title begin with a number.
 """
 
 import re
@@ -9,16 +8,16 @@ import re
 from docutils import nodes
 
 NUMBER = re.compile(r"[<>±≥≤~]?\s*[-−–]?\s*[.\d]*\d|[-−–—]$|nan$")
-LONGEST = 24  # characters: what is longer is a sentence that begins with a number
+LONGEST = 24  # characters; a longer text is a sentence that begins with a number
 
 
 def is_number(text):
-    """Whether a cell reads as a figure, with its spread and unit or without."""
+    """Return whether a text is a number, possibly with a spread and a unit."""
     return bool(NUMBER.match(text)) and len(text) <= LONGEST
 
 
 def columns_of_numbers(rows):
-    """Indices of the columns of ``rows``, lists of texts, in which most say a number."""
+    """Return the indices of the columns of ``rows`` in which most texts are numbers."""
     found = []
     for index, column in enumerate(zip(*rows, strict=True)):
         cells = [text for text in column if text]
@@ -28,7 +27,7 @@ def columns_of_numbers(rows):
 
 
 def mark(app, document):
-    """Give the cells of such columns their class; tables with cells that span are left alone."""
+    """Mark the numeric columns of all tables without spanning cells."""
     for table in document.findall(nodes.tgroup):
         rows = list(table.findall(nodes.row))
         body = next(iter(table.findall(nodes.tbody)))

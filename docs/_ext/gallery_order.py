@@ -1,4 +1,4 @@
-"""The order of the examples: from hearing to learning; what is not named comes at the end."""
+"""Order of the examples in the gallery; examples that are not listed come last."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDER = [
 
 
 class Learning:
-    """Key of a file by its name; made by sphinx-gallery with the folder of the examples."""
+    """Sort key of file names, which sphinx-gallery constructs with the folder of the examples."""
 
     def __init__(self, src_dir: str):
         self.src_dir = src_dir

@@ -1,4 +1,4 @@
-"""Formulas as MathML, by docutils: browsers draw them without a script or a network."""
+"""Render formulas as MathML with docutils, which browsers draw without scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FRACTION = re.compile(r"(\\[dt]?frac)\s*(\d)(?:(\d)|(?=\{))")
 
 
 def mathml(node: nodes.Element, as_block: bool) -> str:
-    """Markup of one formula; what docutils cannot read is a warning, and so fails the build."""
+    """Return the markup of one formula, and warn if docutils cannot read it."""
     try:
         return tex2mathml(braced(node.astext().strip()), as_block=as_block)
     except MathError as error:
@@ -24,7 +24,7 @@ def mathml(node: nodes.Element, as_block: bool) -> str:
 
 
 def braced(tex: str) -> str:
-    r"""Write all braces of fractions, as ``\frac18``, which docutils cannot do without."""
+    r"""Add the braces to fractions such as ``\frac18``, which docutils requires."""
     return FRACTION.sub(
         lambda m: m[1] + "{" + m[2] + "}" + ("{" + m[3] + "}" if m[3] else ""), tex
     )
@@ -36,8 +36,8 @@ def visit_inline(translator, node: nodes.math) -> None:
 
 
 def visit_block(translator, node: nodes.math_block) -> None:
-    # Wide formulas scroll by themselves, so that a page is never wider than a phone; whoever
-    # scrolls with the keyboard has to get there.
+    # A wide formula scrolls in its own box, so that the page fits a narrow screen. The tab index
+    # lets readers reach the box with the keyboard.
     translator.body.append(
         f'<div class="formula" tabindex="0">{mathml(node, as_block=True)}</div>\n'
     )

@@ -1,7 +1,4 @@
-"""A built page may load nothing from elsewhere: every file that would is a warning.
-
-Links that a reader follows by a click are free to go anywhere.
-"""
+"""Warn about built pages that load files from other hosts. Links are allowed."""
 
 from __future__ import annotations
 
@@ -13,7 +10,8 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-# What a browser fetches by itself. A `link` that names a relation of pages is not fetched.
+# Browsers fetch these attributes without a click. They do not fetch a `link` with one of the
+# relations.
 LOADING = {"src", "srcset", "poster", "data", "background"}
 RELATIONS = {"author", "canonical", "help", "index", "license", "next", "prev", "search", "top"}
 ELSEWHERE = re.compile(r"\s*(?:[a-z]+:)?//", re.IGNORECASE)
@@ -21,7 +19,7 @@ IN_STYLES = re.compile(r"(?:url\(|@import)\s*[\"']?\s*((?:https?:)?//[^\s\"')]+)
 
 
 class Loads(HTMLParser):
-    """Addresses that a page fetches from other hosts."""
+    """Parser that collects the addresses that a page fetches from other hosts."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -44,7 +42,7 @@ class Loads(HTMLParser):
 
 
 def elsewhere(path: Path) -> list[str]:
-    """Addresses on other hosts that an HTML page or a style sheet loads."""
+    """Return the addresses on other hosts that an HTML page or a style sheet loads."""
     text = path.read_text(encoding="utf-8", errors="replace")
     return IN_STYLES.findall(text) if path.suffix == ".css" else Loads(text).found
 

@@ -1,4 +1,4 @@
-"""The directive ``parameter-table``: all parameters of the public estimators, by name.
+"""The directive ``parameter-table``, which lists all parameters of the public estimators by name.
 
 The table is read from the signatures and docstrings when the page is built. The tests use
 :func:`parameters` as well, to check that a name has one meaning in all estimators.
@@ -26,7 +26,7 @@ class Parameter(NamedTuple):
 
 
 def estimators():
-    """All public estimators, by name."""
+    """Return all public estimators by name."""
     import skstrf
 
     classes = {name: getattr(skstrf, name) for name in skstrf.__all__}
@@ -38,7 +38,7 @@ def estimators():
 
 
 def parameters():
-    """All parameters of the public estimators: lists of :class:`Parameter` by name."""
+    """Return a list of :class:`Parameter` for each name of a parameter."""
     found = defaultdict(list)
     for estimator, item in estimators().items():
         documented = {}
@@ -53,7 +53,7 @@ def parameters():
 
 
 class ParameterTable(SphinxDirective):
-    """A row for every name and type, with the estimators that have it."""
+    """Table with one row for each name and type, and the estimators that have it."""
 
     def run(self):
         table, group = nodes.table(classes=["parameters"]), nodes.tgroup(cols=3)

@@ -1,13 +1,13 @@
-"""The directive ``player``: Python code that ends with a sound, as a player in the page.
+"""The directive ``player``, which adds an audio player for a sound that Python code computes.
 
     .. player:: A ripple that falls four times a second.
 
        from skstrf.auditory import moving_ripple
        x = moving_ripple(4, 0.5, 1.5, random_state=0)
 
-The code runs when the page is built; ``x`` is the sound (n_times,), at 16000 Hz or ``:rate:``. It
-is kept in the page itself, so nothing is loaded to play it. ``:show:`` shows the code too.
-``:file:`` plays a file beside the page instead, and there is no code.
+The code runs when the page is built. It assigns the sound, an array of shape (n_times,) at 16000
+Hz or ``:rate:``, to ``x``. The sound is embedded in the page. ``:show:`` also shows the code.
+``:file:`` plays a file from the folder of the page instead of the result of code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""For the template of classes: which attributes have words of their own."""
+"""Tell the template of classes which attributes are properties with a docstring."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 
 @dataclass(frozen=True)
 class DocumentedProperty:
-    """A function that can be pickled with the configuration, and equals itself the next time."""
+    """Function that can be pickled and compared, as the configuration of sphinx requires."""
 
     def __call__(self, module: str, class_name: str, name: str) -> bool:
         found = getattr(getattr(import_module(module), class_name), name, None)

@@ -1,7 +1,7 @@
-"""The picture of the landing page: one recording from sound to decision.
+"""Draw the figure of the landing page, which shows the stages from a sound to its class.
 
 ``python docs/pictures/overview.py`` writes docs/_static/overview_*.png, wide and narrow, for light
-and dark pages. Everything in it is computed: the model is the one of the landing page.
+and dark pages. All values are computed with the model of the landing page.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ INSTRUMENT = "alto_sax"
 TITLES = ("sound", "cochlea", "cortex", "decision")
 RATES, SCALES = (2, 8), (0.5, 2)
 SECONDS = 2.5
-COLOURS = {
+COLORS = {
     "light": {"ink": "#1b1f24", "bar": "#8aa4bd", "best": "#0072B2"},
     "dark": {"ink": "#dfe5ec", "bar": "#5b6b7b", "best": "#56B4E9"},
 }
-# Sides of the four parts in each layout, as figures count: left, bottom, width, height.
+# Left, bottom, width and height of the four parts in each layout, as fractions of the figure.
 LAYOUTS = {
     "wide": {
         "size": (11.5, 3.0),
@@ -55,14 +55,14 @@ LAYOUTS = {
 
 
 def compute() -> dict:
-    """All that is drawn, from bundled recordings."""
+    """Compute the arrays of the figure from bundled recordings."""
     sounds = load_instruments()
     train, test = sounds.split == "train", sounds.split == "test"
     model = make_pipeline(STRFTransformer(), MPCA(0.95), CNNClassifier(random_state=0))
     model.fit(sounds.data[train], sounds.target[train])
     number = sounds.target_names.index(INSTRUMENT)
     probabilities = model.predict_proba(sounds.data[test][sounds.target[test] == number])
-    best = probabilities[:, number].argsort()[len(probabilities) // 2]  # an ordinary one
+    best = probabilities[:, number].argsort()[len(probabilities) // 2]  # the median
     sound = sounds.data[test][sounds.target[test] == number][best][: int(16000 * SECONDS)]
     spectrogram = auditory_spectrogram(sound / sound.std())
     tensor = np.abs(cortical_transform(spectrogram, rates=RATES, scales=SCALES, bandpass=True))
@@ -76,7 +76,7 @@ def compute() -> dict:
 
 
 def draw(data: dict, layout: dict, colors: dict) -> plt.Figure:
-    """One figure of four parts, joined by arrows."""
+    """Draw the four parts and the arrows between them."""
     style = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
         colors["ink"],
@@ -97,7 +97,7 @@ def draw(data: dict, layout: dict, colors: dict) -> plt.Figure:
 
 
 def join(figure: plt.Figure, layout: dict, colors: dict) -> None:
-    """Arrows from each part to the next: between the titles, or down the left side."""
+    """Draw arrows from each part to the next, between the titles or along the left side."""
     for before, after in pairwise(layout["parts"]):
         if layout["across"]:
             y = before[1] + before[3] + layout["above"]
@@ -133,7 +133,7 @@ def draw_spectrogram(ax, spectrogram) -> None:
 
 
 def draw_tensor(ax, tensor) -> None:
-    """A mosaic: in each place the responses of one scale and rate, frequency over time."""
+    """Draw the responses to each scale and rate as images of frequency over time."""
     ax.axis("off")
     n_scales, n_rates = tensor.shape[:2]
     rates = [-rate for rate in RATES[::-1]] + list(RATES)
@@ -171,7 +171,7 @@ def draw_decision(ax, names, probabilities, colors) -> None:
 def main() -> None:
     data = compute()
     for shape, layout in LAYOUTS.items():
-        for name, colors in COLOURS.items():
+        for name, colors in COLORS.items():
             figure = draw(data, layout, colors)
             path = FOLDER / f"overview_{shape}_{name}.png"
             figure.savefig(path, dpi=150, transparent=True, metadata={"Software": None})

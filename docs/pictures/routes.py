@@ -1,7 +1,7 @@
-"""The picture of docs/development/house.rst: three values on their way through the package.
+"""Draw the figure of docs/development/house.rst, which shows three routes through the package.
 
-``python docs/pictures/routes.py`` writes docs/_static/routes_light.png and routes_dark.png. Every
-box is a file, with the functions of it that the value meets; the color is that of the layer.
+``python docs/pictures/routes.py`` writes docs/_static/routes_light.png and routes_dark.png. Each
+box is a file with the functions that the value passes; the color shows the layer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch
 
 FOLDER = Path(__file__).parents[1] / "_static"
 INK = {"light": "#1b1f24", "dark": "#dfe5ec"}
-# Colors that stay apart for color-blind readers, and that black text can be read on.
+# Color-blind readers can distinguish these colors, and black text is legible on them.
 LAYERS = {
     "command line": "#CC79A7",
     "experiments": "#E69F00",
@@ -49,7 +49,7 @@ WIDTH, HEIGHT, GAP = 2.42, 0.56, 0.24
 
 
 def draw(ink: str) -> plt.Figure:
-    """One column for each route, with the legend of the layers below."""
+    """Draw one column for each route, and the legend of the layers below them."""
     figure, ax = plt.subplots(figsize=(7.6, 5.6), layout="constrained")
     for column, (title, steps) in enumerate(ROUTES.items()):
         left = column * (WIDTH + 0.1)
