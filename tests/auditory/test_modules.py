@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skstrf.auditory import Cochlea, Cortex, auditory_spectrogram, cortical_transform
+from skstrf.auditory.modules import _fast_length
 
 MODES = [
     {},
@@ -187,3 +188,9 @@ def test_the_linear_cochlea_in_one_step_is_that_of_autograd():
     torch.testing.assert_close(
         gradient, expected, rtol=1e-9, atol=1e-12 * float(expected.abs().max())
     )
+
+
+def test_lengths_of_transforms_are_the_shortest_even_ones_with_small_factors():
+    allowed = sorted(2**k * odd for k in range(1, 12) for odd in (1, 3, 5, 9, 15))
+    for n in range(1, 2000):
+        assert _fast_length(n) == min(length for length in allowed if length >= n)

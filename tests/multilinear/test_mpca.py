@@ -189,6 +189,12 @@ def test_components_that_do_not_fit(n_components, criterion, message):
         mpca(tensors(5, (6, 5, 7)), n_components, criterion=criterion)
 
 
+@pytest.mark.parametrize("share", [0, 1.5])
+def test_shares_are_above_0_and_at_most_1(share):
+    with pytest.raises(ValueError, match="share must"):
+        rank_for_share([3.0, 1.0], share)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
 def test_values_that_are_not_finite_or_overflow(value):
     x = tensors(5, (3, 4)).astype(np.float32)
