@@ -392,6 +392,16 @@ def test_balanced_is_the_dict_of_its_weights(data):
     assert np.array_equal(a.predict_proba(X), b.predict_proba(X))
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_weights_of_classes_multiply_those_of_samples(data, method):
+    X, y = data
+    table = {0: 4.0, 1: 1.0, 2: 0.5}
+    short = classifier(**FAST | {"max_epochs": 1})
+    a = getattr(clone(short), method)(X, y, sample_weight=[table[c] for c in y])
+    b = getattr(clone(short).set_params(class_weight=table), method)(X, y)
+    assert np.array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
 # ---- among other estimators ----
 
 
