@@ -47,17 +47,25 @@ def test_no_generalized_ufunc_of_numba_is_called(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attempt", range(10))
-def test_processes_may_share_an_empty_cache(tmp_path, attempt):
+def test_processes_may_share_an_empty_cache(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
 
     def start():
         return subprocess.Popen([sys.executable, "-m", __spec__.name], env=environment)
 
-    assert [process.wait(1800) for process in [start() for _ in range(4)]] == [0] * 4
-    assert list(tmp_path.rglob("*.nbi"))
-    assert start().wait(600) == 0
+    for _ in range(10):
+        assert [process.wait(1800) for process in [start() for _ in range(4)]] == [0] * 4
+        assert start().wait(600) == 0
+        # Each function has files of its own. All are compiled in the first round only, because
+        # that takes half a minute a process.
+        for name in ("utils._localmax", "pitch._pi_wrapper", "_kernel."):
+            files = list(tmp_path.rglob(f"*{name}*.nb[ic]"))
+            assert files
+            for file in files:
+                file.unlink()
 
 
 if __name__ == "__main__":
-    compute_everything()
+    sound = np.random.default_rng(0).standard_normal(8000).cumsum()
+    assert skstrf.ChromaTransformer().fit_transform(sound[None]).any()
+    assert auditory_spectrogram(sound).any()
