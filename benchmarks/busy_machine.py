@@ -19,7 +19,7 @@ from contextlib import contextmanager
 import numpy as np
 
 # A variable of the environment that decides how threads wait would decide the result.
-DECISIVE = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")
+DECISIVE = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def busy():

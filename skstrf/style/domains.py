@@ -47,7 +47,11 @@ def log_stft(sample_rate: float = 16000) -> STFTTransformer:
 
 def fitted_for(representation: Any, n_times: int) -> Any:
     """Fit a copy of a transformer to sounds of one length; fit depends on nothing else."""
-    return clone(representation).fit(np.zeros((1, n_times), dtype=np.float32))
+    representation = clone(representation)
+    if getattr(representation, "random_state", 0) is None:
+        # The noise from which an inversion starts is the same in every transfer.
+        representation.set_params(random_state=0)
+    return representation.fit(np.zeros((1, n_times), dtype=np.float32))
 
 
 def tensor_of(transformer: Any, sound: np.ndarray) -> np.ndarray:

@@ -279,3 +279,12 @@ def test_closed_form_is_the_mean_of_many_finite_networks(stft, clicks, hiss):
         objective.set_content(tensor["content"])
         values.append(objective.relative_distances(tensor["content"])[1])
     assert values[1] == pytest.approx(values[0], rel=0.03)
+
+
+def test_inversions_that_start_from_noise_repeat(clicks, hiss):
+    strf = STRFTransformer(RATE, rates=[4], scales=[1], frame_step=4, max_iter=1)
+    transfer = StyleTransfer(
+        strf, "random", domain="spectrogram", kernel_size=1, max_iter=1, n_filters=8, random_state=0
+    )
+    results = [transfer.fit(hiss[None, :4000]).transform(clicks[None, :4000]) for _ in range(2)]
+    np.testing.assert_array_equal(*results)
