@@ -284,7 +284,7 @@ def test_closed_form_is_the_mean_of_many_finite_networks(stft, clicks, hiss):
 def test_inversions_that_start_from_noise_repeat(clicks, hiss):
     strf = STRFTransformer(RATE, rates=[4], scales=[1], frame_step=4, max_iter=1)
     transfer = StyleTransfer(
-        strf, "random", domain="spectrogram", kernel_size=1, max_iter=1, n_filters=8, random_state=0
-    )
+        strf, "random", domain="spectrogram", kernel_size=1, n_filters=8, max_iter=1
+    ).set_params(random_state=0)
     results = [transfer.fit(hiss[None, :4000]).transform(clicks[None, :4000]) for _ in range(2)]
     np.testing.assert_array_equal(*results)
