@@ -15,9 +15,14 @@ from skstrf.utils.validation import Integral, Interval
 
 __all__ = ["ScatteringTransformer"]
 
-# kymatio subsamples by T / 2**_OVERSAMPLING; the low-pass filter leaves so little detail that a
-# spline of this degree gives the values at the frames.
-_OVERSAMPLING, _DEGREE = 1, 5
+# kymatio averages over T / _FINER samples and subsamples by half of that; the windows of the
+# frames average the rest. The sound is mirrored at its ends, for the wavelets.
+_OVERSAMPLING, _FINER = 1, 8
+# Standard deviation of an average over T samples, in units of T, of kymatio's Gaussian.
+_DEVIATION = 1 / (2 * np.pi * 0.1)
+# Weights of a window beyond this number of standard deviations are omitted. Windows of so many
+# frames are multiplied at a time.
+_REACH, _FRAMES = 6.0, 256
 
 
 class ScatteringTransformer(FramedTransformer):
@@ -71,8 +76,14 @@ class ScatteringTransformer(FramedTransformer):
 
     Notes
     -----
-    kymatio computes the paths at intervals of ``T / 2``; splines of fifth degree interpolate them
-    at the middles of the frames. kymatio 0.3 scales paths down by powers of two when it subsamples
+    Paths are averaged over Gaussian windows of a standard deviation of ``1.6 T``, like those of
+    kymatio, around the middles of the frames. Windows at the ends cover the sound only, and are
+    widened until their largest weight equals that of the others. Steady sounds therefore keep
+    their level up to the ends, a click is loudest in its own frame, and a reversed sound has the
+    reversed tensor. The wavelets meet the sound mirrored at both ends. kymatio also averages over
+    the mirrored sound, so that a click near an end is loudest at the end, and twice as loud.
+
+    kymatio 0.3 scales paths down by powers of two when it subsamples
     [3]_; this is undone, so that paths are comparable. The filters are designed for the length of
     the sounds, which takes longer than their application, and are kept for the next call (460 MB
     for 30 s).
@@ -97,6 +108,7 @@ class ScatteringTransformer(FramedTransformer):
     ['6966.09 Hz', '24.2699 Hz, 5.46875 Hz']
     """
 
+    _algorithm_version = 2
     _parameter_constraints: dict = {
         **FramedTransformer._parameter_constraints,
         **COMPRESSION,
@@ -174,24 +186,70 @@ class ScatteringTransformer(FramedTransformer):
         return self._map_rows(self._scattering, X)
 
     def _scattering(self, x: np.ndarray) -> np.ndarray:
-        from scipy.interpolate import make_interp_spline
-
         settings = self._settings()
         T, hop, count = settings["T"], self.hop_length_, len(self.axes_[-1].values)
-        # Whole steps of kymatio's output, beyond the middle of the last frame, and enough of
-        # them for the spline and the longest wavelet.
-        steps = max(count * hop + T, 3 * T, 2 ** settings["J"])
-        n_times = -(-steps // T) * T
-        padded = np.zeros(n_times, dtype=x.dtype)
-        padded[: len(x)] = x
-        paths = _scatter(padded, tuple(sorted(settings.items())))[self._kept]
-        times = np.arange(paths.shape[1]) * max(1, T >> _OVERSAMPLING)
-        middles = np.arange(count) * hop + hop // 2
-        spline = make_interp_spline(times, paths, k=_DEGREE, axis=1, check_finite=False)
-        values = spline(middles).astype(x.dtype)
+        fine = max(1, T // _FINER)
+        step = max(1, fine >> _OVERSAMPLING)
+        # Mirrored further than the wavelets and averages reach, in whole steps of kymatio.
+        lead = -(-max(2 ** (settings["J"] + 1), T) // fine) * fine
+        tail = lead + -len(x) % fine
+        padded = np.pad(x, (lead, tail), mode="reflect")
+        paths = _scatter(padded, tuple(sorted((settings | {"T": fine}).items())))[self._kept]
+        first = lead // step
+        paths = paths[:, first : first + 1 + -(-len(x) // step)]
+        middles = np.minimum(np.arange(count) * hop + hop // 2, len(x) - 1)
+        values = np.empty((len(paths), count), dtype=x.dtype)
+        for rows, columns, weights in _windows(len(x), step, T, fine, tuple(middles)):
+            values[:, rows] = paths[:, columns] @ weights.astype(x.dtype).T
         if 0 not in self.orders:
-            values = np.maximum(values, 0)  # of rounding and of the spline's overshoot
+            values = np.maximum(values, 0)  # of rounding
         return compress(values, self.compression, self.compression_floor)
+
+
+@lru_cache(maxsize=4)
+def _windows(
+    n_times: int, step: int, T: int, fine: int, middles: tuple[int, ...]
+) -> list[tuple[slice, slice, np.ndarray]]:
+    """Return the averages of all frames, as weights of the paths at every `step` samples.
+
+    They add what averages over `T` samples have beyond averages over `fine` samples, a few frames
+    at a time: slices of frames and of steps, and weights (n_frames, n_steps).
+    """
+    deviation, known = _DEVIATION * T, _DEVIATION * fine
+    centers = np.asarray(middles, dtype=float)
+    inverse = _inverse_widths(centers, n_times, deviation)
+    # Variances of Gaussians add; 0 if the window covers all of the sound alike.
+    inverse /= np.sqrt(1 - (known * inverse) ** 2)
+    times = np.arange(1 + -(-n_times // step)) * float(step)
+    # Part of the sound that every step stands for.
+    cells = np.minimum(times + step / 2, n_times) - np.maximum(times - step / 2, 0)
+    cells = np.maximum(cells, 0)
+    parts = []
+    for start in range(0, len(centers), _FRAMES):
+        rows = slice(start, min(start + _FRAMES, len(centers)))
+        reach = _REACH / max(inverse[rows].min(), 1 / (_REACH * n_times))
+        low, high = np.searchsorted(times, [centers[rows][0] - reach, centers[rows][-1] + reach])
+        columns = slice(max(int(low) - 1, 0), int(high) + 1)
+        distance = (times[columns] - centers[rows, None]) * inverse[rows, None]
+        weights = cells[columns] * np.exp(-(distance**2) / 2)
+        parts.append((rows, columns, weights / weights.sum(axis=1, keepdims=True)))
+    return parts
+
+
+def _inverse_widths(centers: np.ndarray, n_times: int, deviation: float) -> np.ndarray:
+    """Return 1 / the standard deviation of the windows, truncated at the ends of the sound.
+
+    Each is widened until its largest weight is that of a window inside, `deviation` wide.
+    """
+    from scipy.special import ndtr
+
+    low, high = np.zeros_like(centers), np.full_like(centers, 1 / deviation)
+    for _ in range(50):
+        middle = (low + high) / 2
+        covered = ndtr((n_times - centers) * middle) - ndtr(-centers * middle)
+        too_narrow = covered < middle * deviation
+        low, high = np.where(too_narrow, low, middle), np.where(too_narrow, middle, high)
+    return low
 
 
 def _name(path: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 import kymatio.scattering1d.frontend.numpy_frontend
 import numpy as np
 import pytest
+from scipy import optimize
 
 from skstrf import ScatteringTransformer
 
@@ -20,21 +21,90 @@ def by_kymatio(x, J, Q, T, oversampling):
 def test_is_kymatios(recordings, J, T, Q):
     # kymatio at every sample, which needs no filter to be subsampled, read at the middles of the
     # frames.
-    x = recordings[0, 4000 : 4000 + 8192].astype(float)
-    padded = np.concatenate([x, np.zeros(4096)])
-    expected, meta = by_kymatio(padded, J, Q, T or 2**J, oversampling=20)
+    x = recordings[0, :12288].astype(float)
+    expected, meta = by_kymatio(x, J, Q, T or 2**J, oversampling=20)
     scattering = ScatteringTransformer(J=J, T=T, Q=Q, compression=None, orders=(0, 1, 2))
     actual = scattering.fit_transform(x[None])[0]
-    assert actual.shape == (len(expected), 32)
-    # kymatio mirrors the sound at its ends, and ours ends sooner: the outer frames are left out.
-    inside = slice(4, 20)
-    read = expected[:, np.arange(32) * 256 + 128][:, inside]
+    assert actual.shape == (len(expected), 48)
+    # kymatio averages over what it mirrors: frames within four standard deviations of the window
+    # from the ends are left out here, and compared below.
+    inside = slice(13, 35)
+    read = expected[:, np.arange(48) * 256 + 128][:, inside]
     for order in (0, 1, 2):
         kept = scattering.orders_ == order
         np.testing.assert_array_equal(kept, meta["order"] == order)
         error = np.linalg.norm((actual[:, inside] - read)[kept]) / np.linalg.norm(read[kept])
         assert error < 1e-3
     np.testing.assert_allclose(scattering.paths_, meta["xi"] * 16000)
+
+
+def test_frames_at_the_ends_are_averages_of_kymatios_envelopes(recordings):
+    x = recordings[0, :6000].astype(float)
+    frontend = kymatio.scattering1d.frontend.numpy_frontend.ScatteringNumPy1D(
+        J=8, shape=len(x), Q=(4, 2), T=0, oversampling=20, out_type="list"
+    )
+    envelopes = np.stack([path["coef"] for path in frontend(x) if path["n"]])
+    scattering = ScatteringTransformer(J=8, Q=(4, 2), compression=None)
+    actual = scattering.fit_transform(x[None])[0]
+    # The definition: windows that are truncated at the ends, and widened until their largest
+    # weight is that of a window inside. The last frame reaches beyond the end.
+    deviation, times = 256 / (2 * np.pi * 0.1), np.arange(len(x))
+    for frame, middle in enumerate(np.minimum(np.arange(24) * 256 + 128, 5999)):
+
+        def weights(width, middle=middle):
+            return np.exp(-(((times - middle) / width) ** 2) / 2)
+
+        def excess(width, weights=weights):
+            return weights(width).sum() - np.sqrt(2 * np.pi) * deviation
+
+        width = optimize.brentq(excess, 0.9 * deviation, 10 * deviation)
+        expected = envelopes @ weights(width) / weights(width).sum()
+        error = np.linalg.norm(actual[:, frame] - expected) / np.linalg.norm(expected)
+        assert error < 1e-2, frame
+
+
+@pytest.fixture(scope="module")
+def uncompressed():
+    return ScatteringTransformer(J=8, Q=(4, 1), T=4096, compression=None)
+
+
+@pytest.mark.parametrize("frame", [0, 2, 6])
+def test_a_click_near_an_end_is_loudest_in_its_frame(uncompressed, frame):
+    # Its response is that to a click inside, up to the windows at the ends, which see more of it.
+    X = np.zeros((3, 128 * 256))
+    X[0, frame * 256 + 128] = X[1, 64 * 256 + 128] = X[2, -1 - (frame * 256 + 128)] = 1
+    start, inside, end = uncompressed.fit_transform(X)[:, uncompressed.orders_ == 1].sum(axis=1)
+    assert start[frame] > 0.998 * start.max()  # windows are 25 frames wide: the top is flat
+    expected = inside[64 - frame :][: frame + 40]
+    error = np.linalg.norm(start[: frame + 40] - expected) / np.linalg.norm(expected)
+    assert error < 0.2
+    np.testing.assert_allclose(start.max(), inside.max(), rtol=0.12)
+    np.testing.assert_allclose(end[::-1], start, rtol=0.02, atol=1e-3 * start.max())
+
+
+def test_steady_noise_keeps_its_level_up_to_the_ends(uncompressed):
+    X = np.random.default_rng(0).standard_normal((8, 128 * 256))
+    levels = uncompressed.fit_transform(X).mean(axis=0)
+    for order in (1, 2):
+        course = levels[uncompressed.orders_ == order].sum(axis=0)
+        assert np.abs(20 * np.log10(course / course[40:88].mean())).max() < 0.5
+
+
+def test_a_reversed_sound_has_the_reversed_tensor(uncompressed, recordings):
+    X = recordings[:2, : 40 * 256].astype(float)
+    forward = uncompressed.fit_transform(X)
+    backward = uncompressed.transform(X[:, ::-1])[..., ::-1]
+    for frame in range(40):
+        difference = np.linalg.norm((forward - backward)[..., frame])
+        assert difference < 5e-3 * np.linalg.norm(forward[..., frame])
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3, 255, 257])
+def test_sounds_shorter_than_the_windows(uncompressed, n_times):
+    X = np.random.default_rng(0).standard_normal((1, n_times))
+    tensor = uncompressed.fit_transform(X)
+    assert np.isfinite(tensor).all()
+    np.testing.assert_allclose(tensor, uncompressed.transform(-X), rtol=1e-12)
 
 
 def test_paths_have_one_scale():
