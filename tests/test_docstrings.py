@@ -39,7 +39,7 @@ def test_faults_are_found():
 
 
 def test_the_page_lists_what_users_call_and_no_more():
-    """All names of the package itself, and fewer than a hundred in all."""
+    """All names of the package itself; a new estimator or package may raise the limit."""
     names = set(public_names())
     assert {f"skstrf.{name}" for name in skstrf.__all__} - {"skstrf.__version__"} <= names
-    assert 70 <= len(names) <= 95
+    assert 70 <= len(names) <= 115
