@@ -38,6 +38,7 @@ _attributes = {
         "STFTTransformer",
         "STRFTransformer",
         "ScatteringTransformer",
+        "StreamingSTRF",
         "WaveletTransformer",
     ],
 }

@@ -57,6 +57,7 @@ SCRIPTS = {
     "representations": "{data} --seeds 1 --max-epochs 1 --output {out}/r.csv",
     "scaling": "--clips 4 --workers 1 --seconds 0.5 --repeats 1",
     "search": "--sounds 30",
+    "streaming": "{data} --quick",
     "stationarity": "{data} --clips 2 --surrogates 19 --settings raw contrast --n-jobs 1 "
     "--output {out}",
     "stationarity_calibration": "--draws 1 --power-draws 1 --surrogates 19 --others 1 "

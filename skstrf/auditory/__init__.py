@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skstrf.auditory.causal import causal_cortical_transform
 from skstrf.auditory.cochlea import auditory_spectrogram, auditory_spectrogram_blocks
 from skstrf.auditory.cortex import cortical_transform, invert_scale_transform, scale_transform
 from skstrf.auditory.filterbanks import center_frequencies, cochlear_filters
@@ -21,6 +22,7 @@ __all__ = [
     "Cortex",
     "auditory_spectrogram",
     "auditory_spectrogram_blocks",
+    "causal_cortical_transform",
     "center_frequencies",
     "cochlear_filters",
     "cortical_transform",

@@ -32,6 +32,7 @@ __all__ = [
     "model_sample_rate",
     "resample",
     "resampled_length",
+    "run_kernel",
 ]
 
 # Time constant of the membrane low-pass in ms.
@@ -149,7 +150,7 @@ def auditory_spectrogram(
     dtype = sounds.dtype
     sounds = resample(sounds, sample_rate, rate)
     flat = sounds.reshape(-1, sounds.shape[-1])
-    frames = check_overflow(_run_kernel(flat, settings, n_jobs, dtype), "auditory_spectrogram")
+    frames = check_overflow(run_kernel(flat, settings, n_jobs, dtype), "auditory_spectrogram")
     return frames.reshape(*sounds.shape[:-1], *frames.shape[1:])
 
 
@@ -202,7 +203,7 @@ def auditory_spectrogram_blocks(
     sound = _resample_blocks(_check_blocks(blocks), sample_rate, rate)
     memories: dict = {}
     for part in _join_frames(sound, settings.n_samples):
-        frames = _run_kernel(part[np.newaxis], settings, n_jobs, part.dtype, memories)
+        frames = run_kernel(part[np.newaxis], settings, n_jobs, part.dtype, memories)
         yield check_overflow(frames[0], "auditory_spectrogram_blocks")
 
 
@@ -366,7 +367,7 @@ def _hair_cell_kind(nonlinearity: str | float) -> tuple[int, float]:
     )
 
 
-def _run_kernel(
+def run_kernel(
     sounds, settings: FrameSettings, n_jobs, dtype, memories: dict | None = None
 ) -> np.ndarray:
     """Frames of every sound; one task per sound and, for few sounds, per range of channels."""

@@ -8,6 +8,7 @@ from skstrf.transforms.mel import MelTransformer
 from skstrf.transforms.mfcc import MFCCTransformer
 from skstrf.transforms.scattering import ScatteringTransformer
 from skstrf.transforms.stft import STFTTransformer
+from skstrf.transforms.streaming import StreamingSTRF
 from skstrf.transforms.strf import STRFTransformer, long_axes, transform_blocks
 from skstrf.transforms.wavelet import WaveletTransformer
 
@@ -21,6 +22,7 @@ __all__ = [
     "STFTTransformer",
     "STRFTransformer",
     "ScatteringTransformer",
+    "StreamingSTRF",
     "WaveletTransformer",
     "long_axes",
     "transform_blocks",

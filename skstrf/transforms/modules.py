@@ -47,7 +47,7 @@ def torch_module(transformer: Any) -> nn.Module:
     Raises
     ------
     ValueError
-        If `transformer` is of another class.
+        If `transformer` is of another class, or an `STRFTransformer` with `causal`.
     sklearn.exceptions.NotFittedError
         If `transformer` is not fitted.
 
@@ -192,6 +192,11 @@ class _MFCC(_Mel):
 class _STRF(_Batches):
     def __init__(self, transformer: STRFTransformer):
         super().__init__()
+        if transformer.causal:
+            raise ValueError(
+                f"causal={transformer.causal!r} has no torch counterpart. Use "
+                "STRFTransformer(causal=False) where gradients are needed."
+            )
         self._sample_rate = transformer.sample_rate
         self._normalizes = transformer.normalize
         self._output = transformer.output

@@ -32,6 +32,7 @@ from skstrf.auditory.modulation_filters import check_ascending
 from skstrf.transforms.base import Axis, InvertibleTransformer
 from skstrf.transforms.compression import compress, expand
 from skstrf.transforms.standardization import standardize, standardize_blocks
+from skstrf.transforms.streaming import StreamingSTRF
 from skstrf.utils.arrays import is_torch, resolve_device, to_numpy
 from skstrf.utils.lazy import apply_samplewise
 from skstrf.utils.validation import HasMethods, Integral, Interval, Real, StrOptions
@@ -107,6 +108,15 @@ class STRFTransformer(InvertibleTransformer):
     normalize : bool, default=True
         Whether every sound is first brought to zero mean and unit variance, as the model
         expects. The level of a recording is then no feature. Silence stays silence.
+    causal : bool, "recursive" or "fir", default=False
+        Whether the tensor depends on earlier sound only, so that a model that learned from it can
+        run live with :class:`skstrf.StreamingSTRF`. True is "recursive". The rate filters are
+        then band-pass filters, see :func:`skstrf.auditory.causal_cortical_transform`, and
+        `normalize` uses the running level. There is no inverse.
+    look_ahead : int or None, default=None
+        Number of later frames of the spectrogram that ``causal="fir"`` uses; None is 12.
+    level_time_constant : float, default=1.0
+        Time constant of the running level in s, if `causal`.
     max_iter : int or None, default=None
         Maximum number of iterations of each stage of :meth:`inverse_transform`; None selects the
         default of each stage.
@@ -212,6 +222,9 @@ class STRFTransformer(InvertibleTransformer):
         "compression_floor": [Interval(Real, 0, None, closed="neither")],
         "contrast": ["boolean", StrOptions({"auto"})],
         "normalize": ["boolean"],
+        "causal": ["boolean", StrOptions({"recursive", "fir"})],
+        "look_ahead": [Interval(Integral, 0, None, closed="left"), None],
+        "level_time_constant": [Interval(Real, 0, None, closed="neither")],
         "dtype": [StrOptions({"float32", "float64"}), None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
@@ -240,6 +253,9 @@ class STRFTransformer(InvertibleTransformer):
         compression_floor=0.001,
         contrast="auto",
         normalize=True,
+        causal=False,
+        look_ahead=None,
+        level_time_constant=1.0,
         max_iter=None,
         random_state=None,
         dtype=None,
@@ -264,6 +280,9 @@ class STRFTransformer(InvertibleTransformer):
         self.compression_floor = compression_floor
         self.contrast = contrast
         self.normalize = normalize
+        self.causal = causal
+        self.look_ahead = look_ahead
+        self.level_time_constant = level_time_constant
         self.max_iter = max_iter
         self.random_state = random_state
         self.dtype = dtype
@@ -304,8 +323,7 @@ class STRFTransformer(InvertibleTransformer):
         return apply_samplewise(twin._spectrograms_like, X, shape=shape, dtype=dtype)
 
     def _prepare(self, n_times: int) -> list[Axis]:
-        rates = _EREMEEVA_RATES if isinstance(self.rates, str) else self.rates
-        scales = _EREMEEVA_SCALES if isinstance(self.scales, str) else self.scales
+        rates, scales = self._modulations()
         self._rates = check_ascending(rates, "rates")
         self.frame_step_ = self._chosen_step()
         self.scales_ = check_ascending(scales, "scales")
@@ -316,11 +334,17 @@ class STRFTransformer(InvertibleTransformer):
             rate_filter(rate, 1, frame_rate=frames_per_second(self.hop_duration))
         for scale in self.scales_:
             scale_filter(scale, 1)
+        if self.look_ahead and self.causal != "fir":
+            raise ValueError(f"look_ahead={self.look_ahead} has an effect with causal='fir' only.")
+        if self.causal:
+            StreamingSTRF.from_transformer(self)  # checks the rates for the causal filters
         return self._axes_of(n_times)
 
     def _compute(self, X: np.ndarray) -> np.ndarray:
         dtype = np.dtype(self.dtype or X.dtype)
         device = resolve_device(self.device)
+        if self.causal:
+            return self._map_rows(self._causal_tensor, X)
         result = np.empty((len(X), *self._output_shape()), dtype=self._output_dtype(X.dtype))
         # The cortical stage takes as many sounds at a time as fit its part of the memory.
         part_bytes = _PART_BYTES["cpu" if device == "cpu" else "gpu"]
@@ -337,6 +361,32 @@ class STRFTransformer(InvertibleTransformer):
                 self._cortical(part, device, into=result[start : start + len(part)])
                 start += len(part)
         return result
+
+    def _causal_tensor(self, x: np.ndarray) -> np.ndarray:
+        stream = StreamingSTRF.from_transformer(self)
+        return np.concatenate([stream.push(x), stream.flush()], axis=-1)
+
+    def _streaming(self) -> dict:
+        """Parameters of a stream with the same numbers."""
+        same = (
+            "sample_rate", "hop_duration", "time_constant", "nonlinearity", "bandpass", "output",
+            "pooling", "channel_step", "compression", "compression_floor", "normalize",
+            "look_ahead", "level_time_constant", "dtype",
+        )  # fmt: skip
+        params = {name: getattr(self, name) for name in same}
+        rates, scales = self._modulations()
+        return params | {
+            "rates": rates,
+            "scales": scales,
+            "frame_step": self._chosen_step(),
+            "contrast": self._subtracts_mean(),
+            "method": "recursive" if self.causal is True else self.causal,
+        }
+
+    def _modulations(self) -> tuple[Any, Any]:
+        rates = _EREMEEVA_RATES if isinstance(self.rates, str) else self.rates
+        scales = _EREMEEVA_SCALES if isinstance(self.scales, str) else self.scales
+        return rates, scales
 
     def _auditory(
         self, chunks: Iterator[np.ndarray], dtype: Any, ahead: bool
@@ -392,6 +442,15 @@ class STRFTransformer(InvertibleTransformer):
 
     def _hint_shapes(self) -> list[tuple[int, ...]]:
         return [self.input_shape_]
+
+    def _check_form(self, X: Any) -> Any:
+        X = super()._check_form(X)
+        if self.causal:
+            raise ValueError(
+                f"causal={self.causal!r} has no inverse. Use STRFTransformer(causal=False) for "
+                "tensors that are to be inverted."
+            )
+        return X
 
     def _invert_rows(self, X: Any, phase: Any = None, *, start: int, seed: int) -> Any:
         rng: Any = np.random.default_rng(seed)
@@ -629,6 +688,8 @@ def transform_blocks(
     [(1, 4, 128, 40), (1, 4, 128, 20)]
     """
     settled = _settled(strf)
+    if settled.causal:
+        return _streamed(settled, blocks, block_length)
     if settled.normalize and iter(blocks) is blocks:
         raise ValueError(
             "blocks can be gone through once only, but normalize=True needs the mean of the whole "
@@ -668,6 +729,31 @@ def _transformed(
             yield to_numpy(strf._compressed(torch.from_numpy(block)[None]))[0]
     finally:
         spectrogram.close()
+
+
+def _streamed(
+    strf: STRFTransformer, blocks: Iterable[Any], block_length: int | None
+) -> Iterator[np.ndarray]:
+    """Transform a sound by a stream, and give frames in blocks of `block_length`."""
+    stream = StreamingSTRF.from_transformer(strf)
+    n_channels = len(strf.scales_) * len(strf.rates_) * len(strf.axes_[2].values)
+    length = block_length or max(1, _PART_BYTES["cpu"] // (8 * n_channels))
+
+    def frames() -> Iterator[np.ndarray]:
+        for block in blocks:
+            yield stream.push(block)
+        yield stream.flush()
+
+    held: list[np.ndarray] = []
+    for part in frames():
+        held.append(part)
+        while sum(p.shape[-1] for p in held) >= length:
+            joined = np.concatenate(held, axis=-1)
+            yield joined[..., :length]
+            held = [joined[..., length:]]
+    joined = np.concatenate(held, axis=-1)
+    if joined.shape[-1]:
+        yield joined
 
 
 def _spectrogram_file(strf: STRFTransformer, blocks: Iterable[Any], folder: Any) -> FrameFile:
