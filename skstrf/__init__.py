@@ -54,6 +54,7 @@ __getattr__, _list_names, _names = _lazy.attach(
         "experiments",
         "feature_selection",
         "inspection",
+        "live",
         "model_io",
         "multilinear",
         "neural",

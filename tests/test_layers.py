@@ -30,6 +30,7 @@ LAYERS = {
     "pipeline": 1,
     "datasets": 1,
     "corpus_store": 2,
+    "live": 2,
     "inspection": 2,
     "experiments": 3,
     "cli": 4,

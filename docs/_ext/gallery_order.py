@@ -5,6 +5,7 @@ from __future__ import annotations
 ORDER = [
     "plot_moving_ripples.py",
     "plot_strf_tensor.py",
+    "plot_streaming.py",
     "plot_strf_formula.py",
     "plot_compare_representations.py",
     "plot_inversion.py",

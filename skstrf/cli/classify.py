@@ -41,6 +41,11 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add_options(parser.add_argument_group("data"), *DATA)
     group = parser.add_argument_group("model")
     add_options(group, "--rates", "--scales", "--mpca", "--max-epochs", *MACHINE, "--cluster")
+    group.add_argument(
+        "--causal",
+        action="store_true",
+        help="let tensors depend on earlier sound only, for skstrf listen",
+    )
     return parser
 
 

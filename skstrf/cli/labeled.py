@@ -123,4 +123,6 @@ def pipeline_options(args: argparse.Namespace, duration: float) -> dict[str, Any
     }
     if hasattr(args, "mpca"):
         options["n_components"] = args.mpca
+    if getattr(args, "causal", False):
+        options["causal"] = True
     return options

@@ -20,6 +20,7 @@ from skstrf.cli import (
     classify,
     compare,
     demo,
+    listen,
     predict,
     search,
     stationarity,
@@ -35,6 +36,7 @@ __all__ = ["build_parser", "run"]
 COMMANDS = (
     classify,
     predict,
+    listen,
     search,
     compare,
     channels,
@@ -50,6 +52,7 @@ EPILOG = """examples:
   skstrf demo                              train a classifier on recordings that come with skstrf
   skstrf classify sounds/ -o report/       train and evaluate a classifier; one sub-folder a class
   skstrf predict report/model.skops *.wav  predict the classes of new sounds
+  skstrf listen live/model.skops           classify the sound of the microphone
   skstrf search sounds/ -o out/            search for the best settings
   skstrf compare sounds/ -o out/           compare representations, reductions or classifiers
   skstrf channels sounds/ -o out/          score every channel

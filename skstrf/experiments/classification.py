@@ -153,6 +153,7 @@ def make_classification_pipeline(
     duration: float | None = None,
     rates: Sequence[float] | str | None = None,
     scales: Sequence[float] | str | None = None,
+    causal: bool = False,
     n_components: float | int | tuple[int, ...] = 0.95,
     max_epochs: int | None = None,
     device: str = "auto",
@@ -171,6 +172,8 @@ def make_classification_pipeline(
     rates, scales : sequence of float, str or None, default=None
         Rates in Hz and scales in cycles/octave of `STRFTransformer`, or the name of its preset.
         None uses its defaults.
+    causal : bool, default=False
+        Whether the tensors depend on earlier sound only, so that the model can run live.
     n_components : float, int or tuple of int, default=0.95
         Parameter of `MPCA`: the share of the variance to keep in each mode, or the ranks.
     max_epochs : int or None, default=None
@@ -202,7 +205,7 @@ def make_classification_pipeline(
     sounds: dict[str, Any] = {"sample_rate": sample_rate, "n_jobs": n_jobs}
     steps = {
         "loader": AudioLoader(**sounds, duration=duration, on_error=on_error),
-        "strf": STRFTransformer(**sounds, device=device, **bank),
+        "strf": STRFTransformer(**sounds, causal=causal, device=device, **bank),
         "scaler": "passthrough",
         "mpca": MPCA(n_components),
         "cnn": CNNClassifier(device=device, random_state=random_state, **epochs),

@@ -34,5 +34,7 @@ def error_of(capsys, arguments):
     assert printed.out == ""
     assert "Traceback" not in printed.err
     lines = printed.err.strip().splitlines()
-    assert lines[-1].startswith(("skstrf classify: error: ", "skstrf predict: error: "))
+    assert lines[-1].startswith(
+        ("skstrf classify: error: ", "skstrf predict: error: ", "skstrf listen: error: ")
+    )
     return lines[-1]
