@@ -46,6 +46,7 @@ examples:
   skstrf style song.mp3 rain.wav -o rain.wav --content-weight 0 --init noise
   skstrf style speech/ rain/ -o comparison/ --duration 5"""
 WEIGHT = number(float, lambda value: 0 <= value < float("inf"), "a weight of 0 or more")
+CORRELATION = number(float, lambda value: 0 < value <= 1, "a number above 0 and at most 1")
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
@@ -67,7 +68,14 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "--content-weight",
         metavar="W",
         type=WEIGHT,
-        help="weight of the content (default: 1 for envelopes, else 0.05)",
+        help="weight of the content (default: 16 for envelopes, else 0.05)",
+    )
+    add(
+        "--content-correlation",
+        metavar="R",
+        type=CORRELATION,
+        help="correlation with the content that envelopes keep, above 0 and at most 1 "
+        "(default: 0.7)",
     )
     add("--style-weight", metavar="W", type=WEIGHT, help="weight of the style (default: 1)")
     add(
@@ -103,7 +111,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    names = ("content_weight", "style_weight", "max_iter")
+    names = ("content_weight", "content_correlation", "style_weight", "max_iter")
     settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     settings |= {"init": args.init, "device": args.device, "random_state": args.seed}
     if Path(args.content).is_dir():
@@ -124,7 +132,14 @@ def _run_files(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     pair = transfer_file(args.content, args.styles, transfer, duration=args.duration)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_sound(output, pair.sounds["result"], rate)
-    names = ("network", "init", "content_weight", "style_weight", "max_iter")
+    names = (
+        "network",
+        "init",
+        "content_weight",
+        "content_correlation",
+        "style_weight",
+        "max_iter",
+    )
     about = {name: getattr(transfer, name) for name in names}
     about |= {"init": transfer._init(), "content_weight": transfer._weights()[0]}
     about["duration"] = args.duration or "all"

@@ -27,9 +27,6 @@ from skstrf.utils.validation import (
 
 __all__ = ["ProgressReporter", "StyleEstimator"]
 
-# Default weight of the content where a network needs another than 0.05.
-_CONTENT_WEIGHTS = {"envelopes": 1.0}
-
 
 class StyleEstimator(TransformerMixin, BaseEstimator):
     """Base class: subclasses implement `fit`, `_transform` and `_metrics`."""
@@ -121,7 +118,8 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
             each of the keys ``content``, ``style``, ``other_style`` (if given), ``equalizer``,
             ``mix_0_db``, ``mix_minus_6_db`` and ``quilting``, which are controls.
             The metrics are ``mel_gram_share``, ``mel_patch_share``, ``statistics_share`` and
-            ``local_correlation``, which no transfer minimizes, ``onset_correlation`` and
+            ``local_correlation``, which no transfer minimizes (the last is set by the
+            `content_correlation` of "envelopes"), ``onset_correlation`` and
             ``log_spectral_distance``, and ``gram_distance``, ``content_distance``,
             ``texture_snr`` and ``field_snr``, which are close to the own losses.
 
@@ -166,7 +164,9 @@ class StyleEstimator(TransformerMixin, BaseEstimator):
         """Weights of content and style."""
         if self.content_weight is not None:
             return self.content_weight, self.style_weight
-        return _CONTENT_WEIGHTS.get(self._network_name(), 0.05), self.style_weight
+        if self._network_name() != "envelopes":
+            return 0.05, self.style_weight
+        return (1.0 if self.content_correlation is None else 16.0), self.style_weight
 
     def _check_weights(self) -> None:
         if not any(self._weights()):

@@ -23,6 +23,7 @@ from sklearn.utils import check_random_state
 from skstrf.auditory.cochlea import model_sample_rate
 from skstrf.neural.networks import ConvolutionalNet
 from skstrf.neural.training import raw_module
+from skstrf.style.controls import equalize, mix
 from skstrf.style.domains import fitted_for, hop_length, log_stft
 from skstrf.style.sounds import LEVEL
 from skstrf.texture import (
@@ -58,12 +59,28 @@ _MAX_FRAMES = 2048
 _FRAME = 8e-3
 # Envelopes: weights of the style groups, number of bands, exponent of the compression of their
 # power, the power below which it is constant, and the least squared relative distance of a unit.
-_ENVELOPE_GROUPS = {"gram": 4, "mean": 2, "variation": 1, "correlation": 1, "modulation": 1}
-_N_BANDS, _EXPONENT, _LEAST_POWER, _LEAST_UNIT = 32, 0.15, 1e-6, 1e-3
+_ENVELOPE_GROUPS = {
+    "gram": 2,
+    "levels": 4,
+    "mean": 1,
+    "variation": 1,
+    "skewness": 1,
+    "correlation": 1,
+    "modulation": 1,
+}
+_N_BANDS, _EXPONENT, _LEAST_POWER, _LEAST_UNIT = 32, 0.15, 1e-8, 1e-3
 _TINY_VARIANCE = 1e-6
-# Standard deviation of an envelope, relative to the mean of all, and variance of its logarithm
-# below which it is constant.
-_CONSTANT, _CONSTANT_LEVEL = 1e-2, 0.1
+# Standard deviation of an envelope, relative to the mean of all, that is constant.
+_CONSTANT = 1e-2
+# Duration in seconds of the frames of levels, and the least share of a level in all power.
+_LEVEL_FRAME, _LEAST_SHARE = 0.012, 1e-6
+# What is added to the wanted correlation at first, and the shortest sound in seconds.
+_MARGIN, _SHORTEST = 0.03, 0.1
+# Least rate of the envelopes in Hz, edges in Hz of the modulation bands, and the longest part of
+# a style in seconds.
+_ENVELOPE_RATE, _MODULATIONS, _LONGEST = 400, 0.5 * 2 ** (np.arange(18) / 2), 60.0
+# Levels of the style in dB between which the loudest mix is searched, and number of steps.
+_MIX_LEVELS, _N_BISECTIONS = (-60.0, 30.0), 8
 
 
 # Choice of the objective from the parameters of a transfer
@@ -126,7 +143,10 @@ def make_objective(
     if network == "envelopes":
         weights = _layer_weights(transfer.style_layers, _ENVELOPE_GROUPS)
         rate = transfer.representation_.sample_rate
-        return EnvelopeObjective(styles, rate, n_times, transfer.kernel_size, weights)
+        goal = 1.0
+        if transfer.content_correlation is not None:
+            goal = min(transfer.content_correlation + _MARGIN, 1.0)
+        return EnvelopeObjective(styles, rate, n_times, transfer.kernel_size, weights, goal)
     if transfer.n_filters is None:
         return InfiniteObjective(styles, transfer.kernel_size)
     n_channels = int(np.prod(styles[0].shape[:-1]))
@@ -141,7 +161,8 @@ def shortest_sound(transfer: Any, representation: Any) -> int:
     if network == "cortical":
         return int(np.ceil(16 * _FRAME * representation.sample_rate))
     if network == "envelopes":
-        return (transfer.kernel_size - 1) * hop_length(representation.sample_rate) + 1
+        least = (transfer.kernel_size - 1) * hop_length(representation.sample_rate) + 1
+        return max(least, int(np.ceil(_SHORTEST * representation.sample_rate)))
     width = transfer.kernel_size if network == "random" else 1
     frames = len(representation.axes_[-1].values)
     hop = getattr(representation, "hop_length_", None)
@@ -318,11 +339,12 @@ class CorticalObjective(Objective):
 
 
 class EnvelopeObjective(Objective):
-    """Levels of frequency bands: their course is the content, their statistics the style.
+    """Levels of auditory bands: their course is the content, their statistics the style.
 
     Random filters compare whole patches, so that content and style contend for the same levels.
-    Here the content is the course of every band relative to its own mean and variation, which the
-    statistics of the style leave free. The Gram matrix of random filters adds the fine structure.
+    Here the content is the correlation of the levels without their mean over the surrounding
+    second, which leaves the statistics of the style free. The content loss is 0 where this
+    correlation reaches `goal`. The Gram matrix of random filters adds the fine structure.
     """
 
     def __init__(
@@ -332,95 +354,168 @@ class EnvelopeObjective(Objective):
         n_times: int,
         kernel_size: int,
         weights: Mapping[str, float],
+        goal: float = 1.0,
     ):
-        stft = fitted_for(log_stft(sample_rate), n_times)
-        self._module = torch_module(stft).to(styles[0].device)
+        device = styles[0].device
+        self.goal = goal
         self._weights = dict(weights)
+        self._bank = _Bank(n_times, sample_rate, device)
+        joined = torch.cat(list(styles))
+        length = len(joined) // -(-len(joined) // max(1, round(_LONGEST * sample_rate)))
+        bank = _Bank(length, sample_rate, device)
         with torch.no_grad():
-            spectrograms = [self._module(style) for style in styles]
-        frame_rate = sample_rate / stft.hop_length_
-        n_frames = min(n_times / stft.hop_length_, *(s.shape[-1] for s in spectrograms))
-        # Half octaves from two cycles per sound to half the frame rate.
-        n_steps = max(1, int(2 * np.log2(max(n_frames / 4, 1))))
-        self._rates = frame_rate / 2 * 2 ** (np.arange(-n_steps, 1) / 2)
-        self._frame_rate = frame_rate
-        self._bands = torch.from_numpy(_band_weights(spectrograms[0].shape[-2]))
-        self._bands = self._bands.to(styles[0].device)
-        self._network = InfiniteRandomNetwork(_thinned(spectrograms, kernel_size), kernel_size)
-        with torch.no_grad():
-            self._target = self._statistics(self._power(torch.cat(spectrograms, dim=-1)))
+            power = torch.cat(
+                [bank(part) for part in joined.split(length)[: len(joined) // length]], -1
+            )
+            self._target = self._statistics(power, bank.frame_rate)
+        if "gram" in self._weights:
+            self._module = torch_module(fitted_for(log_stft(sample_rate), n_times)).to(device)
+            with torch.no_grad():
+                spectrograms = [self._module(style) for style in styles]
+            self._network = InfiniteRandomNetwork(_thinned(spectrograms, kernel_size), kernel_size)
 
     def begin(self, content: torch.Tensor, style: torch.Tensor) -> None:
         """Set the content, and its distance in every group as the unit of the group."""
         self._units = dict.fromkeys(self._weights, 1.0)
         with torch.no_grad():
-            spectrogram = self._module(content)
-            found = self._style_distances(spectrogram, self._power(spectrogram))
+            found = self._style_distances(content, self._bank(content))
         self._units = {name: max(float(value), _LEAST_UNIT) for name, value in found.items()}
         super().begin(content, style)
+        # A style that resembles the content is no unit.
+        self._scales = (max(self._scales[0], 0.1 * self.goal**2), self._scales[1])
 
     def set_content(self, content: torch.Tensor) -> None:
         """Set the content."""
-        self._content = _course(self._power(self._module(content)))
+        self._content = self._course(self._bank(content))
+
+    def loudest_mix(self, content: np.ndarray, style: np.ndarray) -> np.ndarray:
+        """Mix that keeps the wanted correlation, of the content or its equalized copy.
+
+        The style is as loud as the correlation permits. Of the two mixes, that with the lower
+        style loss is chosen.
+        """
+        found: list[tuple[float, np.ndarray]] = []
+        device = self._content.device
+        for base in (content, equalize(content, style)):
+            low, high = _MIX_LEVELS
+            with torch.no_grad():
+                for _ in range(_N_BISECTIONS):
+                    level = (low + high) / 2
+                    sound = torch.from_numpy(mix(base, style, level)).to(device)
+                    kept = float(self._correlation(self._bank(sound))) >= self.goal
+                    low, high = (level, high) if kept else (low, level)
+                sound = torch.from_numpy(mix(base, style, low)).to(device)
+                found.append((float(self(sound)[1]), sound.cpu().numpy()))
+        return min(found, key=lambda pair: pair[0])[1]
 
     def _distances(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        spectrogram = self._module(x)
-        power = self._power(spectrogram)
-        content = (_course(power) - self._content).square().mean()
-        style = self._style_distances(spectrogram, power)
+        power = self._bank(x)
+        content = (self.goal - self._correlation(power)).clamp(min=0).square()
+        style = self._style_distances(x, power)
         relative = {name: value / self._units[name] for name, value in style.items()}
         return content, _weighted_mean(relative, self._weights)
 
-    def _style_distances(
-        self, spectrogram: torch.Tensor, power: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        found = self._statistics(power)
-        distances = {name: _squared_distance(found[name], self._target[name]) for name in found}
-        if "gram" in self._weights:
-            distances["gram"] = self._network.gram_distance(spectrogram, squared=True)
-        return {name: distances[name] for name in self._weights}
+    def _style_distances(self, x: torch.Tensor, power: torch.Tensor) -> dict[str, torch.Tensor]:
+        found = self._statistics(power, self._bank.frame_rate)
+        distances = {}
+        for name in self._weights:
+            if name == "gram":
+                distances[name] = self._network.gram_distance(self._module(x), squared=True)
+                continue
+            target = self._target[name]
+            # A skewness near 0 is no unit: that of standardized values is 1.
+            least = float(len(target)) if name == "skewness" else _TINY
+            size = target.square().sum().clamp(min=least)
+            distances[name] = (found[name] - target).square().sum() / size
+        return distances
 
-    def _power(self, spectrogram: torch.Tensor) -> torch.Tensor:
-        """Power of the bands, (n_bands, n_frames), of a spectrogram log(1 + |STFT|)."""
-        return self._bands @ torch.expm1(spectrogram).square() + _LEAST_POWER
+    def _correlation(self, power: torch.Tensor) -> torch.Tensor:
+        """Correlation with the content over all bands and frames."""
+        return (self._course(power) * self._content).sum()
 
-    def _statistics(self, power: torch.Tensor) -> dict[str, torch.Tensor]:
-        envelopes = power**_EXPONENT
+    def _course(self, power: torch.Tensor) -> torch.Tensor:
+        """Levels without their mean over the surrounding second, with unit norm."""
+        levels = _band_levels(power, self._bank.frame_rate)
+        width = min(round(1 / _LEVEL_FRAME), levels.shape[-1])
+        width -= 1 - width % 2
+        padded = torch.nn.functional.pad(levels[None], (width // 2, width // 2), mode="reflect")
+        local = levels - torch.nn.functional.avg_pool1d(padded, width, 1)[0]
+        return local / local.square().sum().clamp(min=_TINY).sqrt()
+
+    @staticmethod
+    def _statistics(power: torch.Tensor, frame_rate: float) -> dict[str, torch.Tensor]:
+        envelopes = (power + _LEAST_POWER) ** _EXPONENT
         n_frames = envelopes.shape[-1]
         mean = envelopes.mean(-1)
         centered = envelopes - mean[:, None]
         variance = centered.square().mean(-1)
-        constant = (_CONSTANT * mean.mean().detach()).square()
+        constant = (_CONSTANT * mean.mean()).square()
         standard = centered / (variance + constant).sqrt()[:, None]
         spectrum = torch.view_as_real(torch.fft.rfft(standard, dim=-1))
         modulation = 2 * spectrum.square().sum(-1) / n_frames**2
-        rates = np.fft.rfftfreq(n_frames, 1 / self._frame_rate)
-        edges = np.searchsorted(rates, self._rates).tolist()
+        edges = np.searchsorted(np.fft.rfftfreq(n_frames, 1 / frame_rate), _MODULATIONS).tolist()
         sums = [modulation[:, a:b].sum(-1) for a, b in itertools.pairwise(edges)]
+        levels = _band_levels(power, frame_rate) - np.log(_LEAST_SHARE)
         return {
+            "levels": levels @ levels.mT / levels.shape[-1],
             "mean": mean,
             # The derivative of a root is infinite at 0.
             "variation": (variance + _TINY_VARIANCE).sqrt() / mean,
+            "skewness": standard.pow(3).mean(-1),
             "correlation": standard @ standard.mT / n_frames,
             "modulation": (torch.stack(sums) + _TINY_VARIANCE).sqrt(),
         }
 
 
-def _course(power: torch.Tensor) -> torch.Tensor:
-    """Level of every band relative to its own mean and variation."""
-    level = power.log()
-    centered = level - level.mean(-1, keepdim=True)
-    return centered / (centered.square().mean(-1, keepdim=True) + _CONSTANT_LEVEL).sqrt()
+class _Bank:
+    """Power of 32 bands between 50 Hz and at most 16 kHz, with the resolution in time of each.
+
+    The filters are half cosines at equal distances on the scale of equivalent rectangular
+    bandwidths. Only the bins of a band are transformed back, to one number of frames for all.
+    """
+
+    def __init__(self, n_times: int, sample_rate: float, device: torch.device):
+        from scipy.fft import next_fast_len
+
+        ends = np.array([min(50.0, sample_rate / 100), min(sample_rate / 2, 16000.0)])
+        first, last = _erb_number(ends)
+        centers, step = np.linspace(first, last, _N_BANDS + 2, retstep=True)
+        places = _erb_number(np.fft.rfftfreq(n_times, 1 / sample_rate))
+        distances = (places - centers[1:-1, None]) / step
+        gains = np.where(np.abs(distances) < 1, np.cos(np.pi / 2 * distances), 0.0)
+        gains = gains[gains.any(axis=1)]  # bands between two bins of a short sound hold nothing
+        starts = (gains > 0).argmax(axis=1)
+        widest = int((gains > 0).sum(axis=1).max())
+        # Frames are averaged to the rate of the envelopes.
+        self._n_averaged = max(1, int(widest / n_times * sample_rate / _ENVELOPE_RATE))
+        size = self._n_averaged * next_fast_len(-(-widest // self._n_averaged))
+        bins = (starts[:, None] + np.arange(size)).clip(max=gains.shape[1] - 1)
+        weights = np.take_along_axis(gains, bins, axis=1)
+        weights[starts[:, None] + np.arange(size) >= gains.shape[1]] = 0
+        self._bins = torch.from_numpy(bins).to(device)
+        self._weights = torch.from_numpy((2 * size / n_times * weights).astype(np.float32))
+        self._weights = self._weights.to(device)
+        self.frame_rate = size / self._n_averaged * sample_rate / n_times
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Power (n_bands, n_frames) of a sound."""
+        bands = torch.fft.ifft(torch.fft.rfft(x)[self._bins] * self._weights)
+        power = torch.view_as_real(bands).square().sum(-1)
+        return power.reshape(len(power), -1, self._n_averaged).mean(-1)
 
 
-def _band_weights(n_frequencies: int) -> np.ndarray:
-    """Triangular bands over the bins of a Fourier transform, at equal steps of their logarithm."""
-    edges = np.unique(np.geomspace(1, n_frequencies, _N_BANDS + 2).round().astype(int)) - 1
-    bins = np.arange(n_frequencies)
-    low, middle, high = (edges[k : len(edges) - 2 + k, None] for k in range(3))
-    rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
-    weights = np.minimum(rising, falling).clip(min=0)
-    return (weights / np.sqrt(weights.sum(axis=1, keepdims=True))).astype(np.float32)
+def _erb_number(frequency: np.ndarray) -> np.ndarray:
+    """Number of equivalent rectangular bandwidths below a frequency (Glasberg and Moore 1990)."""
+    return 21.4 * np.log10(1 + 0.00437 * frequency)
+
+
+def _band_levels(power: torch.Tensor, frame_rate: float) -> torch.Tensor:
+    """Logarithmic power of frames of 12 ms relative to that of all bands, above -60 dB."""
+    width = min(max(1, round(frame_rate * _LEVEL_FRAME)), power.shape[-1])
+    n_frames = power.shape[-1] // width
+    frames = power[:, : n_frames * width].reshape(len(power), n_frames, width).mean(-1)
+    total = frames.mean().detach() * len(frames) + _TINY
+    return (frames / total + _LEAST_SHARE).log()
 
 
 def cortical_statistics(

@@ -13,8 +13,9 @@ from skstrf.neural import CNNClassifier
 from skstrf.style.base import ProgressReporter, StyleEstimator
 from skstrf.style.controls import equalize, mix
 from skstrf.style.domains import choose_domain, fitted_for
+from skstrf.style.judges import content_correlation
 from skstrf.style.metrics import StyleMetrics
-from skstrf.style.objectives import check_network, shortest_sound
+from skstrf.style.objectives import EnvelopeObjective, check_network, shortest_sound
 from skstrf.style.optimization import OptimizeResult, minimize
 from skstrf.style.sounds import (
     at_level,
@@ -40,6 +41,9 @@ __all__ = ["StyleTransfer"]
 
 # Level of the style in the initial mix in dB.
 _MIX_LEVEL = -6.0
+# Number of rounds between which the correlation with the content is corrected, and what is added
+# to the wanted correlation, as the last round ends near it.
+_N_ROUNDS, _CORRELATION_MARGIN = 3, 0.01
 
 
 class StyleTransfer(StyleEstimator):
@@ -63,25 +67,32 @@ class StyleTransfer(StyleEstimator):
         :math:`\log(1 + |STFT|)` of sounds at 16 kHz in windows of about 93 ms.
     network : {"auto", "envelopes", "random", "cortical"} or CNNClassifier, default="auto"
         Network whose activations are compared. "envelopes" compares the levels of 32 frequency
-        bands: the content is their course, each band relative to its own mean and variation, and
-        the style their mean, variation, correlation and modulation, and the Gram matrix of
-        "random". "random" is one layer of random filters over time with all other axes of the
-        representation as its channels [3]_. "cortical" takes the statistics of auditory cortex as
-        the style [4]_, see :class:`~skstrf.texture.CorticalStatistics`, and its envelopes as the
-        content. "envelopes" and "cortical" use only the sampling rate of `representation`. A
+        bands: the content is their course relative to the surrounding second, and the style their
+        mean, variation, skewness, correlation and modulation, the mean products of their
+        logarithms, and the Gram matrix of "random". "random" is one layer of random filters over
+        time with all other axes of the representation as its channels [3]_. "cortical" takes the
+        statistics of auditory cortex as the style [4]_, see
+        :class:`~skstrf.texture.CorticalStatistics`, and its envelopes as the content. "envelopes"
+        and "cortical" use only the sampling rate of `representation`. A
         fitted classifier provides its convolutional layers; it must have been fitted on the
         tensors of `representation`. "auto" is "envelopes" without a representation and "random"
         with one.
     content_weight, style_weight : float or None, default=None and 1.0
-        Weights of the two losses, of which one may be 0. A content weight of None is 1 for
-        "envelopes" and 0.05 for all other networks. With a content weight of 0 and
-        ``init="noise"`` the texture of the style is synthesized.
+        Weights of the two losses, of which one may be 0. A content weight of None is 16 for
+        "envelopes" (1 if `content_correlation` is None) and 0.05 for all other networks. With a
+        content weight of 0 and ``init="noise"`` the texture of the style is synthesized.
+    content_correlation : float or None, default=0.7
+        Correlation with the content that "envelopes" keeps, above 0 and at most 1: the content
+        loss is 0 as soon as the bands have it. It is corrected twice on the way so that the
+        "local_correlation" of :meth:`score_table` approaches this value; smaller values leave
+        more to the style. None always increases the correlation further. Other networks ignore
+        it.
     style_layers : sequence of str, dict of str to float or None, default=None
         Layers whose Gram matrices are compared, or groups of the statistics: those of
-        :class:`~skstrf.texture.CorticalStatistics` for "cortical", and "gram", "mean",
-        "variation", "correlation" and "modulation" for "envelopes". A dict gives their weights.
-        None selects all with equal weights; of "envelopes", "gram" has 4 times and "mean" twice
-        the weight of the others.
+        :class:`~skstrf.texture.CorticalStatistics` for "cortical", and "gram", "levels", "mean",
+        "variation", "skewness", "correlation" and "modulation" for "envelopes". A dict gives
+        their weights. None selects all with equal weights; of "envelopes", "levels" has 4 times
+        and "gram" twice the weight of the others.
     content_layers : sequence of str or None, default=None
         Layers of a classifier whose activations are compared. None selects the second-to-last
         convolutional layer.
@@ -92,7 +103,9 @@ class StyleTransfer(StyleEstimator):
         Length of the random filters in frames.
     init : {"auto", "content", "mix", "noise", "style"}, default="auto"
         Initial sound of the optimization. "mix" is the content with the long-term spectrum of the
-        style and, 6 dB below it, the style. Noise has the long-term spectrum of the style. "auto"
+        style and, 6 dB below it, the style. For "envelopes" with a `content_correlation`, the
+        style is as loud as this correlation permits, and the spectrum of the content is left as
+        it is if the style is then nearer. Noise has the long-term spectrum of the style. "auto"
         is "mix" for "envelopes" and "content" for all other networks.
     domain : {"auto", "waveform", "spectrogram"}, default="auto"
         Variable of the optimization: the waveform, or the representation, which is inverted at
@@ -187,6 +200,7 @@ class StyleTransfer(StyleEstimator):
         "network": [StrOptions({"auto", "envelopes", "random", "cortical"}), CNNClassifier],
         "content_weight": [Interval(Real, 0, None, closed="left"), None],
         "style_layers": ["array-like", dict, None],
+        "content_correlation": [Interval(Real, 0, 1, closed="right"), None],
         "content_layers": ["array-like", None],
         "n_filters": [Interval(Integral, 1, None, closed="left"), None],
         "init": [StrOptions({"auto", "content", "mix", "noise", "style"})],
@@ -203,6 +217,7 @@ class StyleTransfer(StyleEstimator):
         *,
         content_weight=None,
         style_weight=1.0,
+        content_correlation=0.7,
         style_layers=None,
         content_layers=None,
         n_filters=None,
@@ -224,6 +239,7 @@ class StyleTransfer(StyleEstimator):
         self.network = network
         self.content_weight = content_weight
         self.style_weight = style_weight
+        self.content_correlation = content_correlation
         self.style_layers = style_layers
         self.content_layers = content_layers
         self.n_filters = n_filters
@@ -405,39 +421,41 @@ class _BlockwiseTransfer:
         kind = choose_domain(transfer.domain, transfer.representation_, transfer._network_name())
         self._domain = transfer._make_domain(kind, self._length, device)
         self._objective = transfer._make_objective(kind, transfer.styles_, self._length, device)
+        self._keeps_correlation = (
+            isinstance(self._objective, EnvelopeObjective)
+            and transfer.content_correlation is not None
+            and transfer._weights()[0] > 0
+        )
+        self._goal = getattr(self._objective, "goal", 1.0)
 
     def run(
         self, content: np.ndarray, start: np.ndarray, report: Callable[[int, dict[str, Any]], Any]
     ) -> tuple[np.ndarray, list[OptimizeResult]]:
         blocks: list[np.ndarray] = []
         results: list[OptimizeResult] = []
+        style = np.resize(self._transfer.styles_[0], self._n_times)
         for k, i in enumerate(self.starts):
             block = content[i : i + self._length]
             if not (results and results[-1].interrupted):
+                part = slice(i, i + self._length)
                 block, result = self._transform_block(
-                    block, start[i : i + self._length], lambda values, k=k: report(k, values)
+                    block, start[part], style[part], lambda values, k=k: report(k, values)
                 )
                 results.append(result)
             blocks.append(block)
         return join_blocks(blocks, self.starts, self._n_times), results
 
-    def _transform_block(self, content, start, report) -> tuple[np.ndarray, OptimizeResult]:
+    def _transform_block(self, content, start, style, report) -> tuple[np.ndarray, OptimizeResult]:
         transfer, domain = self._transfer, self._domain
         content, start = fill_silence(content), fill_silence(start)
-        style = np.resize(transfer.styles_[0], len(content))
+        whole = np.resize(transfer.styles_[0], len(content))
         with torch.no_grad():
-            tensors = [domain.tensor(domain.variable(x)) for x in (content, style)]
+            tensors = [domain.tensor(domain.variable(x)) for x in (content, whole)]
         self._objective.begin(*tensors)
-        result = minimize(
-            lambda x: self._objective(domain.tensor(x)),
-            domain.variable(start),
-            weights=transfer._weights(),
-            optimizer=transfer.optimizer,
-            max_iter=transfer.max_iter,
-            tol=transfer.tol,
-            lr=transfer.lr,
-            report=report,
-        )
+        if self._keeps_correlation:
+            result = self._keep_correlation(content, start, fill_silence(style), report)
+        else:
+            result = self._minimize(domain.variable(start), transfer.max_iter, report)
         if not np.isfinite(result.curve).all():
             remedy = "a smaller lr" if transfer.optimizer == "adam" else "optimizer='adam'"
             warn_user(
@@ -446,3 +464,56 @@ class _BlockwiseTransfer:
                 RuntimeWarning,
             )
         return domain.sound(result.x, content), result
+
+    def _minimize(self, variable: torch.Tensor, max_iter: int, report: Callable) -> OptimizeResult:
+        transfer = self._transfer
+        return minimize(
+            lambda x: self._objective(self._domain.tensor(x)),
+            variable,
+            weights=transfer._weights(),
+            optimizer=transfer.optimizer,
+            max_iter=max_iter,
+            tol=transfer.tol,
+            lr=transfer.lr,
+            report=report,
+        )
+
+    def _keep_correlation(self, content, start, style, report) -> OptimizeResult:
+        """Minimize in rounds, before each of which the goal is corrected by the correlation."""
+        transfer, objective = self._transfer, self._objective
+        assert isinstance(objective, EnvelopeObjective)
+        objective.goal = self._goal
+        if transfer._init() == "mix":
+            start = objective.loudest_mix(content, style)
+        variable = self._domain.variable(start)
+        curves: list[np.ndarray] = []
+        stopped = False
+
+        def report_all(values: dict[str, Any]) -> None:
+            nonlocal stopped
+            done = sum(len(curve) for curve in curves)
+            if done and values["iteration"] == 0:  # the end of the round before
+                return
+            try:
+                report(values | {"iteration": max(0, done - 1) + values["iteration"]})
+            except StopIteration:
+                stopped = True
+                raise
+
+        ends = np.linspace(0, transfer.max_iter, _N_ROUNDS + 1).round().astype(int)
+        for n_iterations in np.diff(ends[np.r_[True, np.diff(ends) > 0]]).tolist():
+            if curves:
+                found = content_correlation(
+                    content,
+                    self._domain.sound(variable, content),
+                    sample_rate=transfer.representation_.sample_rate,
+                )
+                if np.isfinite(found):
+                    wanted = transfer.content_correlation + _CORRELATION_MARGIN
+                    objective.goal = float(np.clip(objective.goal + wanted - found, 0, 1))
+            result = self._minimize(variable, n_iterations, report_all)
+            variable = result.x
+            curves.append(result.curve[1:] if curves else result.curve)
+            if result.interrupted or stopped:
+                break
+        return OptimizeResult(variable, np.concatenate(curves), result.interrupted)

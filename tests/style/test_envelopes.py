@@ -8,12 +8,12 @@ from scipy.signal import lfilter
 from skstrf import StyleTransfer
 from skstrf.style import log_stft
 from skstrf.style.controls import equalize, mix
-from skstrf.style.judges import JUDGES
-from skstrf.style.objectives import EnvelopeObjective, _band_weights
+from skstrf.style.judges import JUDGES, content_correlation
+from skstrf.style.objectives import EnvelopeObjective, _Bank
 from skstrf.style.sounds import at_level
 
 RATE = 8000  # of the sounds in conftest.py
-GROUPS = ("gram", "mean", "variation", "correlation", "modulation")
+GROUPS = ("gram", "levels", "mean", "variation", "skewness", "correlation", "modulation")
 
 
 def objective(styles, n_times, weights=None):
@@ -51,12 +51,53 @@ def test_content_is_free_of_filters(hiss):
     assert float(loss(as_tensor(content[::-1].copy()))[0]) > 0.5
 
 
-@pytest.mark.parametrize("n_frequencies", [8, 129, 1025])
-def test_bands_cover_all_frequencies(n_frequencies):
-    weights = _band_weights(n_frequencies)
-    assert np.isfinite(weights).all()
-    assert (weights >= 0).all()
-    assert (weights.sum(axis=0)[1:-1] > 0).all()
+@pytest.mark.parametrize("n_times", [800, 8000, 12345])
+def test_bands_keep_the_power_between_their_ends(n_times):
+    # Squared half cosines that overlap by half add up to 1 between the outer centers.
+    times = np.arange(n_times) / RATE
+    bank = _Bank(n_times, RATE, torch.device("cpu"))
+    for frequency in (200.0, 440.0, 1000.0, 3000.0):
+        power = bank(torch.from_numpy(np.sin(2 * np.pi * frequency * times).astype(np.float32)))
+        assert torch.isfinite(power).all()
+        assert float(power.mean(-1).sum()) == pytest.approx(1, rel=0.1)  # envelope 1
+
+
+def test_bands_follow_fast_modulation():
+    times = np.arange(RATE) / RATE
+    tone = np.sin(2 * np.pi * 2000 * times) * (1 + np.sin(2 * np.pi * 50 * times))
+    bank = _Bank(RATE, RATE, torch.device("cpu"))
+    power = bank(torch.from_numpy(tone.astype(np.float32)))
+    envelope = power[int(power.mean(-1).argmax())].sqrt().numpy()
+    spectrum = np.abs(np.fft.rfft(envelope - envelope.mean()))
+    assert np.fft.rfftfreq(len(envelope), 1 / bank.frame_rate)[spectrum.argmax()] == 50
+
+
+@pytest.mark.parametrize("wanted", [0.5, 0.8])
+def test_correlation_with_the_content_is_the_wanted_one(wanted, clicks, hiss):
+    content = clicks + 0.01 * np.random.default_rng(1).standard_normal(RATE)
+    transfer = StyleTransfer(
+        log_stft(RATE), "envelopes", content_correlation=wanted, max_iter=24, random_state=0
+    ).fit(hiss[None])
+    (result,) = transfer.transform(content[None])
+    assert content_correlation(content, result, sample_rate=RATE) == pytest.approx(
+        wanted, abs=0.05
+    )
+
+
+def test_callback_counts_and_ends_all_rounds(clicks, hiss):
+    seen = []
+
+    def stop(values):
+        seen.append(values["iteration"])
+        if seen[-1] == 7:
+            raise StopIteration
+
+    transfer = StyleTransfer(log_stft(RATE), "envelopes", max_iter=12, tol=0, callback=stop)
+    transfer.fit(hiss[None]).transform(clicks[None])
+    assert seen == list(range(8))
+    assert transfer.n_iter_ == 7
+    transfer.set_params(callback=None).transform(clicks[None])
+    assert transfer.n_iter_ == 12
 
 
 def test_auto_is_envelopes_without_a_representation_and_random_with_one(clicks, hiss, stft):
