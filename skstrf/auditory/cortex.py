@@ -24,6 +24,7 @@ from skstrf.auditory.modulation_filters import (
     two_sided,
 )
 from skstrf.utils.arrays import is_torch
+from skstrf.utils.devices import stays_on_device, work_bytes
 from skstrf.utils.threads import sleep_while_waiting
 from skstrf.utils.validation import check_overflow, checked_number, checked_whole
 
@@ -57,8 +58,6 @@ _OUTPUTS = ("complex", "magnitude", "real")
 _POOLINGS = ("sample", "mean")
 # Gain below which bins of a scale filter are omitted, far below the resolution of float32.
 _NEGLIGIBLE = 1e-9
-# Share of a GPU's free memory that work arrays may take unless a limit is given.
-_GPU_SHARE = 0.25
 # Number of arrays of the size of a sound's spectrum, and of a channel's responses, at a time.
 _COPIES = 4
 
@@ -112,7 +111,8 @@ def cortical_transform(
         A last, shorter window is averaged over the frames that it contains.
     max_memory : float or None, default=None
         Maximum size in bytes of the work arrays on a GPU, in addition to the input and the
-        result. None is a quarter of the free memory. On a CPU sounds are processed one by one.
+        result. None is a quarter of the free memory, and 2 GB at most. On a CPU sounds are
+        processed one by one.
 
     Returns
     -------
@@ -312,11 +312,12 @@ def analyze(
     output: str = "complex",
     window: int = 1,
     max_memory: float | None = None,
+    bank: FilterBank | None = None,
 ) -> torch.Tensor:
-    """Responses of a flat batch (n, n_freqs, n_frames)."""
+    """Responses of a flat batch (n, n_freqs, n_frames), by the filters of `bank` if given."""
     import torch
 
-    bank = filter_bank(plan, v.dtype, v.device)
+    bank = bank or filter_bank(plan, v.dtype, v.device)
     if torch.is_grad_enabled() and v.requires_grad:
         return differentiable_responses(v, bank, plan, output, window)
     n_kept = -(-plan.n_frames // (plan.fold * plan.thin))
@@ -337,12 +338,10 @@ def analyze(
 
 def _sounds_at_a_time(plan: CorticalPlan, n_kept: int, v, max_memory: float | None) -> int:
     """Number of sounds whose work arrays fit; 1 on a CPU, where products are written in place."""
-    import torch
-
-    if v.device.type != "cuda":
+    if not stays_on_device(v):
         return 1
     if max_memory is None:
-        max_memory = _GPU_SHARE * torch.cuda.mem_get_info(v.device)[0]
+        max_memory = work_bytes(v.device)
     numbers = plan.n_fft_channels // 2 * plan.n_fft + len(plan.synthesis[0]) * n_kept
     per_sound = _COPIES * numbers * 2 * v.element_size()
     return min(len(v), max(1, int(max_memory / per_sound)))
@@ -398,7 +397,9 @@ def _write_response(target, matrix, frames, scratch, output: str, window: int) -
         torch.matmul(matrix, frames, out=target)
         return
     response = torch.matmul(matrix, frames, out=scratch[: len(frames)])
-    if output != "magnitude" or response.device.type != "cpu":
+    if output == "magnitude" and window == 1 and stays_on_device(response):
+        torch.abs(response, out=target)
+    elif output != "magnitude" or stays_on_device(response):
         target.copy_(output_of(response, output, window))
     elif window == 1:  # numpy takes magnitudes five times faster than torch
         np.abs(response.numpy(), out=target.numpy())

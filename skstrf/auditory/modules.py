@@ -27,16 +27,18 @@ from skstrf.auditory.cortex import (
 from skstrf.auditory.filterbanks import N_CHANNELS, cochlear_filters
 
 __all__ = [
+    "RINGING",
     "Cochlea",
     "Cortex",
+    "without_slow_pairs",
 ]
 
 
 # Number of samples after which all impulse responses have less than 1e-12 of their energy left.
-_RINGING = 8192
+RINGING = 8192
 # Share of its start below which a geometric sequence is cut.
 _CUT = 1e-18
-# Largest distance from 1 of the poles in _without_slow_pairs; the next ones are at 0.002.
+# Largest distance from 1 of the poles in without_slow_pairs; the next ones are at 0.002.
 _SLOW = 1e-5
 # Number of values processed at a time: those that fit the cache of a CPU or the memory of a GPU.
 _PART = {"cpu": 500_000, "cuda": 100_000_000}
@@ -112,7 +114,7 @@ class Cochlea(nn.Module):
             self.sample_rate, hop_duration, time_constant, nonlinearity
         )
         # The filters are not learned, and so not part of a state dict.
-        for name, array in _without_slow_pairs()._asdict().items():
+        for name, array in without_slow_pairs()._asdict().items():
             self.register_buffer(name, torch.tensor(array), persistent=False)
         self._slow = list(zip(self.slow_rows.tolist(), self.slow_gains.tolist(), strict=True))
         self._cache: dict[tuple, torch.Tensor] = {}
@@ -145,7 +147,7 @@ class Cochlea(nn.Module):
 
     def _linear_settings(self, x: torch.Tensor) -> _LinearSettings:
         n_samples = self.samples_per_frame
-        n_fft = _fast_length(-(-x.shape[-1] // n_samples) * n_samples + _RINGING)
+        n_fft = _fast_length(-(-x.shape[-1] // n_samples) * n_samples + RINGING)
         weights = self._constant("weights", x, lambda: self._settings.weights)
         return _LinearSettings(n_fft, self._responses(n_fft, x), weights, self._slow)
 
@@ -162,7 +164,7 @@ class Cochlea(nn.Module):
     def lateral_difference(self, x: torch.Tensor) -> torch.Tensor:
         """Differences of adjacent channels after the hair cell, (n_sounds, 128, n_samples)."""
         n_times = -(-x.shape[-1] // self.samples_per_frame) * self.samples_per_frame
-        n_fft = _fast_length(n_times + _RINGING)
+        n_fft = _fast_length(n_times + RINGING)
         spectrum = torch.fft.rfft(x, n_fft)[:, None]
         y = torch.fft.irfft(spectrum * self._responses(n_fft, x), n_fft)[..., :n_times]
         kind, slope = self._settings.kind, self._settings.slope
@@ -206,7 +208,7 @@ class Cochlea(nn.Module):
 
     def plain_responses(self, n_times: int, like: torch.Tensor) -> tuple[int, torch.Tensor]:
         """Transform length for sounds of `n_times` samples, and responses of the 129 filters."""
-        n_fft = _fast_length(n_times + _RINGING)
+        n_fft = _fast_length(n_times + RINGING)
         kind = torch.complex128 if like.dtype == torch.float64 else torch.complex64
         return n_fft, self._exact_responses(n_fft).to(kind).to(like.device)
 
@@ -426,23 +428,25 @@ class _Filters(NamedTuple):
     denominator: np.ndarray
     slow_rows: np.ndarray
     slow_gains: np.ndarray
+    slow_poles: np.ndarray
 
 
 @lru_cache(maxsize=1)
-def _without_slow_pairs() -> _Filters:
+def without_slow_pairs() -> _Filters:
     """Coefficients of the filters, without poles at zero frequency that a zero almost cancels."""
     # Channels 75 and 76 have a pole p and a zero q within 3e-7 of each other and of 1. In a
     # Fourier product, which is periodic, they would ring forever. As a recursion they add to their
     # channel p - q times the sum of its past (powers of p are 1 for the first minutes).
     filters = cochlear_filters()
     b, a = filters.b.copy(), filters.a.copy()
-    rows, gains = [], []
+    rows, gains, poles = [], [], []
     for row, order in enumerate(filters.order):
         pole, zero = (_take_slow_root(table[row, : order + 1]) for table in (a, b))
         if pole is not None and zero is not None:
             rows.append(row)
             gains.append(pole - zero)
-    return _Filters(b, a, np.array(rows), np.array(gains))
+            poles.append(pole)
+    return _Filters(b, a, np.array(rows), np.array(gains), np.array(poles))
 
 
 def _take_slow_root(polynomial: np.ndarray) -> float | None:

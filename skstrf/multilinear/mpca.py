@@ -35,8 +35,10 @@ from skstrf.multilinear.products import (
     single_threaded_blas,
     subtract,
     sum_in_double,
+    to_host,
 )
 from skstrf.utils.arrays import to_numpy
+from skstrf.utils.devices import stays_on_device
 from skstrf.utils.lazy import is_dask, reduce_blocks
 from skstrf.utils.validation import checked_number, checked_reals
 
@@ -77,6 +79,7 @@ def moments(x: Any, first: int = 0) -> Moments:
             return reduce_blocks(x, moments, merge_moments, needs_start=True)
         x = x.detach()
     axes, scratch = range(1, x.ndim), Scratch()
+    waits = not stays_on_device(x)
     # A rough mean, subtracted beforehand, keeps the digits of data far from zero. It equals the
     # first sample exactly when all samples are equal.
     chunk = x[chunk_slices(x)[0]]
@@ -89,8 +92,9 @@ def moments(x: Any, first: int = 0) -> Moments:
             chunk = x[rows]
             centered = subtract(chunk, shift, scratch)
             found = [gram(centered, axis, scratch) for axis in axes]
-            # The square of every entry is part of this diagonal.
-            if not np.isfinite(float(found[-1].diagonal().sum())):
+            # The square of every entry is part of this diagonal. On a GPU the sum of all chunks
+            # is looked at instead, because every look would wait for the GPU.
+            if waits and not np.isfinite(float(found[-1].diagonal().sum())):
                 raise ValueError(_describe_not_finite(to_numpy(chunk), first + rows.start))
             column = centered[0] if len(centered) == 1 else centered.sum(0)
             if not totals:  # the next chunk overwrites `centered`
@@ -101,9 +105,14 @@ def moments(x: Any, first: int = 0) -> Moments:
         return totals
 
     total, *sums = sum_in_double(map_chunks(task, x, together=TOGETHER))
+    if not np.isfinite(np.trace(sums[-1])):
+        for rows in chunk_slices(x):
+            centered = x[rows] - shift
+            if not np.isfinite(float((centered * centered).sum())):
+                raise ValueError(_describe_not_finite(to_numpy(x[rows]), first + rows.start))
     missed = total / x.shape[0]
     # The correction is computed in the precision of the sums that it corrects.
-    corrections = grams(like(missed, x)[None])
+    corrections = to_host(grams(like(missed, x)[None]))
     scatters = [a - x.shape[0] * like(b, a) for a, b in zip(sums, corrections, strict=True)]
     return Moments(x.shape[0], like(shift, missed) + missed, scatters)
 

@@ -19,6 +19,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from skstrf.utils.arrays import to_numpy
+from skstrf.utils.devices import stays_on_device, widest_float
 from skstrf.utils.lazy import Stored, is_dask, map_samples
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "single_threaded_blas",
     "subtract",
     "sum_in_double",
+    "to_host",
 ]
 
 
@@ -54,7 +56,7 @@ NUMPY = (np.ndarray, Stored)
 
 def numpy_view(x: Any) -> Any:
     """View a torch tensor on the CPU as numpy, which is faster here thanks to threads."""
-    return x.numpy() if x.device.type == "cpu" and not x.requires_grad else x
+    return x if stays_on_device(x) or x.requires_grad else x.numpy()
 
 
 def like(array: Any, x: Any) -> Any:
@@ -74,7 +76,9 @@ def empty_like(x: Any, shape: tuple[int, ...]) -> Any:
 
 def double(x: Any) -> Any:
     """Cast to float64."""
-    return x.astype(np.float64, copy=False) if isinstance(x, np.ndarray) else x.double()
+    if isinstance(x, np.ndarray):
+        return x.astype(np.float64, copy=False)
+    return x.to(widest_float(x.device))
 
 
 # ---------------------------------------------------------------- chunks and threads
@@ -191,7 +195,19 @@ def sum_in_double(terms: Iterable[list[Any]]) -> list[np.ndarray]:
             continue
         for total, array in zip(totals, arrays, strict=True):
             total += array
-    return [total if isinstance(total, np.ndarray) else to_numpy(total) for total in totals]
+    return to_host(totals)
+
+
+def to_host(arrays: list[Any]) -> list[np.ndarray]:
+    """Convert tensors of a device to numpy arrays, in one transfer for all of them."""
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return arrays
+    import torch
+
+    flat = to_numpy(torch.cat([array.reshape(-1) for array in arrays])).astype(np.float64)
+    cuts = np.cumsum([array.numel() for array in arrays])[:-1]
+    parts = np.split(flat, cuts)
+    return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
 
 # ---------------------------------------------------------------- Gram matrices
@@ -344,8 +360,8 @@ def projector(x: Any, mean: Any, components: Bases) -> Callable[[slice], Any]:
     # Subtracting the mean after the product changes far fewer entries. It costs the digits by
     # which the mean exceeds the deviations from it: at most one is accepted.
     first = x[chunk_slices(x)[0]]
-    with np.errstate(all="ignore"):
-        harmless = ((first - mean) ** 2).sum() * 100 >= (mean**2).sum() * len(first)
+    with np.errstate(all="ignore"):  # a transfer of one number, where `x` is on a GPU
+        harmless = bool(((first - mean) ** 2).sum() * 100 >= (mean**2).sum() * len(first))
     if harmless:
         with single_threaded_blas():
             offset = multi_mode_product(mean[None], bases)

@@ -21,6 +21,8 @@ from skstrf.neural.samples import (
     parts,
     readable,
 )
+from skstrf.utils.arrays import is_torch, to_numpy
+from skstrf.utils.devices import check_one_device, widest_float
 from skstrf.utils.lazy import Stored, is_dask, map_samples
 from skstrf.utils.validation import (
     HasMethods,
@@ -124,6 +126,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         Whether to train with automatic mixed precision in bfloat16; weights,
         normalization and predictions stay in float32. Faster on a GPU, and on a
         CPU with bfloat16 instructions only.
+    device_share : float, default=0.5
+        Share of the free memory of a GPU that the training samples may take. If they fit, they
+        stay there for all epochs; otherwise, and with 0, every batch is read from the host while
+        the one before is learned. The log says which. The result is the same.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the samples, the validation
         part and the augmentation. On the CPU the same integer gives the same
@@ -221,6 +227,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         "device": [str],
         "compile": ["boolean"],
         "amp": ["boolean"],
+        "device_share": [Interval(Real, 0, 1, closed="both")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -248,6 +255,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         device="auto",
         compile=False,
         amp=False,
+        device_share=0.5,
         random_state=None,
         verbose=False,
     ):
@@ -271,6 +279,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.compile = compile
         self.amp = amp
+        self.device_share = device_share
         self.random_state = random_state
         self.verbose = verbose
 
@@ -280,9 +289,10 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, zarr.Array or dask array of shape (n_samples, ..., height, width)
-            Training samples of any order. Other dtypes than float32 and float64 are converted to
-            float64.
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape \
+                (n_samples, ..., height, width)
+            Training samples of any order; a tensor on a GPU never leaves it. Other dtypes than
+            float32 and float64 are converted to float64, half precision to float32.
         y : array-like of shape (n_samples,)
             Labels of any sortable type, of at least two classes.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -314,6 +324,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         """
         from skstrf.neural.training import fit_network
 
+        if validation_data is not None:
+            check_one_device(X=X, validation_data=validation_data[0])
         X, y = self._check_data(X, y, reset=True)
         check_classification_targets(y)
         self.classes_ = np.unique(y)
@@ -411,14 +423,15 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, zarr.Array or dask array of shape (n_samples, ..., height, width)
+        X : array-like, torch.Tensor, zarr.Array or dask array of shape \
+                (n_samples, ..., height, width)
             Samples of the shape seen in fit.
 
         Returns
         -------
-        ndarray or dask array of shape (n_samples, n_classes)
+        ndarray, torch.Tensor or dask array of shape (n_samples, n_classes)
             Probabilities, whose rows sum to 1; float32 for float32 input, otherwise float64.
-            Lazy for a dask array.
+            Lazy for a dask array; a tensor on the device of `X` for a tensor.
 
         Raises
         ------
@@ -429,15 +442,20 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         from skstrf.neural.training import predict_logits
 
         check_is_fitted(self)
-        X = check_samples(self, X, reset=False)
+        given, X = X, check_samples(self, X, reset=False)
         if is_dask(X):
             # A copy, since fitting again must not change the lazy result.
             return map_samples(X, copy(self).predict_proba, (len(self.classes_),), X.dtype)
         if isinstance(X, Stored):
             return np.concatenate([self.predict_proba(X[rows]) for rows in parts(X)])
-        logits = predict_logits(self.net_, self.architecture_, X).astype(np.float64)
+        logits = predict_logits(self.net_, self.architecture_, X)
+        if is_torch(X):
+            proba = logits.to(widest_float(X.device)).softmax(1).to(X.dtype)
+            return proba
+        logits = logits.astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype)
+        proba = (odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype)
+        return _like(proba, given) if is_torch(given) else proba
 
     def predict(self, X):
         """Predict the most probable class.
@@ -462,7 +480,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             X = check_samples(self, X, reset=False)
             return map_samples(X, copy(self).predict, (), self.classes_.dtype)
         proba = self.predict_proba(X)
-        return self.classes_[proba.argmax(axis=1)]
+        return self.classes_[to_numpy(proba.argmax(1))]
 
     def get_params(self, deep=True):
         """Get the parameters of this estimator.
@@ -587,7 +605,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def _check_validation(self, X, y) -> tuple[Any, np.ndarray, np.ndarray]:
         """Check an explicit validation part and give its samples, codes and weights."""
         X = check_samples(self, X, reset=False)
-        y = np.asarray(y)
+        y = to_numpy(y)
         if y.shape != (len(X),):
             raise ValueError(
                 f"validation_data has {len(X)} samples and labels of shape {y.shape}: give "
@@ -607,6 +625,12 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _like(array: np.ndarray, tensor: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(array).to(tensor.device)
 
 
 def make_eremeeva2017_classifier(**params: Any) -> CNNClassifier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -13,8 +14,16 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_X_y
 from sklearn.utils.class_weight import compute_class_weight
 
+from skstrf.utils.arrays import is_torch, to_numpy
+from skstrf.utils.devices import stays_on_device, widest_float
 from skstrf.utils.lazy import Stored, is_dask, materialize, stored
-from skstrf.utils.validation import check_lazy_array, shape_proxy, validate_tensors
+from skstrf.utils.validation import (
+    all_finite,
+    check_batch,
+    check_lazy_array,
+    shape_proxy,
+    validate_tensors,
+)
 
 __all__ = [
     "Images",
@@ -91,6 +100,9 @@ PART_BYTES = 16 * 2**20
 
 def check_samples(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Check samples; only shape and dtype of those on disk or in dask arrays."""
+    if is_torch(X):
+        X = all_finite(estimator, check_batch(estimator, X.detach(), reset=reset))
+        return X if stays_on_device(X) else X.numpy()
     X = stored(X)
     if not (isinstance(X, Stored) or is_dask(X)):
         return validate_tensors(estimator, X, reset=reset)
@@ -115,7 +127,7 @@ def readable(estimator: Any, X: Any) -> np.ndarray | Stored:
 
 def check_labels(estimator: Any, X: Any, y: Any) -> np.ndarray:
     """Check labels as scikit-learn does, without reading the samples."""
-    y = y.compute() if is_dask(y) else y
+    y = to_numpy(y) if is_torch(y) else y.compute() if is_dask(y) else y
     return check_X_y(np.broadcast_to(0.0, (len(X), 1)), y, dtype=None, estimator=estimator)[1]
 
 
@@ -147,16 +159,21 @@ def fold_channels(X: np.ndarray) -> np.ndarray:
 
 
 class Images:
-    """Samples in memory or on disk as images that are read when they are indexed."""
+    """Samples in memory, on disk or on a GPU as images that are read when they are indexed."""
 
-    def __init__(self, X: np.ndarray | Stored):
+    def __init__(self, X: Any):
         self.X: Any = X
-        self.dtype = X.dtype
-        self.shape = fold_channels(np.broadcast_to(np.zeros((), X.dtype), X.shape)).shape
+        self.dtype = np.dtype(str(X.dtype).removeprefix("torch."))
+        self.shape = fold_channels(np.broadcast_to(np.zeros((), self.dtype), X.shape)).shape
+        self.nbytes = math.prod(X.shape) * self.dtype.itemsize
         self.channel_axes = tuple(X.shape[1:-2]) or (1,)
 
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+    def __getitem__(self, rows: slice | np.ndarray) -> Any:
         """Read the images of a slice or of an array of indices."""
+        if is_torch(self.X) and not isinstance(rows, slice):
+            import torch
+
+            return fold_channels(self.X[torch.from_numpy(rows).to(self.X.device)])
         if isinstance(self.X, Stored) and not isinstance(rows, slice):
             return fold_channels(self.X.take(rows))
         return fold_channels(self.X[rows])
@@ -167,22 +184,31 @@ def input_statistics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the weighted mean and standard deviation per channel, per cell or of all values."""
     axes = {"channel": (2, 3), "cell": (), "all": (1, 2, 3)}[over]
-    share = weights / weights.sum()
+    share: Any = weights / weights.sum()
+    tensors = is_torch(X.X) if isinstance(X, Images) else False
+    if tensors:
+        import torch
+
+        wide = widest_float(X.X.device)  # type: ignore[union-attr]
+        share = torch.from_numpy(share).to(X.X.device, wide)  # type: ignore[union-attr]
 
     # Two passes over chunks need float64 copies of about 16 MB only.
     size = max(1, 2**21 // int(np.prod(X.shape[1:])))
 
     def average(function):
-        total = np.zeros(1)
+        total: Any = 0.0
         for first in range(0, len(rows), size):
-            values = function(X[rows[first : first + size]].astype(np.float64))
+            some = X[rows[first : first + size]]
+            values = function(some.to(wide) if tensors else some.astype(np.float64))
             part = values.mean(axes, keepdims=True) if axes else values
-            total = total + np.tensordot(share[first : first + size], part, 1)
+            product = torch.tensordot if tensors else np.tensordot
+            total = total + product(share[first : first + size], part, 1)
         return total
 
     with np.errstate(over="ignore", invalid="ignore"):
         mean = average(lambda x: x)
         variance = average(lambda x: (x - mean) ** 2)
+        mean, variance = (to_numpy(array).astype(np.float64) for array in (mean, variance))
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
         raise ValueError("X holds values whose squares are infinite: divide X by a constant.")
     if over == "cell":

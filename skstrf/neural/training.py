@@ -25,8 +25,9 @@ from skstrf.neural.networks import (
     copy_layers,
     initialize,
 )
-from skstrf.neural.samples import Images, fold_channels, input_statistics, split_validation
-from skstrf.utils.arrays import resolve_device
+from skstrf.neural.samples import Images, input_statistics, split_validation
+from skstrf.utils.arrays import is_torch, resolve_device, to_numpy
+from skstrf.utils.devices import HOST_KINDS, fits_share, loaded_ahead
 from skstrf.utils.lazy import Stored
 
 __all__ = [
@@ -71,7 +72,7 @@ class FittedNetwork:
 
 
 def fit_network(
-    X: np.ndarray | Stored,
+    X: Any,
     codes: np.ndarray,
     weights: np.ndarray,
     classes: np.ndarray,
@@ -79,19 +80,19 @@ def fit_network(
     *,
     seed: int,
     source: NeuralNet | None = None,
-    validation: tuple[np.ndarray | Stored, np.ndarray, np.ndarray] | None = None,
+    validation: tuple[Any, np.ndarray, np.ndarray] | None = None,
     callback: Callable[[dict[str, float]], Any] | None = None,
 ) -> FittedNetwork:
     """Train a new network with the parameters of a classifier."""
-    images, seeds, n_classes = Images(X), _seeds(seed), len(classes)
     rows = _rows_with_weight(codes, weights, classes)
-    device = resolve_device(settings["device"])
+    device = _device_of(X, settings["device"])
+    images, seeds, n_classes = _placed(X, device, settings), _seeds(seed), len(classes)
     module, architecture, layer_lr, is_standardized = _initial_module(
         images, n_classes, settings, seeds[0], source
     )
     valid = None
     if validation is not None:
-        valid = _given_validation(validation, n_classes)
+        valid = _given_validation(validation, n_classes, device, settings)
     elif settings["early_stopping"]:
         rows, held_out = _split(codes, rows, settings, seeds[1])
         if held_out is not None:
@@ -140,7 +141,8 @@ def initial_network(
     source: NeuralNet | None = None,
 ) -> FittedNetwork:
     """Build a network with its first weights and its standardization, for `train_one_epoch`."""
-    images, rows = Images(X), np.flatnonzero(weights > 0)
+    device = _device_of(X, settings["device"])
+    images, rows = _placed(X, device, settings), np.flatnonzero(weights > 0)
     if len(classes) < 2:
         _rows_with_weight(codes, weights, classes)
     module, architecture, layer_lr, is_standardized = _initial_module(
@@ -148,7 +150,6 @@ def initial_network(
     )
     if not is_standardized:
         _standardize(module, images, rows, weights, settings["input_scaling"])
-    device = resolve_device(settings["device"])
     return FittedNetwork(_make_net(module, device), architecture, layer_lr, device, [], 0)
 
 
@@ -177,7 +178,8 @@ def train_one_epoch(
     fitted.net.iterator_train__generator.manual_seed(seeds[2])
     module.use_generator(torch.Generator(fitted.device).manual_seed(seeds[3]))
     rows, n_classes = np.flatnonzero(weights > 0), fitted.architecture["n_classes"]
-    train = _dataset(Images(X), codes, weights, rows, n_classes, settings["label_smoothing"])
+    images = _placed(X, fitted.device, settings)
+    train = _dataset(images, codes, weights, rows, n_classes, settings["label_smoothing"])
     _run_epochs(fitted.net, train, 1)
     module.use_generator(None)
     row = _figures(number, fitted.net.history[-1])
@@ -215,30 +217,33 @@ def raw_module(net: NeuralNet) -> LayeredNet:
     return getattr(net.module_, "_orig_mod", net.module_)
 
 
-def predict_logits(net: NeuralNet, architecture: Mapping[str, Any], X: np.ndarray) -> np.ndarray:
+def predict_logits(net: NeuralNet, architecture: Mapping[str, Any], X: Any) -> Any:
     """Compute the scores of all classes in batches of one size."""
     # The number of samples in a batch decides which kernels the libraries below torch choose, and
     # so the last bits of a result. The last batch is filled up with zeros, so that the scores
     # of a sample do not depend on the others.
-    images = fold_channels(X)
+    images = Images(X)
+    device = torch.device(net.device)
     maps = max(layer["out_channels"] for layer in architecture["plan"])
     largest = max(images.shape[1], maps) * images.shape[2] * images.shape[3]
     size = max(1, min(50, LARGEST_BATCH // largest))
+    slices = [slice(first, first + size) for first in range(0, len(X), size)]
     scores = []
-    for first in range(0, len(images), size):
-        chunk = images[first : first + size]
-        batch = np.zeros((size, *images.shape[1:]), dtype=X.dtype)
-        batch[: len(chunk)] = chunk
-        logits = net.evaluation_step((torch.from_numpy(batch), None), training=False)
-        scores.append(logits[: len(chunk)].cpu().numpy())
-    result = np.concatenate(scores)
-    if not np.isfinite(result).all():
-        bad = math.prod(result.shape) - int(np.isfinite(result).sum())
+    for chunk in _on_device(images, slices, device):
+        batch = chunk
+        if len(chunk) < size:
+            batch = chunk.new_zeros((size, *chunk.shape[1:]))
+            batch[: len(chunk)] = chunk
+        logits = net.evaluation_step((batch, None), training=False)
+        scores.append(logits[: len(chunk)])
+    result = torch.cat(scores)
+    if not result.isfinite().all():
+        bad = int((~result.isfinite()).sum())
         raise ValueError(
             f"{bad} scores are not finite: X lies too far outside the range of the training "
-            f"data, its largest absolute value is {np.abs(X).max():.3g}."
+            f"data, its largest absolute value is {float(abs(X).max()):.3g}."
         )
-    return result
+    return result.to(X.device) if is_torch(X) else to_numpy(result)
 
 
 # ---- the start of a training ----
@@ -339,17 +344,76 @@ def _standardize(module: LayeredNet, images, rows, weights, over: str) -> None:
 # ---- data ----
 
 
+def _device_of(X: Any, asked: str) -> str:
+    """Return the device that was asked for; "auto" is that of a tensor."""
+    return str(X.device) if is_torch(X) and asked == "auto" else resolve_device(asked)
+
+
+class PlacedImages(Images):
+    """Images and the device that they are learned on, None for the CPU."""
+
+    device: torch.device | None = None
+
+
+def _placed(X: Any, device: str, settings: Mapping[str, Any]) -> PlacedImages:
+    """Samples as images, in the memory of the device if they fit into their share of it."""
+    place = torch.device(device)
+    if is_torch(X):
+        X = X.to(place)
+    images = PlacedImages(X)
+    if place.type in HOST_KINDS:
+        return images
+    images.device = place
+    megabytes = images.nbytes / 1e6
+    if is_torch(X):
+        logger.info("%.0f MB of samples are on %s", megabytes, place)
+    elif fits_share(images.nbytes, place, settings["device_share"]):
+        logger.info("%.0f MB of samples are kept on %s for all epochs", megabytes, place)
+        slices = list(_part_slices(images))
+        whole = torch.empty(X.shape, dtype=getattr(torch, str(images.dtype)), device=place)
+        for rows, part in zip(slices, loaded_ahead(slices, lambda s: X[s], place), strict=True):
+            whole[rows] = part
+        images.X = whole
+    else:
+        logger.info("%.0f MB of samples are read from the host in every epoch", megabytes)
+    return images
+
+
+def _part_slices(images: Images) -> Iterator[slice]:
+    """Divide images into slices of about 64 MB."""
+    step = max(1, 2**26 * len(images.X) // max(1, images.nbytes))
+    return (slice(first, first + step) for first in range(0, len(images.X), step))
+
+
+def _on_device(
+    images: Images, rows: Sequence[Any], device: torch.device | None
+) -> Iterator[torch.Tensor]:
+    """Yield the images of every slice or array of indices, ahead of time if they are copied."""
+    if device is None or device.type in HOST_KINDS or is_torch(images.X):
+        for some in rows:
+            found = images[some]
+            yield found if is_torch(found) else torch.from_numpy(found)
+        return
+    yield from loaded_ahead(rows, lambda some: np.ascontiguousarray(images[some]), device)
+
+
 class ArrayDataset(torch.utils.data.Dataset):
     """Some of the samples with their targets, read a whole batch at a time."""
 
-    def __init__(self, images: Images, targets: torch.Tensor, rows: np.ndarray):
-        self.images, self.targets, self.rows = images, targets, rows
+    def __init__(self, images: PlacedImages, targets: torch.Tensor, rows: np.ndarray):
+        self.images, self.rows = images, rows
+        self.targets = targets if images.device is None else targets.to(images.device)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.from_numpy(self.images[self.rows[index]]), self.targets[index]
+    def batches(
+        self, indices: Sequence[np.ndarray]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the images and the targets of every array of indices."""
+        found = _on_device(self.images, [self.rows[i] for i in indices], self.images.device)
+        for index, images in zip(indices, found, strict=True):
+            yield images, self.targets[torch.from_numpy(index).to(self.targets.device)]
 
 
 class Batches:
@@ -375,11 +439,11 @@ class Batches:
         order = np.arange(len(self.dataset))
         if self.generator is not None:
             order = torch.randperm(len(order), generator=self.generator).numpy()
-        for index in np.array_split(order, len(self)):
-            x, targets = self.dataset[index]
+        for x, targets in self.dataset.batches(np.array_split(order, len(self))):
             if self.generator is not None:
-                x, targets = mixup(x, targets, self.alpha, self.generator)
-            yield x, targets
+                yield mixup(x, targets, self.alpha, self.generator)
+            else:
+                yield x, targets
 
 
 def _dataset(images, codes, weights, rows, n_classes, smoothing=0.0) -> ArrayDataset:
@@ -408,14 +472,17 @@ def _split(codes, rows, settings, seed) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _given_validation(
-    validation: tuple[np.ndarray | Stored, np.ndarray, np.ndarray], n_classes: int
+    validation: tuple[Any, np.ndarray, np.ndarray],
+    n_classes: int,
+    device: str,
+    settings: Mapping[str, Any],
 ) -> ArrayDataset:
     """Make the dataset of an explicit validation part: samples, codes, weights."""
     X, codes, weights = validation
     rows = np.flatnonzero(weights > 0)
     if not len(rows):
         raise ValueError("validation_data holds no sample with a positive class_weight.")
-    return _dataset(Images(X), codes, weights, rows, n_classes)
+    return _dataset(_placed(X, device, settings), codes, weights, rows, n_classes)
 
 
 def _batch_size(asked: int | str, n_samples: int) -> int:
@@ -435,6 +502,24 @@ class Net(NeuralNet):
     # optimizer stay in float32. bfloat16 has the range of float32: the loss needs no scaling.
 
     mixed = False
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run an epoch as skorch does, but read all losses at its end."""
+        # skorch reads the loss of every batch, which waits for the GPU each time.
+        if iterator is None:
+            return
+        start = len(self.history[-1]["batches"])
+        losses, sizes = [], []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            losses.append(step["loss"].detach())
+            sizes.append(len(batch[0]))
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        rows = self.history[-1]["batches"][start:]
+        for row, loss, size in zip(rows, torch.stack(losses).tolist(), sizes, strict=True):
+            row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
+        self.history.record(f"{prefix}_batch_count", len(losses))
 
     def infer(self, x, **fit_params):
         """Score a batch, in mixed precision in training if requested."""
@@ -597,14 +682,14 @@ class Recorder(Callback):
     def on_batch_end(self, net, batch, training, y_pred=None, **kwargs):
         """Count the correct predictions of a validation batch."""
         if not training:
-            right = y_pred.argmax(1).cpu() == batch[1].argmax(1)
-            self.right_ += int(right.sum())
+            right = y_pred.argmax(1) == batch[1].to(y_pred.device).argmax(1)
+            self.right_ = self.right_ + right.sum()  # stays on the device until the end
             self.total_ += len(right)
 
     def on_epoch_end(self, net, **kwargs):
         """Record the accuracy where there is a validation part."""
         if self.total_:
-            net.history.record("valid_accuracy", self.right_ / self.total_)
+            net.history.record("valid_accuracy", int(self.right_) / self.total_)
 
 
 class Divergence(Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from copy import copy
 from functools import partial
@@ -15,6 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from skstrf.caching.recordings import cached_rows
 from skstrf.utils.arrays import is_torch, to_numpy
+from skstrf.utils.devices import stays_on_device
 from skstrf.utils.lazy import Stored, apply_samplewise, is_dask, stored, whole_samples
 from skstrf.utils.validation import (
     FLOATS,
@@ -23,6 +25,7 @@ from skstrf.utils.validation import (
     Interval,
     Real,
     StrOptions,
+    all_finite,
     check_batch,
     check_is_fitted,
     fit_context,
@@ -48,6 +51,8 @@ class Axis(NamedTuple):
     unit: str
     values: np.ndarray
 
+
+_logger = logging.getLogger("skstrf")
 
 # Largest relative deviation of the frame rate from the requested one.
 _TOLERANCE = 0.01
@@ -94,12 +99,14 @@ def frame_axis(n_times: int, hop: int, sample_rate: float) -> Axis:
 
 
 def check_sounds(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """Check a batch of mono sounds; torch tensors become arrays, lazy data stay lazy."""
+    """Check a batch of mono sounds; tensors on the CPU become arrays, lazy data stay lazy."""
     is_lazy = False
-    if type(X) is not np.ndarray:
+    if type(X) is not np.ndarray and not stays_on_device(X):
         X = to_numpy(X) if is_torch(X) else stored(X)
         is_lazy = isinstance(X, Stored) or is_dask(X)
-    if is_lazy:
+    if stays_on_device(X):
+        X = all_finite(estimator, check_batch(estimator, X.detach(), reset=reset))
+    elif is_lazy:
         X = check_batch(estimator, X, reset=reset, keep_lazy=True)
     else:
         with np.errstate(over="ignore", invalid="ignore"):  # of the sum that looks for NaN
@@ -114,8 +121,16 @@ def check_sounds(estimator: Any, X: Any, *, reset: bool) -> Any:
     return X
 
 
-def _check_overflow(estimator: Any, sounds: np.ndarray, tensors: np.ndarray) -> None:
+def _check_overflow(estimator: Any, sounds: Any, tensors: Any) -> None:
     """Raise an error that names the first sound whose tensor is not finite."""
+    if is_torch(tensors):
+        finite = tensors.isfinite().flatten(1).all(1)
+        if finite.all():
+            return
+        sounds, tensors = (to_numpy(x[~finite][:1]) for x in (sounds, tensors))
+        first, n_sounds = int((~finite).nonzero()[0]), len(finite)
+    else:
+        first, n_sounds = 0, len(tensors)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(tensors.sum()):  # quick, and NaN or infinity survives every sum
             return
@@ -123,9 +138,9 @@ def _check_overflow(estimator: Any, sounds: np.ndarray, tensors: np.ndarray) -> 
         if not np.isfinite(tensor).all():
             peak, name = np.abs(sounds[index]).max(), type(estimator).__name__
             raise ValueError(
-                f"The tensor of sound {index} (of {len(tensors)}) is not finite: its samples, up "
-                f"to {peak:.3g} in size, overflow in {name}. Leave the sound out, or scale it to "
-                "about 1."
+                f"The tensor of sound {first + index} (of {n_sounds}) is not finite: its samples, "
+                f"up to {peak:.3g} in size, overflow in {name}. Leave the sound out, or scale it "
+                "to about 1."
             )
 
 
@@ -195,6 +210,13 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         reject_dataframe_output(self, 1 + len(self.axes_))
         sounds = check_sounds(self, X, reset=False)
+        if is_torch(sounds):
+            if self._computes_tensors() and self.memory is None:
+                tensors = self._compute_tensors(sounds)
+                _check_overflow(self, sounds, tensors)
+                return tensors
+            _logger.info("%s computes on the CPU", type(self).__name__)
+            sounds = to_numpy(sounds)
         if not isinstance(sounds, np.ndarray):
             return apply_samplewise(
                 self._detached().transform,
@@ -222,6 +244,14 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
 
     def _compute(self, X: np.ndarray) -> np.ndarray:
         """Transform a batch of checked float32 or float64 sounds."""
+        raise NotImplementedError
+
+    def _computes_tensors(self) -> bool:
+        """Return whether the transform of a torch tensor can stay on its device."""
+        return False
+
+    def _compute_tensors(self, X: Any) -> Any:
+        """Transform a batch of checked torch tensors on their device."""
         raise NotImplementedError
 
     def _detached(self) -> Any:

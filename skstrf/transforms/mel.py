@@ -229,6 +229,9 @@ class MelTransformer(MelBankTransformer):
     def _channel_axis(self) -> Axis:
         return Axis("frequency", "Hz", self._mel_frequencies())
 
+    def _computes_tensors(self) -> bool:
+        return True
+
     def _tensors(self, X: np.ndarray) -> np.ndarray:
         power = self.output == "power"
         mel = self._mel(X, power=power)

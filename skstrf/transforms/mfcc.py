@@ -148,6 +148,9 @@ class MFCCTransformer(MelBankTransformer):
         self._mel_frequencies()
         return Axis("coefficient", "index", np.arange(float(self.n_mfcc)))
 
+    def _computes_tensors(self) -> bool:
+        return True
+
     def _tensors(self, X: np.ndarray) -> np.ndarray:
         import librosa
 

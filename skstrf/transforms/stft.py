@@ -60,6 +60,15 @@ class FourierTransformer(FramedTransformer):
                 f"{'win_length' if self.win_length else 'n_fft'}."
             )
 
+    def _compute_tensors(self, X: Any) -> Any:
+        import torch
+
+        from skstrf.transforms.modules import torch_module
+
+        with torch.no_grad():
+            module = torch_module(self).to(X.device)
+            return module(X.to(getattr(torch, self.dtype)) if self.dtype else X)
+
     def _fourier(self, X: np.ndarray) -> np.ndarray:
         """Compute the spectra of frames centered between multiples of the hop."""
         import librosa
@@ -257,6 +266,9 @@ class STFTTransformer(FourierTransformer, InvertibleTransformer):
 
     def _channel_axis(self) -> Axis:
         return Axis("frequency", "Hz", self._bins())
+
+    def _computes_tensors(self) -> bool:
+        return True
 
     def _tensors(self, X: np.ndarray) -> np.ndarray:
         frames = self._fourier(X)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,16 @@ from skstrf.auditory.cochlea import (
     resample,
     resampled_length,
 )
-from skstrf.auditory.cortex import DEFAULT_RATES, DEFAULT_SCALES, signed_rates
+from skstrf.auditory.cortex import (
+    DEFAULT_RATES,
+    DEFAULT_SCALES,
+    analyze,
+    check_settings,
+    cortical_plan,
+    filter_bank,
+    signed_rates,
+)
+from skstrf.auditory.filterbanks import CHANNELS_PER_OCTAVE, N_CHANNELS
 from skstrf.auditory.long_sounds import FrameFile
 from skstrf.auditory.modulation_filters import check_ascending
 from skstrf.transforms.base import Axis, InvertibleTransformer
@@ -34,6 +43,13 @@ from skstrf.transforms.compression import compress, expand
 from skstrf.transforms.standardization import standardize, standardize_blocks
 from skstrf.transforms.streaming import StreamingSTRF
 from skstrf.utils.arrays import is_torch, resolve_device, to_numpy
+from skstrf.utils.devices import (
+    HOST_KINDS,
+    WITHOUT_FLOAT64,
+    HostWriter,
+    halve_on_full_device,
+    loaded_ahead,
+)
 from skstrf.utils.lazy import apply_samplewise
 from skstrf.utils.validation import HasMethods, Integral, Interval, Real, StrOptions
 
@@ -49,6 +65,8 @@ _EREMEEVA_SCALES = tuple(2.0 ** np.arange(-2, 3.25, 0.5))
 _CHUNK = 16
 # Size of the part of the output that the cortical stage works on at a time.
 _PART_BYTES = {"cpu": 64_000_000, "gpu": 2_000_000_000}
+# Sounds that are on a GPU at a time, besides those that are copied.
+_CHUNK_ON_DEVICE = 64
 
 
 class STRFTransformer(InvertibleTransformer):
@@ -124,11 +142,15 @@ class STRFTransformer(InvertibleTransformer):
         Seed of the noise from which :meth:`inverse_transform` starts.
     dtype : {"float32", "float64"} or None, default=None
         Precision of the cortical stage and the output; None keeps that of the input.
+    storage_dtype : {"float16", "bfloat16"} or None, default=None
+        Half precision that the finished tensors are rounded to on the device, which halves what
+        is copied and kept; "bfloat16" for torch tensors only. None keeps `dtype`.
     n_jobs : int or None, default=None
-        Number of threads of the cochlear stage; None means 1 and -1 all cores. The cortical
-        stage uses torch's own threads.
+        Number of threads of the cochlear stage on the CPU; None means 1 and -1 all cores. The
+        cortical stage uses torch's own threads.
     device : str, default="auto"
-        Device of the cortical stage: "auto", "cpu" or "cuda".
+        Device of the computation: "cpu", "cuda" ("cuda:1", ...), or "auto", which is that of a
+        torch tensor on a GPU, and otherwise CUDA when available.
     memory : str, PathLike, joblib.Memory or None, default=None
         Folder in which the tensor of every recording is cached.
     verbose : bool, default=False
@@ -226,6 +248,7 @@ class STRFTransformer(InvertibleTransformer):
         "look_ahead": [Interval(Integral, 0, None, closed="left"), None],
         "level_time_constant": [Interval(Real, 0, None, closed="neither")],
         "dtype": [StrOptions({"float32", "float64"}), None],
+        "storage_dtype": [StrOptions({"float16", "bfloat16"}), None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
@@ -259,6 +282,7 @@ class STRFTransformer(InvertibleTransformer):
         max_iter=None,
         random_state=None,
         dtype=None,
+        storage_dtype=None,
         n_jobs=None,
         device="auto",
         memory=None,
@@ -286,6 +310,7 @@ class STRFTransformer(InvertibleTransformer):
         self.max_iter = max_iter
         self.random_state = random_state
         self.dtype = dtype
+        self.storage_dtype = storage_dtype
         self.n_jobs = n_jobs
         self.device = device
         self.memory = memory
@@ -329,6 +354,11 @@ class STRFTransformer(InvertibleTransformer):
         self.scales_ = check_ascending(scales, "scales")
         self.rates_ = signed_rates(self._rates)
         self._subtracts_mean()  # checks contrast
+        if self.storage_dtype and self.output == "complex":
+            raise ValueError(
+                "storage_dtype is for real tensors: output='complex' has no half precision. Set "
+                "storage_dtype=None or output='magnitude'."
+            )
         # The filters check that their rate or scale is within the model's limits.
         for rate in self._rates:
             rate_filter(rate, 1, frame_rate=frames_per_second(self.hop_duration))
@@ -341,21 +371,31 @@ class STRFTransformer(InvertibleTransformer):
         return self._axes_of(n_times)
 
     def _compute(self, X: np.ndarray) -> np.ndarray:
+        import torch
+
         dtype = np.dtype(self.dtype or X.dtype)
         device = resolve_device(self.device)
+        if self.storage_dtype == "bfloat16":
+            raise ValueError(
+                "storage_dtype='bfloat16' does not exist in numpy: give a torch tensor to "
+                "transform, or use 'float16'."
+            )
         if self.causal:
-            return self._map_rows(self._causal_tensor, X)
+            tensors = self._map_rows(self._causal_tensor, X)
+            return tensors.astype(self._output_dtype(X.dtype), copy=False)
         result = np.empty((len(X), *self._output_shape()), dtype=self._output_dtype(X.dtype))
+        if torch.device(device).type not in HOST_KINDS:
+            self._compute_through(torch.device(device), X, result)
+            return result
         # The cortical stage takes as many sounds at a time as fit its part of the memory.
-        part_bytes = _PART_BYTES["cpu" if device == "cpu" else "gpu"]
-        n_part = max(1, part_bytes // max(1, result[:1].nbytes))
+        n_part = self._sounds_per_part("cpu", dtype)
         chunks: Iterator[np.ndarray] = (
             X[start : start + _CHUNK] for start in range(0, len(X), _CHUNK)
         )
         if self.normalize:
             chunks = map(standardize, chunks)
         start = 0
-        for spectrograms in self._auditory(chunks, dtype, ahead=device != "cpu"):
+        for spectrograms in self._auditory(chunks, dtype):
             for first in range(0, len(spectrograms), n_part):
                 part = spectrograms[first : first + n_part]
                 self._cortical(part, device, into=result[start : start + len(part)])
@@ -388,29 +428,16 @@ class STRFTransformer(InvertibleTransformer):
         scales = _EREMEEVA_SCALES if isinstance(self.scales, str) else self.scales
         return rates, scales
 
-    def _auditory(
-        self, chunks: Iterator[np.ndarray], dtype: Any, ahead: bool
-    ) -> Iterator[np.ndarray]:
-        """Yield the auditory spectrograms of every chunk of sounds.
+    def _sounds_per_part(self, kind: str, dtype: Any) -> int:
+        per_sound = math.prod(self._output_shape()) * np.dtype(dtype).itemsize
+        return max(1, _PART_BYTES[kind] // max(1, per_sound * (1 + self._is_complex())))
 
-        With `ahead` the next ones are computed while the caller is busy on another device.
-        """
-
-        def spectrograms(chunk):
-            return auditory_spectrogram(chunk, n_jobs=self.n_jobs, **self._cochlea()).astype(
+    def _auditory(self, chunks: Iterator[np.ndarray], dtype: Any) -> Iterator[np.ndarray]:
+        """Yield the auditory spectrograms of every chunk of sounds."""
+        for chunk in chunks:
+            yield auditory_spectrogram(chunk, n_jobs=self.n_jobs, **self._cochlea()).astype(
                 dtype, copy=False
             )
-
-        if not ahead:
-            yield from map(spectrograms, chunks)
-            return
-        with ThreadPoolExecutor(1) as pool:
-            following = pool.submit(spectrograms, next(chunks))
-            for chunk in chunks:
-                ready = following.result()
-                following = pool.submit(spectrograms, chunk)
-                yield ready
-            yield following.result()
 
     def _cortical(self, spectrograms: np.ndarray, device: str, into: np.ndarray) -> None:
         """Write the tensors of a batch of spectrograms into an array."""
@@ -424,6 +451,89 @@ class STRFTransformer(InvertibleTransformer):
             **self._bank(),
         )
         torch.from_numpy(into).copy_(self._compressed(tensor))
+
+    def _output_dtype(self, dtype: Any) -> np.dtype:
+        return np.dtype("float16") if self.storage_dtype else super()._output_dtype(dtype)
+
+    # ---- the road of tensors on a device, and of arrays to one and back ----
+
+    def _computes_tensors(self) -> bool:
+        return not self.causal
+
+    def _compute_tensors(self, X: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        device = X.device if self.device == "auto" else torch.device(resolve_device(self.device))
+        if device.type == X.device.type and device.index is None:
+            device = X.device
+        parts = (X[rows].to(device) for rows in self._part_slices(X, X.dtype.itemsize))
+        result: Any = None
+        for start, tensor in self._tensors_on(device, parts):
+            if result is None:
+                shape = (len(X), *tensor.shape[1:])
+                result = torch.empty(shape, dtype=tensor.dtype, device=X.device)
+            result[start : start + len(tensor)] = tensor
+        return result
+
+    def _compute_through(self, device: torch.device, X: np.ndarray, into: np.ndarray) -> None:
+        """Transform sounds on a device, with copies there and back that overlap with the work."""
+        if X.dtype == np.float64 and device.type in WITHOUT_FLOAT64:
+            raise ValueError(
+                f"Sounds in float64 cannot be computed on {device}, which has no float64: give "
+                "X.astype('float32')."
+            )
+        slices = self._part_slices(X, X.dtype.itemsize)
+        parts = loaded_ahead(slices, lambda rows: np.ascontiguousarray(X[rows]), device)
+        with HostWriter(into, device) as writer:
+            for start, tensor in self._tensors_on(device, parts):
+                writer.write(start, tensor)
+
+    def _part_slices(self, X: Any, itemsize: int) -> Iterator[slice]:
+        n_part = min(_CHUNK_ON_DEVICE, self._sounds_per_part("gpu", f"f{itemsize}"))
+        return (slice(start, start + n_part) for start in range(0, len(X), n_part))
+
+    def _tensors_on(
+        self, device: torch.device, parts: Iterable[torch.Tensor]
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield the first row and the tensors of every part of the sounds."""
+        import torch
+
+        from skstrf.auditory.device_cochlea import auditory_spectrogram_on_device
+
+        settings = check_settings(
+            frame_step=self.frame_step_,
+            output=self.output,
+            pooling=self.pooling,
+            **self._bank(),
+            channels_per_octave=CHANNELS_PER_OCTAVE,
+        )
+        n_frames = self._n_spectrogram_frames(self.n_features_in_)
+        plan = cortical_plan((N_CHANNELS, n_frames), settings)
+        bank = None
+        start = 0
+        for sounds in parts:
+            dtype = getattr(torch, self.dtype or str(sounds.dtype).removeprefix("torch."))
+            if bank is None:
+                bank = filter_bank(plan, dtype, device)
+
+            def some(x: torch.Tensor, dtype: Any = dtype, bank: Any = bank) -> torch.Tensor:
+                x = standardize(x) if self.normalize else x
+                v = auditory_spectrogram_on_device(x, **self._cochlea()).to(dtype)
+                tensor = analyze(v, plan, settings.output, settings.window, bank=bank)
+                tensor = self._compressed(tensor)
+                return (
+                    tensor.to(getattr(torch, self.storage_dtype)) if self.storage_dtype else tensor
+                )
+
+            def run(size: int, sounds: torch.Tensor = sounds, some: Any = some) -> torch.Tensor:
+                if size >= len(sounds):
+                    return some(sounds)
+                return torch.cat([some(part) for part in sounds.split(size)])
+
+            with torch.no_grad():
+                tensor = halve_on_full_device(run, len(sounds), "the tensor of one sound", device)
+            yield start, tensor
+            start += len(tensor)
 
     def _compressed(self, tensor: Any) -> Any:
         """Apply compression and contrast to every frame of a torch batch, which is overwritten."""
@@ -488,6 +598,8 @@ class STRFTransformer(InvertibleTransformer):
         tensor = X.detach() if is_torch(X) else torch.from_numpy(np.ascontiguousarray(X))
         if not torch.isfinite(torch.view_as_real(tensor) if tensor.is_complex() else tensor).all():
             raise ValueError("X contains NaN or infinity.")
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
         if not tensor.is_complex() and not tensor.is_floating_point():
             tensor = tensor.double()
         averages = self.pooling == "mean" and self.frame_step_ > 1
@@ -726,7 +838,8 @@ def _transformed(
             device=device,
             **strf._bank(),
         ):
-            yield to_numpy(strf._compressed(torch.from_numpy(block)[None]))[0]
+            array = to_numpy(strf._compressed(torch.from_numpy(block)[None]))[0]
+            yield array.astype(strf._output_dtype(array.real.dtype), copy=False)
     finally:
         spectrogram.close()
 

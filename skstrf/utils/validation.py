@@ -114,8 +114,10 @@ def validate_tensors(
     """Check the n-D data of an estimator, first axis = samples.
 
     ``validate_data`` with ``allow_nd=True`` holds only axis 1 to what was seen
-    in fit; this holds every trailing axis to it.
+    in fit; this holds every trailing axis to it. float16 becomes float32.
     """
+    if getattr(X, "dtype", None) == np.float16:
+        X = np.asarray(X).astype(np.float32)
     checked = validate_data(
         estimator,
         X,
@@ -169,6 +171,8 @@ def check_batch(
             return validate_tensors(estimator, X, **options)
         import torch
 
+        if X.device.type == "meta":
+            raise ValueError("X is a tensor on the device 'meta', which holds no values.")
         if X.is_complex():
             raise ValueError(
                 f"Complex data not supported by {type(estimator).__name__}: give the magnitude, "

@@ -289,15 +289,6 @@ def test_tensor_of_other_parameters_is_refused(sounds):
         STRFTransformer().fit(sounds).inverse_transform(tensor)
 
 
-def test_spectrograms_made_ahead_are_the_same(sounds):
-    strf = STRFTransformer().fit(sounds)
-    chunks = list(strf._auditory(iter([sounds] * 3), np.float32, ahead=True))
-    expected = list(strf._auditory(iter([sounds] * 3), np.float32, ahead=False))
-    assert len(chunks) == len(expected) > 1
-    for chunk, other in zip(chunks, expected, strict=True):
-        np.testing.assert_array_equal(chunk, other)
-
-
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("options", [{}, {"frame_step": 16, "pooling": "sample"}])
