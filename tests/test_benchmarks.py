@@ -49,7 +49,7 @@ SCRIPTS = {
     "busy_machine": "--quick --repeats 1 --spinning",
     "channels": "{data} --seeds 1 --best 1 --mpca 0.8 --output {out}",
     "classification": "{data} --quick --output {out}/c.json",
-    "gpu": "--clips 1",
+    "gpu": "--quick --output {out}/g.csv",
     "inversion": "{data}/cc0_instruments --count 1 --output {out}/i.csv",
     "long_sound": "--seconds 10",
     "memory": "--clips 2 --seconds 1",

@@ -38,7 +38,6 @@ from skstrf.multilinear.products import (
     to_host,
 )
 from skstrf.utils.arrays import to_numpy
-from skstrf.utils.devices import stays_on_device
 from skstrf.utils.lazy import is_dask, reduce_blocks
 from skstrf.utils.validation import checked_number, checked_reals
 
@@ -79,7 +78,7 @@ def moments(x: Any, first: int = 0) -> Moments:
             return reduce_blocks(x, moments, merge_moments, needs_start=True)
         x = x.detach()
     axes, scratch = range(1, x.ndim), Scratch()
-    waits = not stays_on_device(x)
+    waits = isinstance(x, NUMPY)
     # A rough mean, subtracted beforehand, keeps the digits of data far from zero. It equals the
     # first sample exactly when all samples are equal.
     chunk = x[chunk_slices(x)[0]]
@@ -112,7 +111,9 @@ def moments(x: Any, first: int = 0) -> Moments:
                 raise ValueError(_describe_not_finite(to_numpy(x[rows]), first + rows.start))
     missed = total / x.shape[0]
     # The correction is computed in the precision of the sums that it corrects.
-    corrections = to_host(grams(like(missed, x)[None]))
+    corrections = grams(like(missed, x)[None])
+    if not isinstance(x, NUMPY):
+        corrections = to_host(corrections)
     scatters = [a - x.shape[0] * like(b, a) for a, b in zip(sums, corrections, strict=True)]
     return Moments(x.shape[0], like(shift, missed) + missed, scatters)
 

@@ -195,13 +195,11 @@ def sum_in_double(terms: Iterable[list[Any]]) -> list[np.ndarray]:
             continue
         for total, array in zip(totals, arrays, strict=True):
             total += array
-    return to_host(totals)
+    return totals if isinstance(totals[0], np.ndarray) else to_host(totals)
 
 
 def to_host(arrays: list[Any]) -> list[np.ndarray]:
     """Convert tensors of a device to numpy arrays, in one transfer for all of them."""
-    if all(isinstance(array, np.ndarray) for array in arrays):
-        return arrays
     import torch
 
     flat = to_numpy(torch.cat([array.reshape(-1) for array in arrays])).astype(np.float64)

@@ -100,11 +100,12 @@ def frame_axis(n_times: int, hop: int, sample_rate: float) -> Axis:
 
 def check_sounds(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Check a batch of mono sounds; tensors on the CPU become arrays, lazy data stay lazy."""
-    is_lazy = False
-    if type(X) is not np.ndarray and not stays_on_device(X):
-        X = to_numpy(X) if is_torch(X) else stored(X)
+    stays = is_lazy = False
+    if type(X) is not np.ndarray:
+        stays = stays_on_device(X)
+        X = X if stays else to_numpy(X) if is_torch(X) else stored(X)
         is_lazy = isinstance(X, Stored) or is_dask(X)
-    if stays_on_device(X):
+    if stays:
         X = all_finite(estimator, check_batch(estimator, X.detach(), reset=reset))
     elif is_lazy:
         X = check_batch(estimator, X, reset=reset, keep_lazy=True)
@@ -210,7 +211,7 @@ class SoundTransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         reject_dataframe_output(self, 1 + len(self.axes_))
         sounds = check_sounds(self, X, reset=False)
-        if is_torch(sounds):
+        if not isinstance(sounds, np.ndarray) and is_torch(sounds):
             if self._computes_tensors() and self.memory is None:
                 tensors = self._compute_tensors(sounds)
                 _check_overflow(self, sounds, tensors)
