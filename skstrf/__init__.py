@@ -22,7 +22,7 @@ _attributes = {
         "load_million_song_genres",
         "make_ripple_genres",
     ],
-    "decomposition": ["MPCA"],
+    "decomposition": ["MPCA", "MultilinearLDA", "NonNegativeCP", "TensorPLS"],
     "feature_selection": ["ChannelSelector", "channel_scores"],
     "neural": ["CNNClassifier"],
     "pipeline": ["CachedPipeline"],

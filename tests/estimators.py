@@ -46,6 +46,8 @@ def public_estimators():
         "GammatoneTransformer": {"n_filters": 8},
         "CochleogramTransformer": {"n_filters": 8},
         "STRFTransformer": {"rates": (4, 8), "scales": (1, 2)},
+        "NonNegativeCP": {"n_components": 2, "random_state": 0},
+        "TensorPLS": {"n_components": 2},
         "ChannelSelector": {"estimator": RidgeClassifier(), "k": 3, "cv": 2},
         "FastStyleTransfer": {
             "representation": skstrf.STFTTransformer(frame_rate=8000, n_fft=4),
@@ -88,9 +90,9 @@ def data_for(estimator, n=12, dtype=np.float64):
     if type(estimator) is skstrf.StationarityScorer:  # surrogates of every line
         shape = (n, 2, 2, 3, 5)
     y = np.array(["bow", "pluck"])[np.arange(n) % 2]
-    return rng.standard_normal(shape).astype(dtype) + (y == "bow").reshape(
-        -1, *[1] * (len(shape) - 1)
-    ).astype(dtype), y
+    X = rng.standard_normal(shape).astype(dtype)
+    X += (y == "bow").reshape(-1, *[1] * (len(shape) - 1)).astype(dtype)
+    return (abs(X) if type(estimator) is skstrf.NonNegativeCP else X), y
 
 
 def run(estimator, X):

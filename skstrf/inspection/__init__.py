@@ -2,6 +2,7 @@
 
 from skstrf.inspection.channels import ChannelScoreDisplay
 from skstrf.inspection.comparison import ComparisonDisplay
+from skstrf.inspection.components import ComponentsDisplay
 from skstrf.inspection.confusion import ConfusionDisplay
 from skstrf.inspection.mpca import MPCADisplay
 from skstrf.inspection.receptive_fields import ReceptiveFieldDisplay
@@ -18,6 +19,7 @@ from skstrf.inspection.transfer_learning import TransferDisplay
 __all__ = [
     "ChannelScoreDisplay",
     "ComparisonDisplay",
+    "ComponentsDisplay",
     "ConfusionDisplay",
     "MPCADisplay",
     "ReceptiveFieldDisplay",
