@@ -4,7 +4,7 @@ import tempfile
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 import skstrf
@@ -41,6 +41,7 @@ def public_estimators():
         "CNNClassifier": {"max_epochs": 3, "random_state": 0},
         "AugmentedClassifier": {"n_copies": 1, "random_state": 0},
         "StationarityScorer": {"n_surrogates": 19, "random_state": 0},
+        "STRFRegressor": {"n_lags": 1, "alpha": 0.01, "prior": "ridge"},
         "ScatteringTransformer": {"J": 4, "Q": (2, 1)},
         "WaveletTransformer": {"bins_per_octave": 2, "fmin": 200},
         "GammatoneTransformer": {"n_filters": 8},
@@ -87,6 +88,9 @@ def data_for(estimator, n=12, dtype=np.float64):
     shape = (n, 2000) if takes_sound else (n, 2, 3, 6, 5)
     if type(estimator) in STYLES:
         shape = (n, 200)
+    if is_regressor(estimator):  # responses of every frame
+        X = rng.standard_normal((n, 3, 4, 20)).astype(dtype)
+        return X, X.sum((1, 2)) + rng.standard_normal((n, 20))
     if type(estimator) is skstrf.StationarityScorer:  # surrogates of every line
         shape = (n, 2, 2, 3, 5)
     y = np.array(["bow", "pluck"])[np.arange(n) % 2]
@@ -96,6 +100,7 @@ def data_for(estimator, n=12, dtype=np.float64):
 
 
 def run(estimator, X):
-    """Transform or class probabilities."""
+    """Transform, class probabilities or predicted responses."""
     method = "predict_proba" if is_classifier(estimator) else "transform"
+    method = "predict" if is_regressor(estimator) else method
     return getattr(estimator, method)(X)

@@ -26,6 +26,7 @@ LAYERS = {
     "feature_selection": 1,
     "stationarity": 1,
     "neural": 1,
+    "encoding": 1,
     "style": 1,
     "pipeline": 1,
     "datasets": 1,

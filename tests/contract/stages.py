@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -32,7 +32,9 @@ def _marked(estimator):
     return pytest.param(estimator, id=name, marks=[pytest.mark.slow] * (name in SIBLINGS))
 
 
-every = pytest.mark.parametrize("estimator", [_marked(e) for e in public_estimators()])
+every = pytest.mark.parametrize(
+    "estimator", [_marked(e) for e in public_estimators() if not is_regressor(e)]
+)
 
 
 def flat(X):

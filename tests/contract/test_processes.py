@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pytest
 from joblib import parallel_backend
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -18,18 +18,19 @@ from sklearn.pipeline import make_pipeline
 from skstrf import MPCA, CachedPipeline
 from skstrf.model_io import load_model, save_model
 from tests.contract.stages import classifier_with, every, labeled
-from tests.estimators import public_estimators, run
+from tests.estimators import data_for, public_estimators, run
 
 READER = """
 import pickle, sys
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 
 folder = sys.argv[1]
 with open(f"{folder}/fitted.pickle", "rb") as file:
     fitted = pickle.load(file)
 found = {}
 for name, (estimator, X) in fitted.items():
-    found[name] = (estimator.predict_proba if is_classifier(estimator) else estimator.transform)(X)
+    method = "predict_proba" if is_classifier(estimator) else "transform"
+    found[name] = getattr(estimator, "predict" if is_regressor(estimator) else method)(X)
 with open(f"{folder}/found.pickle", "wb") as file:
     pickle.dump(found, file)
 """
@@ -38,7 +39,7 @@ with open(f"{folder}/found.pickle", "wb") as file:
 def test_another_process_gives_the_same_bits_with_every_estimator(tmp_path):
     fitted, expected = {}, {}
     for estimator in public_estimators():
-        X, y, _ = labeled(estimator)
+        X, y = data_for(estimator) if is_regressor(estimator) else labeled(estimator)[:2]
         name = type(estimator).__name__
         fitted[name] = clone(estimator).fit(X, y), X
         expected[name] = run(fitted[name][0], X)
