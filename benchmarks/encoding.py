@@ -92,7 +92,9 @@ def fit_skstrf(X, y, **settings):
 def fit_mne(X, y, reg_type="ridge"):
     from mne.decoding import TimeDelayingRidge
 
-    model = TimeDelayingRidge(0, (N_LAGS - 1) / FRAME_RATE, FRAME_RATE, reg_type, ALPHA)
+    model = TimeDelayingRidge(
+        0, (N_LAGS - 1) / FRAME_RATE, FRAME_RATE, alpha=ALPHA, reg_type=reg_type
+    )
     n = X.shape[2]
     model.fit(np.moveaxis(X, 0, 1).transpose(2, 1, 0).reshape(n, len(X), 128), y.T[..., None])
     return model.coef_.reshape(1, 128, N_LAGS)
