@@ -42,6 +42,7 @@ _attributes = {
         "StreamingSTRF",
         "WaveletTransformer",
     ],
+    "versions": ["VersionRetriever"],
 }
 
 __getattr__, _list_names, _names = _lazy.attach(
@@ -67,6 +68,7 @@ __getattr__, _list_names, _names = _lazy.attach(
         "surrogates",
         "texture",
         "transforms",
+        "versions",
     ],
     submod_attrs=_attributes,
 )

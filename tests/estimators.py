@@ -23,6 +23,7 @@ SOUND = {
     "STRFTransformer",
     "ScatteringTransformer",
     "StyleTransfer",
+    "VersionRetriever",
     "WaveletTransformer",
 }
 STYLES = {skstrf.FastStyleTransfer, skstrf.QuiltingStyleTransfer, skstrf.StyleTransfer}

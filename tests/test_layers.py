@@ -29,6 +29,7 @@ LAYERS = {
     "encoding": 1,
     "style": 1,
     "pipeline": 1,
+    "versions": 1,
     "datasets": 1,
     "corpus_store": 2,
     "live": 2,

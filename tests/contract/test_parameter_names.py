@@ -42,7 +42,7 @@ MEANINGS = {
     "optimizer": "Optimiz",
     "output": "Part of the .* that is",
     "random_state": "Seed of ",
-    "representation": "(Differentiable representation|Input of the network)",
+    "representation": "(Differentiable representation|Input of the network|Representation of)",
     "sample_rate": r"Sampling rate of the (input )?sounds in Hz",
     "tol": "((Sweeps|Iterations) stop|Relative tolerance)",
     "vectorize": "Whether transform returns vectors",
