@@ -51,7 +51,6 @@ SCRIPTS = {
     "classification": "{data} --quick --output {out}/c.json",
     "gpu": "--quick --output {out}/g.csv",
     "encoding": "--quick",
-    "gpu": "--clips 1",
     "inversion": "{data}/cc0_instruments --count 1 --output {out}/i.csv",
     "long_sound": "--seconds 10",
     "memory": "--clips 2 --seconds 1",

@@ -47,7 +47,6 @@ MEANINGS = {
     "tol": "((Sweeps|Iterations) stop|Relative tolerance)",
     "vectorize": "Whether transform returns vectors",
     "scoring": "(Scoring method|Measure of)",
-    "tol": "(Sweeps stop|Relative tolerance)",
     "verbose": "Whether .*(progress|printed)",
     "win_length": "Length of the window in samples",
     "window": "Name of the window",
