@@ -16,7 +16,7 @@ HIDE = """
 import sys
 
 HIDDEN = {"dask", "distributed", "filelock", "h5py", "jinja2", "kymatio", "matplotlib", "pooch",
-          "pywt", "zarr"}
+          "pywt", "sounddevice", "zarr"}
 
 class Hider:
     def find_spec(self, name, path=None, target=None):
@@ -84,6 +84,7 @@ FEATURES = {
     "datasets": "fetch_gtzan(folder)",
     "store": "import skstrf.corpus_store",
     "search": "CachedPipeline([('a', STRFTransformer()), ('b', MPCA())], memory=folder).fit(x)",
+    "live": "next(_microphone(None, 16000, 128))",
     "dask": "on_cluster('tcp://127.0.0.1:1').__enter__()",
 }
 SETTING = f"""
@@ -95,6 +96,7 @@ import tempfile
 import numpy as np
 
 from skstrf import *
+from skstrf.cli.listen import _microphone
 from skstrf.inspection import Report, STRFDisplay
 from skstrf.utils.cluster import on_cluster
 

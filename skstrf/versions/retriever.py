@@ -91,7 +91,6 @@ class VersionRetriever(TransformerMixin, BaseEstimator):
     See Also
     --------
     skstrf.versions.retrieval_scores : Scores of the distances that are found.
-    skstrf.versions.qmax : Length of the best alignment of two pieces.
 
     Notes
     -----
