@@ -24,7 +24,7 @@ from skstrf.auditory.modulation_filters import (
     two_sided,
 )
 from skstrf.utils.arrays import is_torch
-from skstrf.utils.devices import stays_on_device, work_bytes
+from skstrf.utils.devices import HOST_KINDS, stays_on_device, work_bytes
 from skstrf.utils.threads import sleep_while_waiting
 from skstrf.utils.validation import check_overflow, checked_number, checked_whole
 
@@ -338,7 +338,7 @@ def analyze(
 
 def _sounds_at_a_time(plan: CorticalPlan, n_kept: int, v, max_memory: float | None) -> int:
     """Number of sounds whose work arrays fit; 1 on a CPU, where products are written in place."""
-    if not stays_on_device(v):
+    if v.device.type in HOST_KINDS:
         return 1
     if max_memory is None:
         max_memory = work_bytes(v.device)
