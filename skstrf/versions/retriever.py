@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import NearestNeighbors
@@ -380,7 +381,8 @@ class VersionRetriever(TransformerMixin, BaseEstimator):
                 default_chroma() if self.representation is None else self.representation
             )
             batch = piece[None] if isinstance(piece, np.ndarray) else [piece]
-            found = to_numpy(clone(representation).fit(batch).transform(batch))
+            with config_context(transform_output="default"):
+                found = to_numpy(clone(representation).fit(batch).transform(batch))
             if found.ndim != 3:
                 raise ValueError(f"{_WRONG_AXES}; got {found.ndim - 1} axes for each piece.")
             chroma = found[0]
