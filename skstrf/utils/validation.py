@@ -206,7 +206,9 @@ def check_lazy_array(estimator: Any, X: Any) -> Any:
     if isinstance(X, Stored):
         return X
     X = whole_samples(X, name)
-    return X if X.dtype in FLOATS else X.astype(np.float64)
+    if X.dtype in FLOATS:
+        return X
+    return X.astype(np.float32 if X.dtype == np.float16 else np.float64)
 
 
 def all_finite(estimator: Any, out: Any) -> Any:

@@ -271,3 +271,12 @@ def test_memory_is_flat(tmp_path, kind):
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) < 80e6
+
+
+def test_half_precision_becomes_float32_in_memory_and_lazily():
+    dask = pytest.importorskip("dask.array")
+    X = np.random.default_rng(0).standard_normal((6, 3, 4)).astype("float16")
+    in_memory = MPCA(0.9).fit_transform(X)
+    lazy = MPCA(0.9).fit(X).transform(dask.from_array(X, chunks=(2, 3, 4)))
+    assert in_memory.dtype == np.asarray(lazy).dtype == np.float32
+    np.testing.assert_allclose(lazy, in_memory, atol=1e-6)
