@@ -667,7 +667,7 @@ class _CPProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
         Returns
         -------
-        ndarray, torch.Tensor or dask array of shape (n_samples, n_components_)
+        ndarray, torch.Tensor or dask array of shape (n_samples, ``n_components_``)
             Scores, float32 for float32. Lazy for a dask array, block by block.
 
         Raises
@@ -685,7 +685,7 @@ class _CPProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
         Parameters
         ----------
-        X : array-like, torch.Tensor or dask array of shape (n_samples, n_components_)
+        X : array-like, torch.Tensor or dask array of shape (n_samples, ``n_components_``)
             Scores as returned by transform.
 
         Returns
@@ -749,11 +749,11 @@ class TensorPLS(_CPProjection):
 
     Attributes
     ----------
-    components_ : list of ndarray of shape (n_components_, I_n)
+    components_ : list of ndarray of shape (``n_components_``, I_n)
         Unit vectors of each axis, one row for each component.
-    y_components_ : ndarray of shape (n_components_, n_targets)
+    y_components_ : ndarray of shape (``n_components_``, n_targets)
         Unit vectors of the targets.
-    coef_ : ndarray of shape (n_components_, n_components_)
+    coef_ : ndarray of shape (``n_components_``, ``n_components_``)
         The scores of the targets are approximately ``transform(X) @ coef_``.
     mean_ : ndarray of shape (I_1, ..., I_N)
         Mean of the training samples.
@@ -900,7 +900,7 @@ class NonNegativeCP(_CPProjection):
 
     Attributes
     ----------
-    components_ : list of ndarray of shape (n_components_, I_n)
+    components_ : list of ndarray of shape (``n_components_``, I_n)
         Non-negative unit vectors of each axis, one row for each component, the components with
         the largest scores first.
     reconstruction_err_ : float
