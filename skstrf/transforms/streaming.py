@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -442,24 +443,16 @@ def _reach(ratio: Fraction) -> int:
     return 0 if ratio == 1 else int(np.ceil(_CROSSINGS * max(1.0, float(1 / ratio))))
 
 
-_TABLES: dict[tuple[int, int], np.ndarray] = {}
-
-
+@lru_cache(maxsize=8)
 def _phases(up: int, down: int) -> np.ndarray:
     """Return a windowed sinc low-pass filter, sampled at `up` phases: (up, 2 * reach + 1)."""
-    if (up, down) not in _TABLES:
-        reach = _reach(Fraction(up, down))
-        taps = firwin(
-            2 * reach * up + 1, 0.92 / max(up, down), window=("kaiser", 8.0)
-        ) * up  # fmt: skip
-        # Input sample k - reach, ..., k + reach for an output at k + phase / up.
-        lags = (np.arange(2 * reach + 1) - reach) * up
-        places = reach * up + np.arange(up)[:, None] - lags
-        inside = (places >= 0) & (places < len(taps))
-        if len(_TABLES) > 8:
-            _TABLES.clear()
-        _TABLES[up, down] = np.where(inside, taps[places.clip(0, len(taps) - 1)], 0.0)
-    return _TABLES[up, down]
+    reach = _reach(Fraction(up, down))
+    taps = up * firwin(2 * reach * up + 1, 0.92 / max(up, down), window=("kaiser", 8.0))
+    # Input sample k - reach, ..., k + reach for an output at k + phase / up.
+    lags = (np.arange(2 * reach + 1) - reach) * up
+    places = reach * up + np.arange(up)[:, None] - lags
+    inside = (places >= 0) & (places < len(taps))
+    return np.where(inside, taps[places.clip(0, len(taps) - 1)], 0.0)
 
 
 @njit(nogil=True, cache=True)
