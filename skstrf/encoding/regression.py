@@ -21,7 +21,7 @@ from skstrf.encoding.trials import (
     read_responses,
     read_stimuli,
 )
-from skstrf.utils.arrays import is_torch, resolve_device
+from skstrf.utils.arrays import is_torch, resolve_device, to_numpy
 from skstrf.utils.validation import (
     Integral,
     Interval,
@@ -107,8 +107,8 @@ class STRFRegressor(RegressorMixin, BaseEstimator):
 
     See Also
     --------
-    skstrf.encoding.strf_parameters : Describe a receptive field.
-    skstrf.encoding.CorticalEncoder : Add the magnitudes of a bank of receptive fields.
+    skstrf.encoding.simulate_neuron : Responses of a neuron with a given receptive field.
+    skstrf.encoding.noise_ceiling : Largest correlation that noise allows.
 
     Notes
     -----
@@ -326,7 +326,7 @@ class STRFRegressor(RegressorMixin, BaseEstimator):
                 lagged.predict(move(x - self.x_mean_[:, None]), move(coef), self.lag_min)
                 for x in stimuli
             )
-            return [one.cpu().numpy() + base for one in found]
+            return [to_numpy(one) + base for one in found]
         return [
             lagged.predict(x - self.x_mean_[:, None], coef, self.lag_min) + base for x in stimuli
         ]
@@ -439,7 +439,7 @@ class _Problem:
         for place in np.unique(best, axis=0):
             members = np.flatnonzero((best == place).all(1))
             found = solve_group(int(place[0]), float(self.alphas[place[1]]), members)
-            coef[members] = np.moveaxis(_on_host(found), 2, 0)
+            coef[members] = np.moveaxis(to_numpy(found), 2, 0)
         return coef, self.alphas[best[:, 1]], np.asarray(self.widths)[best[:, 0]], scores
 
 
@@ -465,7 +465,7 @@ def _fit_sums(problem: _Problem) -> tuple:
         coef = prior.expand(solution, problem.model.n_lags)
         if projection is None:
             return coef
-        return np.tensordot(projection, _on_host(coef), 1)
+        return np.tensordot(projection, to_numpy(coef), 1)
 
     return problem.solutions(scores, solve_group)
 
@@ -507,7 +507,7 @@ def _fold_scores(train: Sums, test: Sums, prior: Prior, problem: _Problem) -> np
     cross, rows = lagged.cross_products(test, prior)
     return np.stack(
         [
-            _on_host(lagged.score_from_sums(v, matrix, cross, rows, test, problem.measure))
+            to_numpy(lagged.score_from_sums(v, matrix, cross, rows, test, problem.measure))
             for v in solutions
         ]
     )
@@ -544,14 +544,14 @@ def _fit_gradients(problem: _Problem) -> tuple:
         scores = np.zeros((len(priors), len(problem.alphas), len(every)))
         for train, test in problem.folds:
             train = [i for i in problem.order if i in set(train.tolist())]
-            y = np.concatenate([_on_host(problem.trial(i)[1]) for i in test])
+            y = np.concatenate([to_numpy(problem.trial(i)[1]) for i in test])
             for place, prior in enumerate(priors):
                 found = solutions(train, prior, problem.alphas, every)
                 for at, coef in enumerate(found):
-                    coef = problem.move(np.moveaxis(_on_host(coef), 2, 0))
+                    coef = problem.move(np.moveaxis(to_numpy(coef), 2, 0))
                     predicted = np.concatenate(
                         [
-                            _on_host(lagged.predict(problem.trial(i)[0], coef, problem.lags[0]))
+                            to_numpy(lagged.predict(problem.trial(i)[0], coef, problem.lags[0]))
                             for i in test
                         ]
                     )
@@ -595,10 +595,6 @@ def _mover(device: str) -> Any:
     import torch
 
     return lambda x: None if x is None else torch.as_tensor(x, device=device)
-
-
-def _on_host(x: Any) -> np.ndarray:
-    return x.cpu().numpy() if is_torch(x) else x
 
 
 def pack(predicted: list[np.ndarray], stimuli: Stimuli, several: bool) -> Any:
