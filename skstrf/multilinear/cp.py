@@ -208,10 +208,7 @@ def non_negative_cp(
 
 def cp_products(x: Any, mean: Any, components: list[np.ndarray]) -> Any:
     """Inner products of centered samples with every component, (n_samples, R)."""
-    letters = string.ascii_lowercase[: len(components)]
-    terms = ",".join(f"z{letter}" for letter in letters)
-    outer = np.einsum(f"{terms}->z{letters}", *components)
-    outer = like(outer.reshape(len(outer), -1).T, x)
+    outer = like(_outer_products(components).T, x)
     mean = None if mean is None else like(mean, x)
     out = empty_like(x, (x.shape[0], outer.shape[1]))
     for rows in chunk_slices(x):  # centered copies of a few samples at a time
@@ -222,13 +219,17 @@ def cp_products(x: Any, mean: Any, components: list[np.ndarray]) -> Any:
 
 def cp_reconstruct(scores: Any, mean: Any, components: list[np.ndarray]) -> Any:
     """Sum of the components, weighted by the scores of every sample, plus the mean."""
-    letters = string.ascii_lowercase[: len(components)]
-    terms = ",".join(f"z{letter}" for letter in letters)
-    outer = like(
-        np.einsum(f"{terms}->z{letters}", *components).reshape(scores.shape[1], -1), scores
-    )
+    outer = like(_outer_products(components), scores)
     out = (scores @ outer).reshape(scores.shape[0], *(c.shape[1] for c in components))
     return out if mean is None else out + like(mean, scores)
+
+
+def _outer_products(components: list[np.ndarray]) -> np.ndarray:
+    """Components as vectors of all entries of a sample, (R, prod(I_n))."""
+    letters = string.ascii_lowercase[: len(components)]
+    terms = ",".join(f"z{letter}" for letter in letters)
+    outer = np.einsum(f"{terms}->z{letters}", *components)
+    return outer.reshape(len(outer), -1)
 
 
 def cp_gram(components: list[np.ndarray]) -> np.ndarray:
