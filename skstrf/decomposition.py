@@ -40,6 +40,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
+    numpy_dtype,
     reject_dataframe_output,
 )
 
@@ -394,7 +395,7 @@ class MPCA(_MultilinearProjection):
             max_iter=self.max_iter,
             tol=self.tol,
         )
-        self._store_bases(found.components, found.eigenvalues, found.moments, _dtype(X))
+        self._store_bases(found.components, found.eigenvalues, found.moments, numpy_dtype(X))
         self.scatter_ = found.scatter
         self.n_iter_ = found.scatter.size - 1
         self.explained_variance_ratio_ = _share(found.scatter[-1], found.total_scatter)
@@ -437,7 +438,7 @@ class MPCA(_MultilinearProjection):
         """
         first = not hasattr(self, "n_samples_seen_")
         X = check_batch(self, X, reset=first, keep_lazy=True)
-        known, dtype = moments(X), _dtype(X)
+        known, dtype = moments(X), numpy_dtype(X)
         if not first:
             seen = Moments(self.n_samples_seen_, self._mean, self._mode_scatters)
             known = merge_moments([seen, known])
@@ -630,8 +631,8 @@ class MultilinearLDA(_MultilinearProjection):
             tol=self.tol,
         )
         self.classes_ = np.unique(y)
-        self.components_ = [c.astype(_dtype(X)) for c in found.components]
-        self.mean_ = found.moments.mean.astype(_dtype(X))
+        self.components_ = [c.astype(numpy_dtype(X)) for c in found.components]
+        self.mean_ = found.moments.mean.astype(numpy_dtype(X))
         self.criterion_ = found.criterion
         self.n_iter_ = max(0, found.criterion.size - 1)
         self.fisher_scores_ = found.scores
@@ -653,7 +654,7 @@ class _CPProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         X = check_batch(self, X, reset=True, ensure_min_samples=2, keep_lazy=True)
         if is_dask(X):
             X = X.compute()
-        dtype = _dtype(X)
+        dtype = numpy_dtype(X)
         X = X[0 : len(X)] if isinstance(X, Stored) else to_numpy(X)
         return all_finite(self, X.astype(np.float64, copy=False)), dtype
 
@@ -1017,10 +1018,6 @@ def _check_non_negative(estimator, X):
 def _share(part, whole):
     """Ratio of `part` to `whole`; 1 if both are zero."""
     return float(part / whole) if whole > 0 else 1.0
-
-
-def _dtype(X):
-    return np.dtype(str(X.dtype).removeprefix("torch."))
 
 
 def _scatter_columns(X, columns, n_columns):

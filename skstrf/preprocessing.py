@@ -22,6 +22,7 @@ from skstrf.utils.validation import (
     check_batch,
     check_is_fitted,
     fit_context,
+    numpy_dtype,
     reject_dataframe_output,
 )
 
@@ -167,7 +168,7 @@ class TensorScaler(TransformerMixin, BaseEstimator):
         mean, var = _axis_statistics(X, _shared_axes(self.axis, X.ndim))
         all_finite(self, var)
         # A deviation below the spacing of floats around the mean is rounding noise.
-        eps = np.finfo(str(X.dtype).removeprefix("torch.")).eps
+        eps = np.finfo(numpy_dtype(X)).eps
         constant = var <= (eps * mean) ** 2
         self.mean_, self.var_ = mean, var
         self.scale_ = np.where(constant, 1.0, np.sqrt(var))

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from skstrf.utils.arrays import is_torch, to_numpy
 from skstrf.utils.lazy import is_dask
-from skstrf.utils.validation import FLOATS, check_array, shape_proxy, validate_data
+from skstrf.utils.validation import FLOATS, check_array, numpy_dtype, shape_proxy, validate_data
 
 __all__ = ["Stimuli", "check_folds", "correlation", "read_responses", "read_stimuli"]
 
@@ -76,7 +76,7 @@ def read_stimuli(estimator: Any, X: Any, *, reset: bool) -> Stimuli:
             )
         lengths = [int(x.shape[-1]) for x in X]
         first = X[0]
-        dtype = np.dtype(str(first.dtype).removeprefix("torch."))
+        dtype = numpy_dtype(first)
         validate_data(
             estimator, shape_proxy(first[None]), reset=reset, allow_nd=True, dtype=FLOATS
         )

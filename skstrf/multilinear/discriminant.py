@@ -22,17 +22,17 @@ import numpy as np
 
 from skstrf.multilinear.mpca import (
     Moments,
-    _add,
-    _components,
-    _eigen,
-    _energy,
-    _initial_bases,
-    _partial_scatter,
-    _partial_source,
-    _ranks,
-    _reducing,
-    _two_parts,
+    add_arrays,
+    choose_ranks,
+    eigen,
+    initial_bases,
     moments,
+    partial_scatter,
+    partial_source,
+    reducing_bases,
+    sum_of_squares,
+    two_parts,
+    whole_bases,
 )
 from skstrf.multilinear.products import (
     NUMPY,
@@ -48,7 +48,7 @@ from skstrf.multilinear.products import (
     sum_in_double,
 )
 from skstrf.utils.lazy import is_dask, reduce_blocks
-from skstrf.utils.validation import checked_number, checked_whole
+from skstrf.utils.validation import checked_number, checked_whole, numpy_dtype
 
 __all__ = ["MultilinearLDAResult", "fisher_scores", "multilinear_lda"]
 
@@ -143,49 +143,46 @@ def multilinear_lda(
     means = _class_sums(x, codes, len(counts), known.mean, [None] * len(shape))
     means /= np.sqrt(counts).reshape(-1, *[1] * len(shape))  # its grams are scatter matrices
     between = grams(means)
-    ranks = _ranks(n_components, [_eigen(b) for b in between], float(np.finfo(x_dtype(x)).eps))
+    spectra = [eigen(b) for b in between]
+    ranks = choose_ranks(n_components, spectra, float(np.finfo(numpy_dtype(x)).eps))
     active = [n for n, p in enumerate(ranks) if p is not None]
     # A ridge over all entries of the samples. The projection on orthonormal bases of ranks P_n
     # keeps prod(P_n) entries of it, so that every mode improves the same ratio.
     within = known.total_scatter - float(np.trace(between[0]))
     ridge = shrinkage * max(within, 0.0) / prod(shape)
 
-    def solve(n: int, total: np.ndarray, gap: np.ndarray, others: int) -> tuple[Any, float]:
-        scatter = (1 - shrinkage) * (total - gap) + ridge * others * np.eye(len(gap))
-        return _trace_ratio(gap, scatter, ranks[n])  # type: ignore[arg-type]
+    def shrunk(total: np.ndarray, gap: np.ndarray, others: int) -> np.ndarray:
+        return (1 - shrinkage) * (total - gap) + ridge * others * np.eye(len(gap))
 
-    bases: list[Any] = _initial_bases([_eigen(b) for b in between], ranks)
+    def solve(n: int, total: np.ndarray, gap: np.ndarray, others: int) -> tuple[Any, float]:
+        return _trace_ratio(gap, shrunk(total, gap, others), ranks[n])  # type: ignore[arg-type]
+
+    bases: list[Any] = initial_bases(spectra, ranks)
     for n in active:
         others = prod(shape) // shape[n]
         bases[n], ratio = solve(n, known.scatters[n], between[n], others)
     sizes = [i if b is None else len(b) for b, i in zip(bases, shape, strict=True)]
-    parts = _two_parts(active, shape, ranks)
+    parts = two_parts(active, shape, ranks)
     criterion: list[float] = []
     if len(active) < 2:  # nothing to alternate between
         parts, max_iter = [active], min(max_iter, 1)
     for _ in range(max_iter if active else 0):
         for part in parts:
-            source = _partial_source(x, known.mean, bases, part)
+            source = partial_source(x, known.mean, bases, part)
             for n in part:
-                outside = _reducing(bases, [m for m in source.modes if m != n])
-                total = _partial_scatter(source.data, source.mean, outside, n + 1)
-                rest = _reducing(bases, [m for m in range(len(bases)) if m != n])
+                outside = reducing_bases(bases, [m for m in source.modes if m != n])
+                total = partial_scatter(source.data, source.mean, outside, n + 1)
+                rest = reducing_bases(bases, [m for m in range(len(bases)) if m != n])
                 gap = gram(multi_mode_product(means, rest), n + 1, Scratch())
+                others = prod(sizes) // sizes[n]
                 if not criterion:
-                    criterion.append(
-                        _ratio(
-                            bases[n],
-                            gap,
-                            (1 - shrinkage) * (total - gap)
-                            + ridge * (prod(sizes) // sizes[n]) * np.eye(len(gap)),
-                        )
-                    )
-                bases[n], ratio = solve(n, total, gap, prod(sizes) // sizes[n])
+                    criterion.append(_ratio(bases[n], gap, shrunk(total, gap, others)))
+                bases[n], ratio = solve(n, total, gap, others)
             del source
         criterion.append(ratio)
         if criterion[-1] - criterion[-2] <= tol * abs(criterion[-1]):
             break
-    components = _components(bases, known)
+    components = whole_bases(bases, known)
     scores = _feature_ratios(x, codes, counts, known.mean, bases)
     return MultilinearLDAResult(components, np.array(criterion), scores, known)
 
@@ -235,11 +232,6 @@ def fisher_scores(x: Any, y: Any, mean: Any, components: Bases) -> np.ndarray:
     return _feature_ratios(x, codes, counts, mean, components)
 
 
-def x_dtype(x: Any) -> np.dtype:
-    """Dtype of a batch of any kind as a numpy dtype."""
-    return np.dtype(str(x.dtype).removeprefix("torch."))
-
-
 def _batch(x: Any) -> Any:
     return x if isinstance(x, NUMPY) or is_dask(x) else numpy_view(x.detach())
 
@@ -261,7 +253,7 @@ def _class_sums(
     """Sum of the centered and projected samples of each class."""
     if not isinstance(x, NUMPY) and is_dask(x):
         args = (codes, n_classes, mean, bases)
-        return reduce_blocks(x, _class_sums, _add, *args, needs_start=True)
+        return reduce_blocks(x, _class_sums, add_arrays, *args, needs_start=True)
     projected = projector(x, mean, bases)
 
     def task(rows: slice) -> list[Any]:
@@ -278,10 +270,10 @@ def _feature_ratios(
 ) -> np.ndarray:
     sums = _class_sums(x, codes, len(counts), mean, bases)
     between = np.tensordot(1 / counts, sums**2, axes=1)
-    total = _energy(x, mean, bases)
+    total = sum_of_squares(x, mean, bases)
     # Entries that are rounding noise would have large ratios by chance.
     within = total - between
-    least = 10 * np.finfo(x_dtype(x)).eps * total.max(initial=0.0)
+    least = 10 * np.finfo(numpy_dtype(x)).eps * total.max(initial=0.0)
     return np.where(total > least, between / np.maximum(within, max(least, 1e-300)), 0.0)
 
 
@@ -294,10 +286,10 @@ def _ratio(basis: np.ndarray, gap: np.ndarray, within: np.ndarray) -> float:
 
 def _trace_ratio(gap: np.ndarray, within: np.ndarray, rank: int) -> tuple[np.ndarray, float]:
     """Orthonormal rows with the largest trace of `gap` over trace of `within`."""
-    basis = _eigen(gap)[1][:rank]
+    basis = eigen(gap)[1][:rank]
     ratio = _ratio(basis, gap, within)
     for _ in range(_MAX_STEPS):
-        basis = _eigen(gap - ratio * within)[1][:rank]
+        basis = eigen(gap - ratio * within)[1][:rank]
         last, ratio = ratio, _ratio(basis, gap, within)
         if ratio - last <= 1e-10 * ratio:
             break

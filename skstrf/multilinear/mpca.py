@@ -39,7 +39,7 @@ from skstrf.multilinear.products import (
 )
 from skstrf.utils.arrays import to_numpy
 from skstrf.utils.lazy import is_dask, reduce_blocks
-from skstrf.utils.validation import checked_number, checked_reals
+from skstrf.utils.validation import checked_number, checked_reals, numpy_dtype
 
 __all__ = [
     "MPCAResult",
@@ -156,7 +156,7 @@ Ranks = list["int | None"]
 Spectra = list[tuple[np.ndarray, np.ndarray]]
 
 
-def _eigen(scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def eigen(scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues, descending and non-negative, and eigenvectors as rows with a fixed sign."""
     # On small matrices, threads mostly wait for each other, on a busy machine for long.
     with single_threaded_blas() if len(scatter) < 512 else nullcontext():
@@ -179,7 +179,7 @@ def rank_for_share(
     return min(int(np.searchsorted(kept, share * kept[-1])) + 1, eigenvalues.size)
 
 
-def _ranks(n_components: Any, spectra: Spectra, eps: float) -> Ranks:
+def choose_ranks(n_components: Any, spectra: Spectra, eps: float) -> Ranks:
     """Rank of every mode that `n_components` asks for."""
     order = len(spectra)
     if not isinstance(n_components, tuple | list | np.ndarray):
@@ -227,7 +227,7 @@ def _total_share(n_components: Any, criterion: str) -> float | None:
 
 def _safe_ranks(share: float, spectra: Spectra, eps: float) -> Ranks:
     """Ranks that keep a share of the total scatter, whatever the data."""
-    return _ranks(1 - (1 - share) / len(spectra), spectra, eps)
+    return choose_ranks(1 - (1 - share) / len(spectra), spectra, eps)
 
 
 def _smallest_ranks(kept: np.ndarray, goal: float) -> tuple[Ranks, float]:
@@ -246,23 +246,23 @@ def _smallest_ranks(kept: np.ndarray, goal: float) -> tuple[Ranks, float]:
 # ---------------------------------------------------------------- sums over projected data
 
 
-def _partial_scatter(y: Any, mean: Any, bases: Bases, axis: int) -> np.ndarray:
+def partial_scatter(y: Any, mean: Any, bases: Bases, axis: int) -> np.ndarray:
     """Scatter matrix along `axis` of data projected on the other axes ([1]_, equation 8)."""
     if not isinstance(y, NUMPY) and is_dask(y):
-        return reduce_blocks(y, _partial_scatter, _add, mean, bases, axis)
+        return reduce_blocks(y, partial_scatter, add_arrays, mean, bases, axis)
     scratch, projected = Scratch(), projector(y, mean, bases)
     return sum_in_double(map_chunks(lambda rows: [gram(projected(rows), axis, scratch)], y))[0]
 
 
-def _energy(y: Any, mean: Any, bases: Bases) -> np.ndarray:
+def sum_of_squares(y: Any, mean: Any, bases: Bases) -> np.ndarray:
     """Sum over the samples of the square of every entry of the projected tensors."""
     if not isinstance(y, NUMPY) and is_dask(y):
-        return reduce_blocks(y, _energy, _add, mean, bases)
+        return reduce_blocks(y, sum_of_squares, add_arrays, mean, bases)
     projected = projector(y, mean, bases)
     return sum_in_double(map_chunks(lambda rows: [(double(projected(rows)) ** 2).sum(0)], y))[0]
 
 
-def _add(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def add_arrays(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.sum(arrays, axis=0)
 
 
@@ -286,7 +286,7 @@ def _sweeps(
     x: Any, known: Moments, spectra: Spectra, ranks: Ranks, max_iter: int, tol: float
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Components, scatter after each sweep and feature scatter, from the initial subspaces."""
-    bases: list[Any] = _initial_bases(spectra, ranks)
+    bases: list[Any] = initial_bases(spectra, ranks)
     active = [n for n, p in enumerate(ranks) if p is not None]
     mean, total = known.mean, known.total_scatter
     source = everything = _Source(x, mean, list(range(len(ranks))))
@@ -294,30 +294,30 @@ def _sweeps(
     if len(active) < 2:  # nothing to alternate between: the initial subspace is optimal
         kept = sum((spectra[n][0][: ranks[n]].sum() for n in active), 0.0) if active else total
         scatter = [kept] * (max_iter + 1)
-    parts = _two_parts(active, x.shape[1:], ranks)
+    parts = two_parts(active, x.shape[1:], ranks)
     while max_iter and len(scatter) <= max_iter:
         for part in parts:
             source = everything  # releases the projection on the other part
-            source = _partial_source(x, mean, bases, part)
+            source = partial_source(x, mean, bases, part)
             for n in part:
-                others = _reducing(bases, [m for m in source.modes if m != n])
-                found = _partial_scatter(source.data, source.mean, others, n + 1)
+                others = reducing_bases(bases, [m for m in source.modes if m != n])
+                found = partial_scatter(source.data, source.mean, others, n + 1)
                 if not scatter:
                     scatter.append(float(np.vdot(bases[n] @ found, bases[n])))
-                values, vectors = _eigen(found)
+                values, vectors = eigen(found)
                 bases[n] = vectors[: ranks[n]]
         # The last update was computed from the final bases of all other modes.
         scatter.append(float(values[: ranks[n]].sum()))
         if tol > 0 and scatter[-1] - scatter[-2] < tol * total:
             break
     # The bases that the source has not been projected on, square ones included.
-    done = _reducing(bases, [n for n in range(len(bases)) if n not in source.modes])
+    done = reducing_bases(bases, [n for n in range(len(bases)) if n not in source.modes])
     left = [b if d is None else None for b, d in zip(bases, done, strict=True)]
-    features = _energy(source.data, source.mean, left)
-    return _components(bases, known), np.array(scatter or [features.sum()]), features
+    features = sum_of_squares(source.data, source.mean, left)
+    return whole_bases(bases, known), np.array(scatter or [features.sum()]), features
 
 
-def _two_parts(active: list[int], shape: tuple[int, ...], ranks: Ranks) -> list[list[int]]:
+def two_parts(active: list[int], shape: tuple[int, ...], ranks: Ranks) -> list[list[int]]:
     """Split the modes where the tensors projected on the other part are smallest."""
     # The product with the bases of one part stays the same while the modes of the other are
     # updated in turn. A sweep then takes two products with the whole data instead of one per
@@ -331,9 +331,9 @@ def _two_parts(active: list[int], shape: tuple[int, ...], ranks: Ranks) -> list[
     return min(cuts, key=lambda cut: size(cut[0]) + size(cut[1]), default=[])
 
 
-def _partial_source(x: Any, mean: Any, bases: Bases, part: list[int]) -> _Source:
+def partial_source(x: Any, mean: Any, bases: Bases, part: list[int]) -> _Source:
     """Project the data on the modes outside `part`, unless the result is too large to keep."""
-    outside = _reducing(bases, [n for n in range(len(bases)) if n not in part])
+    outside = reducing_bases(bases, [n for n in range(len(bases)) if n not in part])
     shape = [i if b is None else b.shape[0] for i, b in zip(x.shape[1:], outside, strict=True)]
     limit = max(HELD_BYTES[0], min(HELD_BYTES[1], x.nbytes // 4))
     if x.shape[0] * prod(shape) * x.dtype.itemsize > limit:
@@ -344,7 +344,7 @@ def _partial_source(x: Any, mean: Any, bases: Bases, part: list[int]) -> _Source
     return _Source(projected, None, part)
 
 
-def _reducing(bases: Bases, modes: list[int]) -> Bases:
+def reducing_bases(bases: Bases, modes: list[int]) -> Bases:
     """The bases of `modes`, without square ones: a rotation changes no other mode's scatter."""
     return [
         b if b is not None and n in modes and b.shape[0] < b.shape[1] else None
@@ -352,12 +352,12 @@ def _reducing(bases: Bases, modes: list[int]) -> Bases:
     ]
 
 
-def _initial_bases(spectra: Spectra, ranks: Ranks) -> list[np.ndarray | None]:
+def initial_bases(spectra: Spectra, ranks: Ranks) -> list[np.ndarray | None]:
     """Leading eigenvectors of every mode; None for an axis that stays unchanged."""
     return [None if p is None else u[:p] for p, (_, u) in zip(ranks, spectra, strict=True)]
 
 
-def _components(bases: Bases, known: Moments) -> list[np.ndarray]:
+def whole_bases(bases: Bases, known: Moments) -> list[np.ndarray]:
     """The bases, with the identity for an axis that stays unchanged."""
     return [np.eye(i) if b is None else b for i, b in zip(known.mean.shape, bases, strict=True)]
 
@@ -454,11 +454,11 @@ def mpca(
     if not isinstance(x, NUMPY) and not is_dask(x):
         x = numpy_view(x.detach())
     known = moments(x)
-    spectra = [_eigen(scatter) for scatter in known.scatters]
-    eps = float(np.finfo(str(x.dtype).removeprefix("torch.")).eps)
+    spectra = [eigen(scatter) for scatter in known.scatters]
+    eps = float(np.finfo(numpy_dtype(x)).eps)
     share = _total_share(n_components, criterion)
     if share is None:
-        ranks = _ranks(n_components, spectra, eps)
+        ranks = choose_ranks(n_components, spectra, eps)
         found = _sweeps(x, known, spectra, ranks, max_iter, tol)
     else:
         found = _fit_total(x, known, spectra, share, eps, max_iter, tol)
@@ -473,7 +473,7 @@ def _fit_total(
     # The squared entries of the projection on ranks that are large enough for any data give the
     # scatter that all smaller ranks would keep.
     safe, total = _safe_ranks(share, spectra, eps), known.total_scatter
-    kept = _energy(x, known.mean, _initial_bases(spectra, safe))
+    kept = sum_of_squares(x, known.mean, initial_bases(spectra, safe))
     for axis in range(kept.ndim):
         kept = kept.cumsum(axis)
     while True:
@@ -489,11 +489,11 @@ def mpca_from_moments(
     known: Moments, n_components: Any = 0.95, *, criterion: str = "per-mode", eps: float
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Initial bases and eigenvalues of MPCA, which the moments alone determine."""
-    spectra = [_eigen(scatter) for scatter in known.scatters]
+    spectra = [eigen(scatter) for scatter in known.scatters]
     share = _total_share(n_components, criterion)
     if share is None:
-        ranks = _ranks(n_components, spectra, eps)
+        ranks = choose_ranks(n_components, spectra, eps)
     else:
         ranks = _safe_ranks(share, spectra, eps)
-    components = _components(_initial_bases(spectra, ranks), known)
+    components = whole_bases(initial_bases(spectra, ranks), known)
     return components, [values for values, _ in spectra]

@@ -450,8 +450,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             return np.concatenate([self.predict_proba(X[rows]) for rows in parts(X)])
         logits = predict_logits(self.net_, self.architecture_, X)
         if is_torch(X):
-            proba = logits.to(widest_float(X.device)).softmax(1).to(X.dtype)
-            return proba
+            return logits.to(widest_float(X.device)).softmax(1).to(X.dtype)
         logits = logits.astype(np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         proba = (odds / odds.sum(axis=1, keepdims=True)).astype(X.dtype)

@@ -21,6 +21,7 @@ from skstrf.utils.validation import (
     all_finite,
     check_batch,
     check_lazy_array,
+    numpy_dtype,
     shape_proxy,
     validate_tensors,
 )
@@ -163,7 +164,7 @@ class Images:
 
     def __init__(self, X: Any):
         self.X: Any = X
-        self.dtype = np.dtype(str(X.dtype).removeprefix("torch."))
+        self.dtype = numpy_dtype(X)
         self.shape = fold_channels(np.broadcast_to(np.zeros((), self.dtype), X.shape)).shape
         self.nbytes = math.prod(X.shape) * self.dtype.itemsize
         self.channel_axes = tuple(X.shape[1:-2]) or (1,)

@@ -41,6 +41,7 @@ __all__ = [
     "checked_whole",
     "fit_context",
     "check_lazy_array",
+    "numpy_dtype",
     "reject_dataframe_output",
     "shape_proxy",
     "validate_params",
@@ -186,10 +187,14 @@ def check_batch(
         return X
 
 
+def numpy_dtype(x: Any) -> np.dtype:
+    """Return the dtype of an array or torch tensor as one of numpy."""
+    return np.dtype(str(x.dtype).removeprefix("torch."))
+
+
 def shape_proxy(X: Any) -> np.ndarray:
     """Return a numpy array of the shape and dtype of `X` that holds a single number in memory."""
-    dtype = str(X.dtype).removeprefix("torch.")
-    return np.broadcast_to(np.zeros((), dtype), X.shape)
+    return np.broadcast_to(np.zeros((), numpy_dtype(X)), X.shape)
 
 
 def check_lazy_array(estimator: Any, X: Any) -> Any:
