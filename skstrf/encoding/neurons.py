@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skstrf.encoding.lagged import predict
+from skstrf.utils.messages import escape
 from skstrf.utils.validation import checked_number, checked_reals, checked_whole
 
 __all__ = [
@@ -308,31 +309,31 @@ def load_spikes(
     """
     import csv
 
-    path = Path(path)
+    path, name = Path(path), escape(path)
     if path.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path} is larger than 100 MB: divide it into several files.")
+        raise ValueError(f"{name} is larger than 100 MB: divide it into several files.")
     found: dict[str, list[float]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = {trial, time} - set(rows.fieldnames or [])
             if missing:
-                raise ValueError(f"{path} has no column {', '.join(sorted(missing))}.")
+                raise ValueError(f"{name} has no column {', '.join(sorted(missing))}.")
             for row in rows:
                 text = (row[time] or "").strip()
                 times = found.setdefault(row[trial] or "", [])
                 if text:
-                    times.append(_finite(text, path, rows.line_num))
+                    times.append(_finite(text, name, rows.line_num))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a table of comma-separated values: {error}") from None
+        raise ValueError(f"{name} is not a table of comma-separated values: {error}") from None
     return {name: np.sort(np.array(times, dtype=float)) for name, times in found.items()}
 
 
-def _finite(text: str, path: Path, line: int) -> float:
+def _finite(text: str, name: str, line: int) -> float:
     try:
         value = float(text)
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise ValueError(f"{path}, line {line}: a time must be a finite number, in s.")
+        raise ValueError(f"{name}, line {line}: a time must be a finite number, in s.")
     return value
